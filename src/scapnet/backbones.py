@@ -1,0 +1,202 @@
+"""A timm network cut after its last map of stride 16: head (to stage 3) and tail (stage 4).
+
+B batch, C channels of the stride-16 map, H W its size, D size of the pooled features.
+"""
+
+from importlib import resources
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+STRIDE = 16
+
+
+class Backbone(nn.Module):
+    """A network without its classifier, run in two halves.
+
+    ``pool(tail(head(x)))`` equals the whole network's pooled features; this is checked when the cut is made.
+
+    Args:
+        net: a timm network.
+        size: side of its input in pixels, for the check.
+        cut: False for a network that only gives features (a sub-network, a baseline without a gate).
+
+    Raises:
+        ValueError: the network cannot be cut, with its name and the reason.
+    """
+
+    def __init__(self, net: nn.Module, size: int = 224, cut: bool = True) -> None:
+        super().__init__()
+        self.net = net
+        self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        training = net.training
+        net.eval()
+        # A generator of its own, so that building a network leaves torch's where it was.
+        example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            expected = self(example)
+            self.dim = int(expected.shape[-1])
+            if cut:
+                self.channels, self._head, self._tail = _cut(net, example)
+                self._check(example, expected)
+        net.train(training)
+
+    def _check(self, example: Tensor, expected: Tensor) -> None:
+        try:
+            middle = self.head(example)
+            whole = self.pool(self.tail(middle))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(_refusal(self.net, f"its halves do not run by themselves ({error})")) from error
+        if middle.dim() != 4 or middle.shape[1] != self.channels:
+            raise ValueError(_refusal(self.net, f"its stage 3 gives {tuple(middle.shape)}, not a map"))
+        if whole.shape != expected.shape or not torch.allclose(whole, expected, rtol=1e-4, atol=1e-5):
+            raise ValueError(_refusal(self.net, "its two halves do not give the features of the whole"))
+
+    def _run(self, names: list[str], x: Tensor) -> Tensor:
+        for name in names:
+            x = self.net.get_submodule(name)(x)
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """Images (B, 3, h, w) to the stage-3 map (B, C, H, W)."""
+        x = self._run(self._head, x)
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
+
+    def tail(self, features: Tensor) -> Tensor:
+        """Stage-3 map (B, C, H, W) to the last map, (B, D, H', W') in every layout."""
+        x = self._run(self._tail, features.permute(0, 2, 3, 1) if self.channels_last else features)
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Last map to features (B, D), with whatever the network does after pooling."""
+        x = features.permute(0, 2, 3, 1) if self.channels_last else features
+        pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
+        return pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, h, w) to features (B, D) through the uncut network."""
+        features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)  # type: ignore[operator]
+        return features
+
+
+def network_name(net: nn.Module) -> str:
+    """timm's name of a network."""
+    return str((getattr(net, "pretrained_cfg", None) or {}).get("architecture") or type(net).__name__)
+
+
+def _refusal(net: nn.Module, reason: str) -> str:
+    return (
+        f"{network_name(net)} cannot be cut between stage 3 and stage 4: {reason}; "
+        f"use another network, such as resnet50 or convnext_tiny, or no gate and no parts"
+    )
+
+
+def _cut(net: nn.Module, example: Tensor) -> tuple[int, list[str], list[str]]:
+    """C, and the submodules that run before and after the end of stage 3, each in the order in which they run."""
+    stages = [dict(info) for info in getattr(net, "feature_info", [])]
+    last = [info for info in stages if info.get("reduction") == STRIDE]
+    if not last or not any((info.get("reduction") or 0) > STRIDE for info in stages):
+        raise ValueError(_refusal(net, f"it names no map of stride {STRIDE} followed by a coarser one"))
+    steps = _steps(net, str(last[-1]["module"]), example)
+    end = steps.index(str(last[-1]["module"])) + 1
+    return int(last[-1]["num_chs"]), steps[:end], steps[end:]
+
+
+def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
+    """The chain of submodules that `forward_features` calls, opened up only where ``path`` leads inside."""
+    owners = [path[:i] for i, letter in enumerate(path) if letter == "."]  # "a.b.c": a, a.b
+    names = [f"{owner}.{child}" for owner in owners for child, _ in net.get_submodule(owner).named_children()]
+    names += [child for child, _ in net.named_children()]
+    names = [name for name in names if name not in owners]
+    called: list[str] = []
+    hooks = [
+        net.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name)) for name in names
+    ]
+    try:
+        net.forward_features(example)  # type: ignore[operator]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if called.count(path) != 1:
+        raise ValueError(_refusal(net, f"{path} runs {called.count(path)} times"))
+    return called
+
+
+def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
+    """A timm network by name, without its classifier.
+
+    Args:
+        name: as `timm.create_model` takes it.
+        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (of test_resnet), or the
+            path of a safetensors file or a state dict.
+        size: side of its input in pixels.
+        cut: see `Backbone`.
+
+    Raises:
+        ValueError: an unknown network, one that cannot be cut, or weights of another one.
+    """
+    if not timm.is_model(name.split(".")[0].removeprefix("hf-hub:")) and not name.startswith("hf-hub:"):
+        near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
+    sized = {"img_size": size} if "img_size" in _arguments(name) else {}
+    try:
+        net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
+    except (OSError, RuntimeError) as error:
+        if weights != "pretrained":
+            raise
+        raise ValueError(
+            f"timm's weights of {name} could not be had ({type(error).__name__}); give a file with --model.weights FILE, "
+            f"or --model.weights none to start from nothing"
+        ) from error
+    if weights == "tiny":
+        with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
+            load_weights(net, path)
+    elif weights not in ("pretrained", "none"):
+        load_weights(net, Path(weights))
+    return Backbone(net, size, cut)
+
+
+def _arguments(name: str) -> set[str]:
+    """Whether a network is built for one input size, told from its registered configuration."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return {"img_size"} if config is not None and config.fixed_input_size else set()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from a safetensors file or a PyTorch file, which is loaded without running code."""
+    if not path.is_file():
+        raise ValueError(f"there is no weight file {path}; give a safetensors file or a state dict")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has errors of its own, and all mean the same to the user
+        raise ValueError(f"{path} is no readable weight file ({str(error).splitlines()[0]})") from error
+    state = state.get("state_dict", state.get("model", state)) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no state dict; give one that maps names to tensors")
+    return state
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Put a file's weights into a network; the file's classifier, if it has one, is left out.
+
+    Raises:
+        ValueError: the file belongs to another network.
+    """
+    state = {key.removeprefix("module.").removeprefix("net."): value.float() for key, value in read_weights(path).items()}
+    own = net.state_dict()
+    wrong = [key for key, value in own.items() if key not in state or state[key].shape != value.shape]
+    wrong = [key for key in wrong if not key.endswith("num_batches_tracked")]
+    if wrong:
+        key = wrong[0]
+        found = f"its shape is {tuple(state[key].shape)}" if key in state else "it is missing"
+        raise ValueError(
+            f"{path} does not hold the weights of {network_name(net)}: {len(wrong)} of {len(own)} tensors do not fit, "
+            f"the first is {key}, where {tuple(own[key].shape)} was expected and {found}"
+        )
+    net.load_state_dict({key: state.get(key, value) for key, value in own.items()})

@@ -1,0 +1,141 @@
+"""Model folders: ``model.safetensors``, ``config.json`` and a model card, which hold all that prediction needs."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_model, save_model
+
+from scapnet import __version__
+from scapnet.config import ModelConfig, ViewConfig, from_dict, to_dict
+from scapnet.model import SCAPNet, build_model
+
+FORMAT = 1
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON in one step: a reader, or a kill, meets the old file or the new one and never half of it."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: the file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); give a folder that scapnet wrote") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no valid JSON ({error}); give a folder that scapnet wrote") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no JSON object; give a folder that scapnet wrote")
+    return values
+
+
+def save_pretrained(model: SCAPNet, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
+    """Write a model folder; an older one at the same place is replaced only when the new one is whole.
+
+    Args:
+        model: with its ``config``, ``view`` and ``classes`` set.
+        folder: where.
+        scores: figures for the model card.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    save_model(model, str(draft / "model.safetensors"))
+    about = {
+        "format": FORMAT,
+        "scapnet": __version__,
+        "model": to_dict(model.config),
+        "view": to_dict(model.view),
+        "classes": list(model.classes),
+        "scores": scores or {},
+    }
+    write_json(draft / "config.json", about)
+    (draft / "README.md").write_text(_card(model, scores or {}), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    return folder
+
+
+def from_pretrained(path: Path | str) -> SCAPNet:
+    """A trained network from a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
+
+    Returns:
+        `SCAPNet` in evaluation mode on the CPU, with ``classes``, ``view`` and ``config``.
+
+    Raises:
+        ValueError: no model there, or one that this version cannot read.
+    """
+    folder = _find(path)
+    about = read_json(folder / "config.json")
+    missing = [key for key in ("model", "view", "classes") if key not in about]
+    if missing or about.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / 'config.json'} is no model of format {FORMAT}" + (f" (no {missing[0]})" if missing else "")
+        )
+    config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
+    model = build_model(config, len(about["classes"]), view.size, start=False)
+    try:
+        load_model(model, folder / "model.safetensors")
+    except Exception as error:
+        raise ValueError(
+            f"{folder / 'model.safetensors'} does not fit its config.json ({str(error).splitlines()[0]})"
+        ) from error
+    model.view, model.classes = view, tuple(about["classes"])
+    return model.eval()
+
+
+def _find(path: Path | str) -> Path:
+    folder = Path(path)
+    for place in (folder, folder / "model"):
+        if (place / "model.safetensors").is_file():
+            return place
+    if folder.exists():
+        raise ValueError(f"{folder} holds no model; give a run folder or one with config.json and model.safetensors")
+    if str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
+        raise ValueError(f"there is no folder {folder}; give a run folder, a model folder or a hub id owner/name")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(path), allow_patterns=["config.json", "model.safetensors"]))
+    except Exception as error:  # the hub client has many errors, and all mean that there is no model to load
+        raise ValueError(
+            f"there is no folder {folder}, and the hub gave no model of that name ({type(error).__name__})"
+        ) from error
+
+
+def _card(model: SCAPNet, scores: dict[str, Any]) -> str:
+    names = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
+    lines = [
+        "---",
+        "library_name: scapnet",
+        "pipeline_tag: image-classification",
+        "tags: [fine-grained, part-attention, scapnet]",
+        "---",
+        "",
+        f"# SCAPNet for {len(model.classes)} classes",
+        "",
+        f"A {model.config.backbone} at {model.view.size} px, trained with scapnet {__version__}.",
+        f"Classes: {names}.",
+        "",
+        "```python",
+        "import scapnet",
+        "",
+        'model = scapnet.from_pretrained("PATH")',
+        'print(scapnet.predict(model, "photo.jpg").table())',
+        "```",
+    ]
+    figures = [f"| {key} | {value:.4f} |" for key, value in scores.items() if isinstance(value, float)]
+    return "\n".join([*lines, *(["", "| score | value |", "|---|---|", *figures] if figures else []), ""])

@@ -1,0 +1,201 @@
+"""The command line; the only file that knows it. Heavy modules are imported when a command needs them."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import CascadeSubcommandArgs, Positional, arg
+from tyro.extras import SubcommandApp
+
+from scapnet.config import PRESETS, Config, DataConfig
+
+PresetConfig = tyro.extras.subcommand_type_from_defaults(
+    {name: preset() for name, preset in PRESETS.items()},
+    {name: (preset.__doc__ or "").splitlines()[0] for name, preset in PRESETS.items()},
+    prefix_names=False,
+)
+
+
+def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> None:
+    """Train a preset, evaluate it and leave a run folder.
+
+    Args:
+        config: the preset.
+        out: the run folder; by default runs/PRESET.
+    """
+    from scapnet.train import train
+
+    train(config, out)
+
+
+# tyro reads the choice of presets from the annotation; type checkers see the class that they all are.
+train.__annotations__["config"] = Annotated[PresetConfig, arg(name="")]
+
+
+def resume(run: Positional[Path]) -> None:
+    """Go on with a run that was stopped; its losses are those of an unbroken run.
+
+    Args:
+        run: the run folder.
+    """
+    from scapnet.train import resume
+
+    resume(run)
+
+
+def eval_(
+    run: Positional[Path],
+    split: Literal["test", "val", "train"] | None = None,
+    root: Path | None = None,
+    best: bool = False,
+) -> None:
+    """Score a run's model on a split of its data.
+
+    Args:
+        run: the run folder.
+        split: by default test, or val where there is no test.
+        root: where the data set lies now, if it has moved.
+        best: score the model that was best on the validation split, not the last epoch's.
+    """
+    from scapnet.evaluate import evaluate_run
+    from scapnet.report import show_scores
+
+    show_scores(evaluate_run(run, split, root, best))
+
+
+def predict(
+    model: Positional[str],
+    photos: Positional[list[Path]],
+    format: Literal["table", "json", "csv"] = "table",
+    out: Path | None = None,
+    top: int = 5,
+    batch_size: int = 16,
+) -> None:
+    """Name what is on photos, with probabilities and the parts that told.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        photos: files, and folders of them.
+        format: how to write the answers.
+        out: a file for the answers; by default they are printed.
+        top: how many classes to name.
+        batch_size: photos at a time.
+    """
+    from scapnet.checkpoint import from_pretrained
+    from scapnet.predict import as_csv, as_json, expand, predict_files
+
+    if top < 1 or batch_size < 1:
+        raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
+    files = list(expand(photos))
+    skipped: list[str] = []
+    answers = list(predict_files(from_pretrained(model), files, skipped, top, batch_size))
+    lines: Iterable[str] = (answer.table() for answer in answers)
+    if format != "table":
+        lines = as_json(answers) if format == "json" else as_csv(answers)
+    _write(lines, out)
+    for sentence in skipped:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} of {len(files)} files are no readable images", file=sys.stderr)
+    if not answers:
+        raise ValueError("no photo could be read; give image files or a folder of them")
+
+
+def _write(lines: Iterable[str], out: Path | None) -> None:
+    if out is None:
+        for line in lines:
+            print(line)
+        return
+    draft = out.with_name(f".{out.name}.draft")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.replace(out)
+
+
+def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Path("parts.png")) -> None:
+    """Draw what a model looked at: the gate, the chosen parts of each scale, the crops.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        photos: files, and folders of them; the first 24 readable ones are drawn.
+        out: the picture.
+    """
+    import torch
+
+    from scapnet.checkpoint import from_pretrained
+    from scapnet.data.images import read_image
+    from scapnet.data.sample import Sample
+    from scapnet.predict import expand
+    from scapnet.visualize import part_grid
+
+    samples = []
+    for path in expand(photos):
+        if len(samples) == 24:
+            print("only the first 24 photos are drawn", file=sys.stderr)
+            break
+        try:
+            samples.append(Sample(read_image(path), 0, str(path), torch.zeros(0, 4), ()))
+        except ValueError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+    if not samples:
+        raise ValueError("no photo could be read; give image files or a folder of them")
+    part_grid(from_pretrained(model), samples, truth=False).save(out)
+    print(out)
+
+
+def data_show(
+    data: Annotated[DataConfig, arg(name="")] = DataConfig("finches", size=224, resize=224),
+    split: Literal["train", "val", "test"] = "train",
+    count: int = 24,
+    out: Path = Path("data.png"),
+) -> None:
+    """Draw some pictures of a data set, with their classes and annotated marks, and print its sizes.
+
+    Args:
+        data: which data set.
+        split: which split of it.
+        count: how many pictures.
+        out: the picture.
+    """
+    from scapnet.data.load import load_data
+    from scapnet.report import show_data
+    from scapnet.visualize import contact_sheet
+
+    splits = load_data(data)
+    show_data(splits)
+    chosen = getattr(splits, split)
+    if chosen is None:
+        raise ValueError(f"{data.name} has no {split} split; choose another with --split")
+    contact_sheet(chosen, count).save(out)
+    print(out)
+
+
+def app() -> SubcommandApp:
+    """All commands."""
+    commands, data = SubcommandApp(), SubcommandApp()
+    for command in (train, resume, eval_, predict, show):
+        commands.command(command, name=command.__name__.rstrip("_"))
+    data.command(data_show, name="show")
+    commands.command(data, name="data", help="Look at a data set.")
+    return commands
+
+
+def main() -> None:
+    """Entry point: bad input ends with one sentence and exit code 2."""
+    try:
+        app().cli(
+            prog="scapnet",
+            description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
+            config=(CascadeSubcommandArgs,),
+        )
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
+    except KeyboardInterrupt:
+        sys.exit("scapnet: stopped; go on with a training run by: scapnet resume RUN")
+    except (ValueError, OSError) as error:
+        if os.environ.get("SCAPNET_DEBUG"):
+            raise
+        print(f"scapnet: {str(error).strip()}", file=sys.stderr)
+        sys.exit(2)

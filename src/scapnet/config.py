@@ -1,0 +1,276 @@
+"""A run's settings as frozen dataclasses, and the presets: functions that name a whole run.
+
+Nothing heavy is imported here, so that the command line can show every setting at once.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures, and the view that a network gets of them."""
+
+    name: Literal["finches", "folder", "grocery"] = "folder"
+    """The built-in drawn finches, class folders, or the Grocery Store data set."""
+    root: Path | None = None
+    """Where the data set lies; the built-in one needs no place."""
+    size: int = 448
+    """Side of the network's view in pixels."""
+    resize: int = 512
+    """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
+    source_size: int | None = None
+    """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
+    rotation: float = 15.0
+    """Random rotation in training, degrees either way; the paper does not say how far (ours)."""
+    flip: bool = True
+    """Random horizontal flip in training."""
+    val_fraction: float = 0.1
+    """Share of the training photos held out, by class, where a folder has neither val nor test."""
+    classes: int = 32
+    """Built-in data: number of species."""
+    train_length: int = 3000
+    """Built-in data: training pictures."""
+    test_length: int = 2000
+    """Built-in data: test pictures."""
+    family: Literal["finch", "lark"] = "finch"
+    """Built-in data: the birds; larks have other marks and only pretrain the tiny backbone."""
+    mark_scale: float = 1.0
+    """Built-in data: size of the marks."""
+    hide: float = 0.15
+    """Built-in data: how often a mark is hidden."""
+    seed: int = 0
+    """Built-in data: which pictures are drawn."""
+    workers: int | None = None
+    """Loader processes for each training process; by default from the number of cores."""
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How a photo becomes a network's input; it travels with a trained model."""
+
+    size: int = 448
+    resize: int = 512
+    source_size: int | None = None
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.size < 32:
+            raise ValueError(f"a view of {self.size} px is too small for a network; use at least 32")
+        if self.resize < self.size:
+            raise ValueError(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
+        if self.source_size is not None and self.source_size < self.size:
+            raise ValueError(f"source_size {self.source_size} is smaller than the view; use at least {self.size}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network. Every row of Table IV is a combination of `gate`, `mask`, `parts`, `keep` and `relation`."""
+
+    backbone: str = "resnet50.tv_in1k"
+    """A timm network; this one is ResNet-50 with torchvision's IMAGENET1K_V1 weights."""
+    weights: str = "pretrained"
+    """"pretrained" (timm's own, downloaded), "none", "tiny" (shipped, for test_resnet) or a local weight file."""
+    gate: bool = True
+    """gGAU: the gate and its scorer."""
+    mask: Literal["stage3", "stage4", "none"] = "stage3"
+    """Where the gate's mask is applied: the map that enters stage 4 (Eq. 1), stage 4's output, or nowhere."""
+    grid: int = 4
+    """N, units on a side."""
+    hidden: int = 16
+    """d of Eq. 4."""
+    mode: Literal["hard", "soft"] = "hard"
+    """A binary mask, or the keep probability itself (Table VII)."""
+    noise: bool = True
+    """Gumbel noise in training."""
+    tau: float = 1.0
+    """Temperature of the Gumbel-softmax."""
+    open: float = 0.0
+    """Starting bias of the gate; a positive one starts with every unit kept."""
+    parts: bool = True
+    """SCAPS and the sub-network on the parts."""
+    keep: tuple[int, ...] = (3, 2, 1)
+    """Parts at scale 1, 2, ..."""
+    strategy: Literal["score", "top", "random"] = "score"
+    """How parts are chosen (Tables VIII and IX)."""
+    total: int | None = None
+    """M of the strategy "top"."""
+    part_size: int = 224
+    """Side of a cropped part in pixels."""
+    shared: bool = False
+    """Parts go through the main branch's own backbone instead of a second one."""
+    relation: bool = True
+    """PRM."""
+    heads: int = 1
+    """N_PRM of Eq. 16."""
+    key_dim: int = 64
+    """d_k of Eq. 9."""
+    geo_dim: int = 64
+    """d_p of Eq. 10."""
+    appearance: bool = True
+    """ARM, Eq. 9."""
+    geometry: bool = True
+    """GRM, Eq. 10."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of Eq. 15 and how they run."""
+
+    cls: float = 1.0
+    """alpha."""
+    act: float = 1.0
+    """beta."""
+    con: float = 1.0
+    """gamma."""
+    sub: float = 1.0
+    """lambda."""
+    margin: float = 0.1
+    """Margin of Eq. 8."""
+    smoothing: float = 0.0
+    """Label smoothing."""
+    act_ramp: tuple[float, float] = (0.0, 0.0)
+    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The recipe."""
+
+    epochs: int = 60
+    """In all; the paper does not say (ours)."""
+    stage1_epochs: int = 0
+    """Epochs at the start that train the main branch and the gate only (two-stage training, Sec. IV-C)."""
+    part_start: Literal["own", "main"] = "own"
+    """The sub-network starts from its own weights, or at stage 2 from the main branch's."""
+    batch_size: int = 16
+    """Images of a step on one process; the paper does not say for training (ours)."""
+    accumulate: int = 1
+    """Steps whose gradients are summed into one update."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """The paper uses SGD."""
+    lr: float = 0.01
+    """Initial learning rate."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 1e-4
+    """The paper does not say (ours)."""
+    schedule: Literal["step", "cosine"] = "step"
+    """x `step_factor` every `step_epochs`, or a half cosine to 0."""
+    step_epochs: int = 10
+    """Epochs between two steps."""
+    step_factor: float = 0.3
+    """What a step multiplies the learning rate by."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate grows from 0."""
+    clip: float = 0.0
+    """Largest norm of the gradient; 0 does not clip."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    seed: int = 0
+    """Of the weights, the order, the augmentation and the noise."""
+    log_every: int = 20
+    """Steps between two lines of the log."""
+    checkpoint_steps: int = 0
+    """Steps between two checkpoints within an epoch; 0 keeps one at the end of each epoch."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run."""
+
+    preset: str = "paper"
+    """The run's name."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def paper() -> Config:
+    """The paper's SCAPNet: ResNet-50 from ImageNet, 448 px, parts of 224 px, every loss weight 1."""
+    return Config("paper")
+
+
+def dagger() -> Config:
+    """SCAPNet-dagger of Table III: two-stage training and three heads in PRM."""
+    base = paper()
+    return replace(
+        base, preset="dagger", model=replace(base.model, heads=3), train=replace(base.train, stage1_epochs=20)
+    )
+
+
+def photos() -> Config:
+    """Your own photos: the gate starts open and closes late, the sub-network starts from the main branch."""
+    base = paper()
+    return replace(
+        base,
+        preset="photos",
+        model=replace(base.model, open=1.5),
+        loss=replace(base.loss, act_ramp=(3.0, 9.0)),
+        train=replace(
+            base.train, epochs=24, stage1_epochs=9, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0
+        ),
+    )
+
+
+def demo() -> Config:
+    """Drawn finches with the tiny backbone that comes with the package: minutes on two CPU cores."""
+    return Config(
+        "demo",
+        DataConfig("finches", size=128, resize=128, rotation=0.0),
+        ModelConfig("test_resnet", "tiny", open=1.5, part_size=64),
+        LossConfig(act_ramp=(2.0, 5.0)),
+        TrainConfig(
+            epochs=10,
+            stage1_epochs=5,
+            part_start="main",
+            batch_size=32,
+            lr=0.05,
+            schedule="cosine",
+            warmup_epochs=0.5,
+            clip=5.0,
+        ),
+    )
+
+
+PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger)}
+
+
+def plain(config: Config) -> Config:
+    """The same run with the backbone alone, row 1 of Table IV."""
+    return replace(config, model=replace(config.model, gate=False, parts=False, relation=False))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as what JSON can hold."""
+    return {
+        key: to_dict(value) if dataclasses.is_dataclass(value) else str(value) if isinstance(value, Path) else value
+        for key, value in vars(config).items()
+    }
+
+
+def from_dict(cls: type[T], values: dict[str, Any]) -> T:
+    """Read back what `to_dict` wrote.
+
+    Raises:
+        ValueError: a setting that this version does not know.
+    """
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}; it was written by another version")
+    return cls(**{key: _read(hints[key], value) for key, value in values.items()})
+
+
+def _read(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value)
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if hint == Path | None and value is not None else value

@@ -1,0 +1,93 @@
+"""A data set by name, and the loaders of a run."""
+
+import os
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.finches import Finches
+from scapnet.data.folder import load_folder
+from scapnet.data.grocery import load_grocery
+from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.transforms import EvalViews, TrainViews, Views
+
+
+def load_data(config: DataConfig) -> Splits:
+    """The splits that a config names.
+
+    Raises:
+        ValueError: a data set that is not where it should be, or is not as it should be.
+    """
+    if config.name == "finches":
+        train, test = (
+            Finches(
+                split,
+                config.classes,
+                length,
+                round(config.resize * (config.source_size or config.size) / config.size),
+                config.seed,
+                config.family,
+                config.mark_scale,
+                config.hide,
+            )
+            for split, length in (("train", config.train_length), ("test", config.test_length))
+        )
+        return Splits(train, None, test)
+    if config.name == "grocery":
+        return load_grocery(config.root)
+    return load_folder(config.root, config.val_fraction, config.seed)
+
+
+class EpochSampler(Sampler[int]):
+    """Every sample once in an order of the seed and the epoch; an interrupted epoch goes on where it stopped.
+
+    Yields ``epoch * length + i``, from which `TrainViews` knows the epoch in every worker.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+        self.epoch, self.skip = 0, 0
+
+    def __len__(self) -> int:
+        return self.length - self.skip
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed((self.seed << 32) + self.epoch)
+        order = torch.randperm(self.length, generator=generator)[self.skip :]
+        return iter((order + self.epoch * self.length).tolist())
+
+
+def default_workers(processes: int = 1) -> int:
+    """Loader processes for each of ``processes`` training processes on this machine."""
+    return max(1, min(8, len(os.sched_getaffinity(0)) // processes - 1))
+
+
+def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
+    return DataLoader(
+        dataset,
+        batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # Loaders draw a seed for their workers: from a generator of their own, or a resumed run's noise would differ.
+        generator=torch.Generator().manual_seed(0),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def train_loader(
+    data: FineGrained, view: ViewConfig, config: DataConfig, batch_size: int, seed: int, workers: int
+) -> tuple[DataLoader[Views], EpochSampler]:
+    """Shuffled, augmented batches, and the sampler that is told the epoch. A last batch of one is dropped."""
+    sampler = EpochSampler(len(data), seed)
+    # Batch norm cannot normalise a single image, and a small last batch would weigh as much as a full one.
+    drop = len(data) >= batch_size
+    views = TrainViews(data, view, config, seed)
+    return _loader(views, batch_size, workers, sampler=sampler, drop_last=drop), sampler
+
+
+def eval_loader(data: FineGrained, view: ViewConfig, batch_size: int, workers: int) -> DataLoader[Views]:
+    """Centre views in order."""
+    return _loader(EvalViews(data, view), batch_size, workers)

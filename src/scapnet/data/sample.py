@@ -1,0 +1,43 @@
+"""The one sample type of every data set, and what a data set must know."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Sample(NamedTuple):
+    """A picture before any transform, with what its data set knows about it.
+
+    Marks are for evaluation and pictures only; no transform hands them to training.
+    """
+
+    image: Tensor  # (3, H, W) uint8
+    label: int
+    path: str  # a name for messages
+    marks: Tensor  # (R, 4) float32 xyxy in pixels of the image; (0, 4) where nothing is annotated
+    mark_names: tuple[str, ...]  # R names
+
+
+class FineGrained(Protocol):
+    """A split of a data set: its pictures are read one by one, when they are asked for."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of all classes, in the order of their labels."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """The label of each sample, known without reading it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class Splits(NamedTuple):
+    """The splits of a data set; each has the classes of ``train``."""
+
+    train: FineGrained
+    val: FineGrained | None
+    test: FineGrained | None

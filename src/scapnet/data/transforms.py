@@ -1,0 +1,140 @@
+"""From a photo to a network's views: one geometric transform for the view and for the larger source of its parts.
+
+S side of the view, S' side of the source (S where there is no larger one).
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as tv
+
+from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.sample import FineGrained
+
+Views = dict[str, Any]  # "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "marks"
+
+
+class Frame(NamedTuple):
+    """Where an evaluation view lies in its photo: view = photo * scale - offset, then in units of the view's side."""
+
+    scale: tuple[float, float]  # x, y
+    offset: tuple[float, float]  # x, y in pixels of the source
+    side: int  # S'
+
+    def to_view(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) xyxy in pixels of the photo to [0, 1] of the view."""
+        scale, offset = boxes.new_tensor(self.scale * 2), boxes.new_tensor(self.offset * 2)
+        return (boxes * scale - offset) / self.side
+
+    def to_photo(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) xyxy in [0, 1] of the view to pixels of the photo."""
+        scale, offset = boxes.new_tensor(self.scale * 2), boxes.new_tensor(self.offset * 2)
+        return (boxes * self.side + offset) / scale
+
+
+def _sides(view: ViewConfig) -> tuple[int, int]:
+    """The source's side, and the shorter side of the photo before it is cropped."""
+    source = view.source_size or view.size
+    return source, round(view.resize * source / view.size)
+
+
+def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
+    """Resize and centre crop.
+
+    Args:
+        image: (3, H, W) uint8.
+        view: sizes.
+
+    Returns:
+        (3, S', S') uint8, and where it lies in the photo.
+    """
+    source, shorter = _sides(view)
+    height, width = image.shape[-2:]
+    resized = tv.resize(image, [shorter], antialias=True)
+    tall, wide = resized.shape[-2:]
+    top, left = (tall - source) // 2, (wide - source) // 2
+    frame = Frame((wide / width, tall / height), (float(left), float(top)), source)
+    return tv.crop(resized, top, left, source, source), frame
+
+
+class TrainView:
+    """The paper's augmentation: resize, random rotation, random crop and random horizontal flip, in this order.
+
+    Args:
+        view: sizes.
+        rotation: degrees either way.
+        flip: whether to mirror at random.
+    """
+
+    def __init__(self, view: ViewConfig, rotation: float = 15.0, flip: bool = True) -> None:
+        source, shorter = _sides(view)
+        steps: list[Any] = [v2.Resize(shorter, antialias=True)]
+        if rotation:
+            # Corners that rotation leaves empty get the mean colour, which normalisation turns into 0.
+            fill = [round(255 * value) for value in view.mean]
+            steps.append(v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR, fill=fill))
+        steps.append(v2.RandomCrop(source))
+        if flip:
+            steps.append(v2.RandomHorizontalFlip())
+        self.steps = v2.Compose(steps)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(3, H, W) uint8 to (3, S', S') uint8, at random by torch's generator."""
+        source: Tensor = self.steps(image)
+        return source
+
+
+def to_input(source: Tensor, view: ViewConfig) -> Views:
+    """Normalised "image" (3, S, S), and "source" (3, S', S') where that is larger, from a uint8 source."""
+    views = {"image": tv.resize(source, [view.size, view.size], antialias=True)}
+    if source.shape[-1] != view.size:
+        views["source"] = source
+    return {
+        key: tv.normalize(tv.to_dtype(value, torch.float32, scale=True), list(view.mean), list(view.std))
+        for key, value in views.items()
+    }
+
+
+class TrainViews(Dataset[Views]):
+    """Augmented views of a split. Item ``epoch * len + i`` is sample i as that epoch sees it.
+
+    Its randomness depends on the seed, the epoch and the sample alone, so that neither the number of workers nor a
+    resumed run changes a pixel.
+    """
+
+    def __init__(self, data: FineGrained, view: ViewConfig, config: DataConfig, seed: int) -> None:
+        self.data, self.view, self.seed = data, view, seed
+        self.augment = TrainView(view, config.rotation, config.flip)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, key: int) -> Views:
+        index = key % len(self.data)
+        sample = self.data[index]
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed((self.seed << 40) + key)
+            source = self.augment(sample.image)
+        return {**to_input(source, self.view), "target": sample.label, "index": index}
+
+
+class EvalViews(Dataset[Views]):
+    """Centre views of a split, with its marks (MARKS, 4) xyxy in [0, 1] of the view; rows without a mark are NaN."""
+
+    MARKS = 32
+
+    def __init__(self, data: FineGrained, view: ViewConfig) -> None:
+        self.data, self.view = data, view
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Views:
+        sample = self.data[index]
+        source, frame = centre_view(sample.image, self.view)
+        marks = torch.full((self.MARKS, 4), torch.nan)
+        marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
+        return {**to_input(source, self.view), "target": sample.label, "index": index, "marks": marks}

@@ -1,0 +1,144 @@
+"""The losses of the paper: Eq. 2, 3, 7, 8, 14 and 15.
+
+B batch, K classes, M parts, N grid, u scale.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scapnet.modules.boxes import averaging_matrix
+from scapnet.modules.ggau import GateOutput
+from scapnet.modules.scaps import PartsOutput
+
+
+def activation_loss(mask: Tensor) -> Tensor:
+    """L_act, Eq. 2: the square of the kept share of each image, then the mean over the batch.
+
+    Args:
+        mask: (B, N, N).
+
+    Returns:
+        Scalar in [0, 1].
+    """
+    return mask.float().mean((-2, -1)).square().mean()
+
+
+def estimated_scores(scores: Tensor, scale: int) -> Tensor:
+    """S-hat of Eq. 7: the plain mean of the u*u scale-1 scores inside each window.
+
+    Args:
+        scores: (B, N, N) scale-1 scores.
+        scale: u.
+
+    Returns:
+        (B, N-u+1, N-u+1).
+    """
+    grid = scores.shape[-1]
+    mean = averaging_matrix(grid, grid, scale, device=scores.device, dtype=scores.dtype)  # (N-u+1, N)
+    return mean @ scores @ mean.T
+
+
+def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
+    """L_con, Eq. 8: scale-1 scores should order the windows of each coarser scale as that scale's own scores do.
+
+    Only the sign of the coarser score's difference enters, so the gradient reaches the scale-1 scores alone.
+
+    Args:
+        maps: per scale (B, N-u+1, N-u+1), scale 1 first.
+        margin: how far apart two windows' estimated scores should be.
+
+    Returns:
+        Scalar: the sum over pairs i < j and over the scales above 1, then the mean over the batch.
+    """
+    loss = maps[0].new_zeros(())
+    for scale, coarse in enumerate(maps[1:], 2):
+        estimated = estimated_scores(maps[0], scale).flatten(1)  # (B, n)
+        own = coarse.detach().flatten(1)
+        i, j = torch.triu_indices(own.shape[1], own.shape[1], 1, device=own.device)  # pairs i < j
+        order = (own[:, i] - own[:, j]).sign()
+        loss = loss + F.relu(margin - (estimated[:, i] - estimated[:, j]) * order).sum(1).mean()
+    return loss
+
+
+def part_loss(part_logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """L_sub, Eq. 14: cross-entropy of the parts' mean, plus the sum of each part's own.
+
+    y-hat is the mean of logits: the paper's y goes into CE unnormalised in Eq. 3 as well.
+
+    Args:
+        part_logits: (B, M, K).
+        target: (B,) class indices.
+        smoothing: label smoothing.
+
+    Returns:
+        Scalar, the mean over the batch.
+    """
+    together = F.cross_entropy(part_logits.mean(1), target, label_smoothing=smoothing)
+    parts = part_logits.shape[1]
+    own = F.cross_entropy(part_logits.flatten(0, 1), target.repeat_interleave(parts), label_smoothing=smoothing)
+    return together + parts * own
+
+
+class Losable(Protocol):
+    """What the total loss reads of a network's output."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K) of the main branch."""
+
+    @property
+    def part_logits(self) -> Tensor | None:
+        """(B, M, K) of the parts."""
+
+    @property
+    def gate(self) -> GateOutput | None:
+        """What the gate kept."""
+
+    @property
+    def parts(self) -> PartsOutput | None:
+        """Which parts were chosen."""
+
+
+class SCAPNetLoss(nn.Module):
+    """L of Eq. 15. The weights are plain attributes, which a training loop may change from epoch to epoch.
+
+    Args:
+        cls: alpha, of the main branch's cross-entropy (Eq. 3).
+        act: beta, of `activation_loss`.
+        con: gamma, of `consistency_loss`.
+        sub: lambda, of `part_loss`.
+        margin: of `consistency_loss`.
+        smoothing: label smoothing of every cross-entropy.
+    """
+
+    def __init__(
+        self,
+        cls: float = 1.0,
+        act: float = 1.0,
+        con: float = 1.0,
+        sub: float = 1.0,
+        margin: float = 0.1,
+        smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.cls, self.act, self.con, self.sub = cls, act, con, sub
+        self.margin, self.smoothing = margin, smoothing
+
+    def forward(self, output: Losable, target: Tensor) -> dict[str, Tensor]:
+        """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum.
+
+        A term whose module the network does not have is left out.
+        """
+        terms = {"cls": F.cross_entropy(output.logits.float(), target, label_smoothing=self.smoothing)}
+        if output.gate is not None:
+            terms["act"] = activation_loss(output.gate.mask)
+        if output.parts is not None:
+            terms["con"] = consistency_loss(output.parts.maps, self.margin)
+        if output.part_logits is not None:
+            terms["sub"] = part_loss(output.part_logits.float(), target, self.smoothing)
+        loss = sum((getattr(self, name) * term for name, term in terms.items()), torch.zeros_like(terms["cls"]))
+        return {**terms, "loss": loss}

@@ -1,0 +1,112 @@
+"""Windows of a scale, their features and boxes, and crops (Definition 1).
+
+B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows on a side, M parts, S crop size.
+"""
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+
+def unit_edges(size: int, grid: int) -> list[int]:
+    """Whole-number edges of ``grid`` units over ``size`` cells: a true partition also where N does not divide size.
+
+    >>> unit_edges(28, 3)
+    [0, 9, 18, 28]
+    """
+    if size < grid:
+        raise ValueError(
+            f"a feature map of {size} cells on a side cannot be cut into a grid of {grid}; "
+            f"use grid <= {size} or a larger image"
+        )
+    return [i * size // grid for i in range(grid + 1)]
+
+
+def window_edges(size: int, grid: int, scale: int) -> list[tuple[int, int]]:
+    """First and one-past-last cell of each of the N-u+1 windows of ``scale`` along one side.
+
+    >>> window_edges(8, 4, 3)
+    [(0, 6), (2, 8)]
+    """
+    if not 1 <= scale <= grid:
+        raise ValueError(f"scale {scale} has no window on a grid of {grid}; use a scale from 1 to {grid}")
+    edges = unit_edges(size, grid)
+    return list(zip(edges, edges[scale:], strict=False))
+
+
+def averaging_matrix(
+    size: int, grid: int, scale: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """(N-u+1, size) matrix whose row i averages the cells of window i along one side."""
+    edges = torch.tensor(window_edges(size, grid, scale), device=device)  # (n, 2)
+    cell = torch.arange(size, device=device)
+    inside = (cell >= edges[:, :1]) & (cell < edges[:, 1:])  # (n, size)
+    return inside.to(dtype or torch.get_default_dtype()) / (edges[:, 1:] - edges[:, :1])
+
+
+def pool_windows(features: Tensor, grid: int, scale: int) -> Tensor:
+    """Average feature of each window of a scale, G(x) of Eq. 4, as ``P X Q^T``.
+
+    Args:
+        features: (B, C, H, W).
+        grid: units on a side, N <= min(H, W).
+        scale: u, the side of a window in units.
+
+    Returns:
+        (B, N-u+1, N-u+1, C).
+    """
+    height, width = features.shape[-2:]
+    rows = averaging_matrix(height, grid, scale, device=features.device, dtype=features.dtype)
+    columns = averaging_matrix(width, grid, scale, device=features.device, dtype=features.dtype)
+    return (rows @ features @ columns.T).permute(0, 2, 3, 1)
+
+
+def window_boxes(
+    height: int,
+    width: int,
+    grid: int,
+    scale: int,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """((N-u+1)^2, 4) boxes, cxcywh in [0, 1], row by row: exactly the cells that `pool_windows` averages."""
+    y = torch.tensor(window_edges(height, grid, scale), device=device, dtype=dtype) / height  # (n, 2)
+    x = torch.tensor(window_edges(width, grid, scale), device=device, dtype=dtype) / width
+    n = len(x)
+    y, x = y[:, None].expand(n, n, 2), x[None].expand(n, n, 2)
+    return xyxy_to_cxcywh(torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), -1)).flatten(0, 1)
+
+
+def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """Centre and size to corners, (..., 4) to (..., 4)."""
+    centre, size = boxes[..., :2], boxes[..., 2:]
+    return torch.cat((centre - size / 2, centre + size / 2), -1)
+
+
+def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """Corners to centre and size, (..., 4) to (..., 4)."""
+    first, last = boxes[..., :2], boxes[..., 2:]
+    return torch.cat(((first + last) / 2, last - first), -1)
+
+
+def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Cut every part of every image and resize it, in one call and on the images' device.
+
+    A bin that covers several pixels averages them, so shrinking does not alias (Sec. IV-B resizes parts to 224).
+
+    Args:
+        images: (B, 3, H, W).
+        boxes: (B, M, 4) cxcywh in [0, 1] of the image.
+        size: S, the side of a crop in pixels.
+
+    Returns:
+        (B*M, 3, S, S), the parts of the first image first.
+    """
+    height, width = images.shape[-2:]
+    scale = torch.tensor([width, height, width, height], device=boxes.device, dtype=boxes.dtype)
+    corners = (cxcywh_to_xyxy(boxes) * scale).to(images.dtype)  # (B, M, 4)
+    batch = torch.arange(len(boxes), device=boxes.device, dtype=images.dtype)
+    batch = batch[:, None, None].expand(-1, boxes.shape[1], 1)  # (B, M, 1)
+    rois = torch.cat((batch, corners), -1).flatten(0, 1)  # (B*M, 5)
+    return roi_align(images, rois, size, sampling_ratio=-1, aligned=True)

@@ -1,0 +1,118 @@
+"""gGAU, the grid gate attention unit: Eq. 1, 4, 5 and 6.
+
+B batch, C channels, H W map size, N grid.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scapnet.modules.boxes import averaging_matrix, pool_windows
+
+Mode = Literal["hard", "soft"]
+
+
+class GateOutput(NamedTuple):
+    """What the gate kept."""
+
+    features: Tensor  # (B, C, H, W) Eq. 1
+    mask: Tensor  # (B, N, N) 0 or 1 forward, softmax gradient in training; P(keep) of a soft gate
+    logits: Tensor  # (B, N, N, 2) [..., 1] is keep
+
+
+def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: float = 1.0) -> Tensor:
+    """Decide which units stay, Eq. 5 and 6.
+
+    The score s of Eq. 4 is taken as logits, so log(s_k) of Eq. 5 is s itself. An image whose units are all closed
+    keeps the one with the highest keep probability.
+
+    Args:
+        logits: (B, N, N, 2), [..., 1] is keep.
+        mode: "hard" gives 0 or 1 with the softmax's gradient (straight through), "soft" P(keep).
+        noise: add Gumbel noise, from torch's generator.
+        tau: temperature of the softmax.
+
+    Returns:
+        (B, N, N).
+    """
+    if noise:
+        logits = logits - torch.empty_like(logits).exponential_().log()  # -log of an exponential is Gumbel
+    keep = (logits / tau).softmax(-1)[..., 1]  # (B, N, N)
+    if mode == "soft":
+        return keep
+    # The argmax over two logits, exact also where both probabilities round to 0.5.
+    margin = (logits[..., 1] - logits[..., 0]).flatten(1)  # (B, N*N)
+    best = F.one_hot(margin.argmax(1), margin.shape[1]).bool()
+    kept = (margin > 0) | (best & (margin <= 0).all(1, keepdim=True))
+    hard = kept.view_as(keep).to(keep.dtype)
+    return hard + keep - keep.detach() if keep.requires_grad else hard
+
+
+def apply_mask(features: Tensor, mask: Tensor) -> Tensor:
+    """X' = M * X, Eq. 1: each cell is multiplied by the mask of its unit.
+
+    Args:
+        features: (B, C, H, W).
+        mask: (B, N, N).
+
+    Returns:
+        (B, C, H, W).
+    """
+    height, width = features.shape[-2:]
+    grid = mask.shape[-1]
+    # The averaging matrices of scale 1 with every weight set to one put a unit's value on its cells.
+    rows = (averaging_matrix(height, grid, 1, device=mask.device) > 0).to(mask.dtype)  # (N, H)
+    columns = (averaging_matrix(width, grid, 1, device=mask.device) > 0).to(mask.dtype)
+    return features * (rows.T @ mask @ columns).unsqueeze(1).to(features.dtype)
+
+
+class GridGate(nn.Module):
+    """Hard attention over an N x N grid of a feature map, with two small layers and no other parameter.
+
+    Args:
+        channels: C of the map it looks at.
+        grid: N, units on a side.
+        hidden: d of Eq. 4; 16 gives the 0.02M parameters of Table III at C = 1024.
+        mode: "hard" (Eq. 6) or "soft" (Table VII).
+        noise: Gumbel noise in training; evaluation never has any.
+        tau: temperature of the softmax.
+        open: starting bias of the logits, (-open, +open): a positive one starts with (nearly) every unit kept.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        grid: int = 4,
+        hidden: int = 16,
+        mode: Mode = "hard",
+        noise: bool = True,
+        tau: float = 1.0,
+        open: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if mode not in get_args(Mode):
+            raise ValueError(f"gate mode {mode!r} is unknown; use one of {', '.join(get_args(Mode))}")
+        if grid < 1 or hidden < 1 or tau <= 0:
+            raise ValueError(f"grid {grid}, hidden {hidden} and tau {tau} must all be positive")
+        self.grid, self.mode, self.noise, self.tau = grid, mode, noise, tau
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, 2)
+        with torch.no_grad():  # a bias of its own, or random units would start closed
+            self.fc2.bias.copy_(torch.tensor([-open, open]))
+
+    def score(self, pooled: Tensor) -> Tensor:
+        """Score s of a pooled region at any scale, Eq. 4: (..., C) to (..., 2) logits, [..., 1] is keep."""
+        logits: Tensor = self.fc2(F.relu(self.fc1(pooled)))
+        return logits
+
+    def forward(self, features: Tensor) -> GateOutput:
+        """Score, decide and mask: features (B, C, H, W) to a `GateOutput`.
+
+        Raises:
+            ValueError: the map has fewer cells on a side than the grid has units.
+        """
+        logits = self.score(pool_windows(features, self.grid, 1)).float()  # (B, N, N, 2)
+        mask = gate_mask(logits, self.mode, self.noise and self.training, self.tau)
+        return GateOutput(apply_mask(features, mask), mask, logits)

@@ -1,0 +1,133 @@
+"""SCAPS, scale-consistent attention part selection: Definition 1 and the choice of parts (Sec. III-B).
+
+B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows on a side, M parts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from scapnet.modules.boxes import pool_windows, window_boxes
+
+Strategy = Literal["score", "top", "random"]
+
+
+class PartsOutput(NamedTuple):
+    """The chosen parts and the scores that they were chosen by."""
+
+    boxes: Tensor  # (B, M, 4) cxcywh in [0, 1]
+    scores: Tensor  # (B, M) P(keep) of the chosen windows
+    scales: Tensor  # (B, M) u of each chosen window
+    maps: tuple[Tensor, ...]  # per scale (B, n, n) P(keep)
+
+
+def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int, scale: int) -> Tensor:
+    """S^u = P(keep) of every window of a scale, by the gate's own two layers.
+
+    Args:
+        features: (B, C, H, W), not masked.
+        score: (..., C) to (..., 2) logits, `GridGate.score`.
+        grid: N.
+        scale: u.
+
+    Returns:
+        (B, N-u+1, N-u+1) in (0, 1).
+    """
+    return score(pool_windows(features, grid, scale)).float().softmax(-1)[..., 1]
+
+
+def _ranked(scores: Tensor, count: int) -> Tensor:
+    """Indices (B, count) of the highest scores; equal scores come in the order of their index."""
+    return scores.argsort(dim=1, descending=True, stable=True)[:, :count]
+
+
+class PartSelection(nn.Module):
+    """Pick parts at several scales with one scorer. It has no parameters.
+
+    Args:
+        grid: N, units on a side.
+        keep: how many parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs it.
+        strategy: "score" takes the best of each scale (the paper's 3, 2, 1), "top" the best over all scales,
+            "random" any windows, as many of each scale as ``keep`` says (Table VIII).
+        total: M of "top"; the sum of ``keep`` by default.
+
+    Raises:
+        ValueError: a quota or the total is larger than the number of windows.
+    """
+
+    def __init__(
+        self, grid: int = 4, keep: Sequence[int] = (3, 2, 1), strategy: Strategy = "score", total: int | None = None
+    ) -> None:
+        super().__init__()
+        self.grid, self.keep, self.strategy = grid, tuple(keep), strategy
+        self.total = sum(self.keep) if total is None else total
+        self._check()
+
+    def _check(self) -> None:
+        if self.strategy not in get_args(Strategy):
+            raise ValueError(f"part strategy {self.strategy!r} is unknown; use one of {', '.join(get_args(Strategy))}")
+        if not 1 <= len(self.keep) <= self.grid:
+            raise ValueError(f"{len(self.keep)} scales do not fit a grid of {self.grid}; use 1 to {self.grid} quotas")
+        for scale, quota in enumerate(self.keep, 1):
+            windows = (self.grid - scale + 1) ** 2
+            if not 0 <= quota <= windows:
+                raise ValueError(
+                    f"quota {quota} at scale {scale} does not fit: a grid of {self.grid} has {windows} windows there; "
+                    f"use 0 to {windows}"
+                )
+        windows = sum((self.grid - scale) ** 2 for scale in range(len(self.keep)))
+        if not 1 <= self.total <= windows:
+            raise ValueError(f"{self.total} parts cannot be chosen from {windows} windows; use 1 to {windows}")
+
+    @property
+    def parts(self) -> int:
+        """M, the number of parts of an image."""
+        return self.total if self.strategy == "top" else sum(self.keep)
+
+    def forward(
+        self, features: Tensor, score: Callable[[Tensor], Tensor], index: Tensor | None = None
+    ) -> PartsOutput:
+        """Score every window and choose.
+
+        Args:
+            features: (B, C, H, W), the unmasked map.
+            score: (..., C) to (..., 2) logits, `GridGate.score`.
+            index: (B,) numbers of the samples; "random" draws by them in evaluation, so that an answer repeats.
+
+        Returns:
+            `PartsOutput`: by scale, then falling score, then window index; for "top" by falling score, then scale,
+            then index.
+        """
+        scales = range(1, len(self.keep) + 1)
+        height, width = features.shape[-2:]
+        maps = tuple(window_scores(features, score, self.grid, u) for u in scales)
+        boxes = torch.cat(
+            [window_boxes(height, width, self.grid, u, device=features.device, dtype=torch.float32) for u in scales]
+        )  # (windows of all scales, 4)
+        scores = torch.cat([m.flatten(1) for m in maps], 1)  # (B, windows)
+        sizes = [m[0].numel() for m in maps]
+        chosen = self._choose(scores.detach(), sizes, index)  # (B, M)
+        scale_of = torch.cat([torch.full((m[0].numel(),), u, device=m.device) for u, m in zip(scales, maps, strict=True)])
+        return PartsOutput(boxes[chosen], scores.gather(1, chosen), scale_of[chosen], maps)
+
+    def _choose(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:
+        if self.strategy == "top":
+            return _ranked(scores, self.total)
+        draw = self._draw(scores, index) if self.strategy == "random" else scores
+        chosen, start = [], 0
+        for quota, size in zip(self.keep, sizes, strict=True):
+            picked = start + _ranked(draw[:, start : start + size], quota)
+            picked = picked.sort(1).values
+            chosen.append(picked.gather(1, _ranked(scores.gather(1, picked), quota)))
+            start += size
+        return torch.cat(chosen, 1)
+
+    def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
+        if self.training:
+            return torch.rand_like(scores)
+        if index is None:
+            index = torch.arange(len(scores))
+        rows = [torch.rand(scores.shape[1], generator=torch.Generator().manual_seed(int(i))) for i in index]
+        return torch.stack(rows).to(scores)

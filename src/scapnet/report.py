@@ -1,0 +1,114 @@
+"""What a terminal shows: the live bar of a run and the table of its scores."""
+
+import sys
+from collections import Counter
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from scapnet.data.sample import FineGrained, Splits
+
+TERMS = ("loss", "cls", "act", "con", "sub")
+
+
+class Bar:
+    """A live progress bar with the loss terms; where the output is no terminal, plain lines instead.
+
+    Args:
+        main: False on the other processes of a distributed run, which stay silent.
+    """
+
+    def __init__(self, main: bool = True) -> None:
+        self.console = Console(quiet=not main)
+        self.live = self.console.is_terminal
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not main or not self.live,
+        )
+        self.task: TaskID | None = None
+        self.shown = 0
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def start(self, total: float, done: float = 0.0) -> None:
+        """Begin with ``done`` of ``total`` units of work behind it."""
+        self.task = self.progress.add_task("training", total=total)
+        # Work of an earlier session says nothing about this one's speed: it is moved to, not counted.
+        self.progress.reset(self.task, total=total, completed=done)  # type: ignore[arg-type]
+
+    def advance(self, work: float) -> None:
+        """Count work."""
+        if self.task is not None:
+            self.progress.advance(self.task, work)
+
+    def show(self, epoch: int, epochs: int, stage: int, line: dict[str, float]) -> None:
+        """Show the means of the last steps; as a plain line once an epoch."""
+        terms = " ".join(f"{key} {line[key]:.3f}" for key in TERMS if key in line)
+        kept = f" kept {line['kept']:.0%}" if "kept" in line else ""
+        text = f"epoch {epoch}/{epochs} {terms} acc {line['accuracy']:.1%}{kept}"
+        if self.task is not None and self.live:
+            self.progress.update(self.task, description=text)
+        elif epoch != self.shown:
+            self.console.print(f"{text} {line['images_per_second']:.0f} images/s stage {stage}", highlight=False)
+            self.shown = epoch
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.console.print(text, highlight=False)
+
+
+def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of a result, as a person reads them."""
+    rows = []
+    names = {
+        "accuracy_main": "accuracy of the main branch",
+        "accuracy_parts": "accuracy of the parts",
+        "accuracy": "accuracy of both together",
+        "kept": "kept share of the grid",
+    }
+    for key, name in names.items():
+        if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
+            rows.append((name, f"{scores[key]:.1%}"))
+    scale = 1
+    while f"random_scale{scale}" in scores:
+        hit, random = scores[f"hit_scale{scale}"], scores[f"random_scale{scale}"]
+        rows.append((f"chosen scale-{scale} units that hold a mark's centre", f"{hit:.1%} (random {random:.1%})"))
+        scale += 1
+    return rows
+
+
+def show_scores(scores: dict[str, Any]) -> None:
+    """Print a result as one table."""
+    title = f"{scores.get('preset', '')}: {int(scores.get('images', 0))} {scores.get('split', '')} images"
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in score_rows(scores):
+        table.add_row(name, value, style=None)
+    Console(file=sys.stdout).print(table)
+
+
+def show_data(splits: Splits) -> None:
+    """Print the sizes of a data set's splits."""
+    table = Table("split", "images", "classes", "images of a class")
+    for name in Splits._fields:
+        data: FineGrained | None = getattr(splits, name)
+        if data is not None:
+            counts = Counter(data.labels)
+            span = f"{min(counts.values())} to {max(counts.values())}"
+            table.add_row(name, str(len(data)), str(len(counts)), span)
+    Console(file=sys.stdout).print(table)

@@ -1,0 +1,375 @@
+"""The training loop: one stage or two, on one process or many, safe to kill and resumed exactly."""
+
+import dataclasses
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from scapnet.checkpoint import read_json, save_pretrained, write_json
+from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig, from_dict, to_dict
+from scapnet.data.load import EpochSampler, default_workers, eval_loader, load_data, train_loader
+from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.transforms import Views
+from scapnet.evaluate import evaluate
+from scapnet.losses import SCAPNetLoss
+from scapnet.model import SCAPNet, SCAPNetOutput, build_model
+from scapnet.report import Bar, show_scores
+from scapnet.visualize import part_grid
+
+
+@dataclasses.dataclass
+class Position:
+    """How far a run has come; a checkpoint holds it."""
+
+    epoch: int = 0
+    step: int = 0  # steps of this epoch that are done
+    log_bytes: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """For Accelerate."""
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """For Accelerate."""
+        for key, value in state.items():
+            setattr(self, key, value)
+
+
+def learning_rate(config: TrainConfig, epoch: float) -> float:
+    """The learning rate at a (fractional) epoch: a function of it alone, so nothing can be resumed wrongly."""
+    if config.warmup_epochs and epoch < config.warmup_epochs:
+        return config.lr * max(epoch, 1e-3) / config.warmup_epochs
+    if config.schedule == "cosine":
+        done = (epoch - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+        return config.lr * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    return config.lr * config.step_factor ** (int(epoch) // config.step_epochs)
+
+
+def activation_weight(config: LossConfig, epoch: float) -> float:
+    """beta of Eq. 15 at a (fractional) epoch, ramped: at full weight from the start it closes an untrained gate."""
+    first, last = config.act_ramp
+    return config.act * min(max((epoch - first) / (last - first), 0.0), 1.0) if last > first else config.act
+
+
+def stage_of(config: Config, epoch: int) -> int:
+    """1 while only the main branch and the gate are trained (Sec. IV-C), then 2."""
+    return 1 if config.model.parts and epoch < config.train.stage1_epochs else 2
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """One optimizer through both stages: a frozen parameter has no gradient and is passed over."""
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+
+
+def view_of(config: Config, model: SCAPNet) -> ViewConfig:
+    """The view of a config, with the mean and deviation that the backbone's weights were trained with."""
+    known = getattr(model.backbone.net, "pretrained_cfg", None) or {}
+    default = ViewConfig()
+    data = config.data
+    return ViewConfig(
+        data.size, data.resize, data.source_size, known.get("mean", default.mean), known.get("std", default.std)
+    )
+
+
+def check(config: Config) -> None:
+    """Raise ValueError for settings that cannot make a run."""
+    train = config.train
+    for name in ("epochs", "batch_size", "accumulate", "log_every"):
+        if getattr(train, name) < 1:
+            raise ValueError(f"train.{name} is {getattr(train, name)}; it must be at least 1")
+    if config.model.parts and train.stage1_epochs >= train.epochs:
+        raise ValueError(
+            f"stage 1 has {train.stage1_epochs} of {train.epochs} epochs, so the parts would never be trained; "
+            f"use fewer with --train.stage1-epochs"
+        )
+    ViewConfig(config.data.size, config.data.resize, config.data.source_size)
+
+
+class Run:
+    """A training run and its folder: ``config.json``, ``log.jsonl``, ``checkpoints/``, ``model/``, ``results.json``.
+
+    Args:
+        config: everything that decides it.
+        out: its folder. It is made only when the data and the network were found to be right.
+        resume: go on from the last checkpoint in ``out``.
+    """
+
+    def __init__(self, config: Config, out: Path, resume: bool = False) -> None:
+        check(config)
+        self.config, self.out = config, out
+        set_seed(config.train.seed)
+        self.accelerator = Accelerator(
+            mixed_precision=config.train.precision,
+            gradient_accumulation_steps=config.train.accumulate,
+            dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        )
+        self.data: Splits = load_data(config.data)
+        self.model: SCAPNet = build_model(config.model, len(self.data.train.classes), config.data.size)
+        set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
+        self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
+        self.losses = SCAPNetLoss(
+            config.loss.cls, config.loss.act, config.loss.con, config.loss.sub, config.loss.margin, config.loss.smoothing
+        )
+        self.optimizer = make_optimizer(self.model, config.train)
+        workers = config.data.workers
+        self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
+        self.position = Position()
+        self._start(resume)
+
+    def _start(self, resume: bool) -> None:
+        saved = sorted((self.out / "checkpoints").glob("[0-9]*")) if resume else []
+        if self.accelerator.is_main_process and not resume:
+            self.out.mkdir(parents=True)
+            write_json(self.out / "config.json", to_dict(self.config))
+        self.accelerator.wait_for_everyone()
+        if saved:
+            self.position.load_state_dict(read_json(saved[-1] / "position.json"))
+        self._enter(stage_of(self.config, self.position.epoch))
+        if saved:
+            self.accelerator.load_state(str(saved[-1]))
+        if self.accelerator.is_main_process:
+            log = self.out / "log.jsonl"
+            log.touch()
+            with log.open("r+b") as file:  # lines written after the checkpoint are going to be written again
+                file.truncate(self.position.log_bytes)
+
+    def _enter(self, stage: int) -> None:
+        """Freeze or thaw for a stage and prepare everything for it."""
+        train, data = self.config.train, self.config.data
+        self.model.set_stage(stage)
+        self.accelerator.free_memory()
+        loader, self.sampler = train_loader(
+            self.data.train, self.model.view, data, train.batch_size, train.seed, self.workers
+        )
+        self.net, self.updater, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
+        self.val_loader = self._eval_loader(self.data.val) if self.data.val is not None else None
+
+    def _eval_loader(self, data: FineGrained) -> DataLoader[Views]:
+        batch = max(self.config.train.batch_size, 32)
+        loader: DataLoader[Views] = self.accelerator.prepare(eval_loader(data, self.model.view, batch, self.workers))
+        return loader
+
+    @property
+    def trains(self) -> bool:
+        """Whether epochs are left."""
+        return self.position.epoch < self.config.train.epochs
+
+    def work(self, epoch: int) -> float:
+        """Pixels of an epoch relative to the main branch alone, by which the time left is told."""
+        model = self.config.model
+        if not model.parts or stage_of(self.config, epoch) == 1:
+            return 1.0
+        parts = model.total if model.strategy == "top" and model.total else sum(model.keep)
+        return 1.0 + parts * (model.part_size / self.config.data.size) ** 2
+
+    def fit(self, bar: Bar) -> None:
+        """All epochs that are left, each followed by the validation split and a checkpoint."""
+        epochs = self.config.train.epochs
+        bar.start(sum(map(self.work, range(epochs))), sum(map(self.work, range(self.position.epoch))))
+        while self.trains:
+            started = time.monotonic()
+            epoch = self.position.epoch
+            stage = stage_of(self.config, epoch)
+            if stage != self.model.stage:
+                self._enter(stage)
+            # At the first step of stage 2 only: a resumed run has the started sub-network in its checkpoint.
+            if epoch == self.config.train.stage1_epochs and not self.position.step:
+                self._start_parts()
+            self.epoch(bar)
+            self.position.epoch, self.position.step = epoch + 1, 0
+            self.position.seconds += time.monotonic() - started
+            self._validate(bar)
+            self.checkpoint()
+
+    def _start_parts(self) -> None:
+        if self.config.model.parts and self.config.train.part_start == "main":
+            self.model.start_parts_from_main()
+
+    def epoch(self, bar: Bar) -> None:
+        """The steps of one epoch that are left."""
+        config, position = self.config, self.position
+        self.sampler.epoch = position.epoch
+        self.sampler.skip = position.step * config.train.batch_size * self.accelerator.num_processes
+        self.net.train()
+        steps = len(self.loader) + position.step
+        window = Window()
+        for batch in self.loader:
+            at = position.epoch + position.step / steps
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(config.train, at)
+            self.losses.act = activation_weight(config.loss, at)
+            with self.accelerator.accumulate(self.net):
+                output = self.net(batch["image"], batch.get("source"), batch["index"])
+                terms = self.losses(output, batch["target"])
+                self.accelerator.backward(terms["loss"])
+                if config.train.clip and self.accelerator.sync_gradients:
+                    self.accelerator.clip_grad_norm_(self.net.parameters(), config.train.clip)
+                self.updater.step()
+                self.updater.zero_grad()
+            position.step += 1
+            window.add(terms, output, batch["target"])
+            bar.advance(self.work(position.epoch) / steps)
+            if position.step % config.train.log_every == 0 or position.step == steps:
+                self._log_steps(window, bar)
+                window = Window()
+            every = config.train.checkpoint_steps
+            if every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps:
+                self.checkpoint()
+
+    def _log_steps(self, window: "Window", bar: Bar) -> None:
+        line = window.means() | {
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "act_weight": self.losses.act,
+            "images_per_second": window.speed() * self.accelerator.num_processes,
+        }
+        if not math.isfinite(line["loss"]):
+            raise ValueError(
+                f"the loss is {line['loss']} in epoch {self.position.epoch + 1}: training has diverged; lower "
+                f"--train.lr, or clip the gradient with --train.clip 5"
+            )
+        bar.show(self.position.epoch + 1, self.config.train.epochs, self.model.stage, line)
+        self.log({"epoch": self.position.epoch, "step": self.position.step} | line)
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append a line to ``log.jsonl``."""
+        if self.accelerator.is_main_process:
+            with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                self.position.log_bytes = file.tell()
+
+    def _validate(self, bar: Bar) -> None:
+        """Score the validation split and keep the best model on it; the test split is never used to choose."""
+        if self.val_loader is None:
+            return
+        scores = evaluate(self.net, self.val_loader, self.accelerator).scores
+        bar.note(f"epoch {self.position.epoch}: validation accuracy {scores['accuracy']:.1%}")
+        self.log({"epoch": self.position.epoch - 1, "split": "val"} | scores)
+        if scores["accuracy"] > self.position.best:
+            self.position.best = scores["accuracy"]
+            self._save("best", {"epoch": self.position.epoch, "split": "val"} | scores)
+
+    def _save(self, name: str, scores: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            save_pretrained(self.model, self.out / name, scores)
+
+    def checkpoint(self) -> None:
+        """Save all state under a name of its own, then drop the older one: a kill at any moment leaves one whole."""
+        place = self.out / "checkpoints"
+        draft = place / "draft"
+        final = place / f"{self.position.epoch:05d}-{self.position.step:07d}"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(draft, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(draft))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_json(draft / "position.json", self.position.state_dict())
+            older = list(place.glob("[0-9]*"))
+            draft.replace(final)
+            for folder in older:
+                shutil.rmtree(folder)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self, bar: Bar) -> dict[str, Any]:
+        """Score the last epoch's model, write the model folder, the result and the picture; returns the result."""
+        split = next((name for name in ("test", "val") if getattr(self.data, name) is not None), None)
+        result: dict[str, Any] = {"preset": self.config.preset, "epochs": self.config.train.epochs}
+        result["train_images"], result["train_seconds"] = len(self.data.train), round(self.position.seconds, 1)
+        data = getattr(self.data, split) if split else None
+        if data is not None:
+            bar.note(f"evaluating {len(data)} {split} images")
+            result |= {"split": split} | evaluate(self.net, self._eval_loader(data), self.accelerator).scores
+        self._save("model", result)
+        if self.accelerator.is_main_process:
+            if data is not None:
+                picked = torch.linspace(0, len(data) - 1, min(8, len(data))).long().tolist()
+                part_grid(self.model.eval(), [data[i] for i in picked]).save(self.out / "parts.png")
+            write_json(self.out / "results.json", result)
+        return result
+
+
+class Window:
+    """Sums over the steps between two lines of the log; nothing leaves the device before its mean is asked for."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps, self.images, self.started = 0, 0, time.monotonic()
+
+    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, target: Tensor) -> None:
+        """Count one step."""
+        values = {key: value.detach() for key, value in terms.items()}
+        values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
+        if output.gate is not None:
+            values["kept"] = output.gate.mask.detach().mean()
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
+        self.steps += 1
+        self.images += len(target)
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps."""
+        return {key: float(value) / self.steps for key, value in self.sums.items()}
+
+    def speed(self) -> float:
+        """Images per second."""
+        return self.images / max(time.monotonic() - self.started, 1e-9)
+
+
+def numbered(folder: Path) -> Iterator[Path]:
+    """folder, folder-2, folder-3, ..."""
+    yield folder
+    yield from (folder.with_name(f"{folder.name}-{i}") for i in range(2, 10_000))
+
+
+def train(config: Config, out: Path | None = None) -> Path:
+    """Train, evaluate and leave a run folder.
+
+    Args:
+        config: a preset, or one changed with `dataclasses.replace`.
+        out: the run folder, which must not exist; by default ``runs/PRESET``, numbered where that is taken.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: settings or data that cannot make a run; nothing has been written then.
+    """
+    if out is not None and out.exists():
+        raise ValueError(f"{out} exists; choose another --out, or go on with it by: scapnet resume {out}")
+    folder = out or next(path for path in numbered(Path("runs") / config.preset) if not path.exists())
+    return _run(Run(config, folder))
+
+
+def resume(out: Path) -> Path:
+    """Go on with a run that was stopped; its losses are those of an unbroken run.
+
+    Raises:
+        ValueError: ``out`` is no run folder.
+    """
+    return _run(Run(from_dict(Config, read_json(out / "config.json")), out, resume=True))
+
+
+def _run(run: Run) -> Path:
+    with Bar(run.accelerator.is_main_process) as bar:
+        run.fit(bar)
+        result = run.finish(bar)
+    if run.accelerator.is_main_process:
+        show_scores(result)
+        shown = run.out / "parts.png"
+        print(f"run folder: {run.out}" + (f"\nparts of some photos: {shown}" if shown.exists() else ""))
+    run.accelerator.end_training()
+    return run.out
