@@ -5,6 +5,7 @@ B batch, C channels of the stride-16 map, H W its size, D size of the pooled fea
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -112,9 +113,7 @@ def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
     names += [child for child, _ in net.named_children()]
     names = [name for name in names if name not in owners]
     called: list[str] = []
-    hooks = [
-        net.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name)) for name in names
-    ]
+    hooks = [net.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name)) for name in names]
     try:
         net.forward_features(example)  # type: ignore[operator]
     finally:
@@ -142,15 +141,15 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
         near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
-    sized = {"img_size": size} if "img_size" in _arguments(name) else {}
+    sized: dict[str, Any] = {"img_size": size} if "img_size" in _arguments(name) else {}
     try:
         net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
     except (OSError, RuntimeError) as error:
         if weights != "pretrained":
             raise
         raise ValueError(
-            f"timm's weights of {name} could not be had ({type(error).__name__}); give a file with --model.weights FILE, "
-            f"or --model.weights none to start from nothing"
+            f"timm's weights of {name} could not be had ({type(error).__name__}); "
+            f"give a file with --model.weights FILE, or --model.weights none to start from nothing"
         ) from error
     if weights == "tiny":
         with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
@@ -188,7 +187,9 @@ def load_weights(net: nn.Module, path: Path) -> None:
     Raises:
         ValueError: the file belongs to another network.
     """
-    state = {key.removeprefix("module.").removeprefix("net."): value.float() for key, value in read_weights(path).items()}
+    state = {
+        key.removeprefix("module.").removeprefix("net."): value.float() for key, value in read_weights(path).items()
+    }
     own = net.state_dict()
     wrong = [key for key, value in own.items() if key not in state or state[key].shape != value.shape]
     wrong = [key for key in wrong if not key.endswith("num_batches_tracked")]

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +17,9 @@ PresetConfig = tyro.extras.subcommand_type_from_defaults(
     {name: (preset.__doc__ or "").splitlines()[0] for name, preset in PRESETS.items()},
     prefix_names=False,
 )
+
+
+FINCHES = DataConfig("finches", size=224, resize=224)
 
 
 def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> None:
@@ -130,7 +133,7 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
     from scapnet.predict import expand
     from scapnet.visualize import part_grid
 
-    samples = []
+    samples: list[Sample] = []
     for path in expand(photos):
         if len(samples) == 24:
             print("only the first 24 photos are drawn", file=sys.stderr)
@@ -146,7 +149,7 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
 
 
 def data_show(
-    data: Annotated[DataConfig, arg(name="")] = DataConfig("finches", size=224, resize=224),
+    data: Annotated[DataConfig, arg(name="")] = FINCHES,
     split: Literal["train", "val", "test"] = "train",
     count: int = 24,
     out: Path = Path("data.png"),
@@ -175,9 +178,10 @@ def data_show(
 def app() -> SubcommandApp:
     """All commands."""
     commands, data = SubcommandApp(), SubcommandApp()
+    command: Callable[..., None]
     for command in (train, resume, eval_, predict, show):
-        commands.command(command, name=command.__name__.rstrip("_"))
-    data.command(data_show, name="show")
+        commands.command(name=command.__name__.rstrip("_"))(command)
+    data.command(name="show")(data_show)
     commands.command(data, name="data", help="Look at a data set.")
     return commands
 

@@ -142,7 +142,8 @@ def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, 
         raise ValueError(f"the data has no {name} split; choose another with --split")
     accelerator = Accelerator(mixed_precision=config.train.precision)
     loader = eval_loader(data, model.view, max(config.train.batch_size, 32), default_workers(accelerator.num_processes))
-    found = evaluate(*accelerator.prepare(model, loader), accelerator)
+    net, prepared = accelerator.prepare(model, loader)
+    found = evaluate(net, prepared, accelerator)
     result = {"preset": config.preset, "split": name, "model": "best" if best else "last"} | found.scores
     if accelerator.is_main_process:
         write_json(run / f"eval-{name}.json", result)

@@ -56,7 +56,8 @@ class Prediction:
 
 def photo_boxes(boxes: Tensor, frame: Frame, height: int, width: int) -> Tensor:
     """Part boxes (M, 4) cxcywh in [0, 1] of the view to xyxy pixels of a photo of that size."""
-    return clip_boxes_to_image(frame.to_photo(cxcywh_to_xyxy(boxes.float().cpu())), (height, width))
+    clipped: Tensor = clip_boxes_to_image(frame.to_photo(cxcywh_to_xyxy(boxes.float().cpu())), (height, width))
+    return clipped
 
 
 @torch.inference_mode()

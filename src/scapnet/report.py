@@ -65,12 +65,14 @@ class Bar:
         if self.task is not None and self.live:
             self.progress.update(self.task, description=text)
         elif epoch != self.shown:
-            self.console.print(f"{text} {line['images_per_second']:.0f} images/s stage {stage}", highlight=False)
+            self.console.print(
+                f"{text} {line['images_per_second']:.0f} images/s stage {stage}", highlight=False, soft_wrap=True
+            )
             self.shown = epoch
 
     def note(self, text: str) -> None:
         """A line above the bar."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:

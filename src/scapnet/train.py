@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from scapnet.checkpoint import read_json, save_pretrained, write_json
 from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig, from_dict, to_dict
-from scapnet.data.load import EpochSampler, default_workers, eval_loader, load_data, train_loader
+from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
@@ -122,7 +122,12 @@ class Run:
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
         self.losses = SCAPNetLoss(
-            config.loss.cls, config.loss.act, config.loss.con, config.loss.sub, config.loss.margin, config.loss.smoothing
+            config.loss.cls,
+            config.loss.act,
+            config.loss.con,
+            config.loss.sub,
+            config.loss.margin,
+            config.loss.smoothing,
         )
         self.optimizer = make_optimizer(self.model, config.train)
         workers = config.data.workers
@@ -223,11 +228,13 @@ class Run:
             position.step += 1
             window.add(terms, output, batch["target"])
             bar.advance(self.work(position.epoch) / steps)
-            if position.step % config.train.log_every == 0 or position.step == steps:
+            every = config.train.checkpoint_steps
+            saves = every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps
+            # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
+            if position.step % config.train.log_every == 0 or position.step == steps or saves:
                 self._log_steps(window, bar)
                 window = Window()
-            every = config.train.checkpoint_steps
-            if every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps:
+            if saves:
                 self.checkpoint()
 
     def _log_steps(self, window: "Window", bar: Bar) -> None:

@@ -57,7 +57,14 @@ def draw_boxes(tile: Image.Image, boxes: Tensor, scales: Tensor, scores: Tensor 
         inset = scale - 1  # boxes of several scales share edges: each scale keeps a line of its own
         draw.rectangle((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset), outline=scale_colour(scale), width=2)
         if scores is not None and scale == 1:
-            draw.text((x0 + 4, y0 + 2), f"{float(scores[m]):.2f}", fill="white", font=font(11), stroke_width=1, stroke_fill="black")
+            draw.text(
+                (x0 + 4, y0 + 2),
+                f"{float(scores[m]):.2f}",
+                fill="white",
+                font=font(11),
+                stroke_width=1,
+                stroke_fill="black",
+            )
     return tile
 
 
@@ -91,7 +98,7 @@ def part_row(model: SCAPNet, sample: Sample, truth: bool = True) -> Image.Image:
         sample: its marks, if it has any, are drawn thin and white.
         truth: whether the sample's label is known.
     """
-    output, frames = run_model(model, [sample.image], [0])
+    output, _ = run_model(model, [sample.image], [0])
     answer = predict_images(model, [sample.image], [sample.path], top=1)[0]
     source, frame = centre_view(sample.image, model.view)
     view = to_photo(tv.resize(source, [TILE, TILE], antialias=True))

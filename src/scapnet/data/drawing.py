@@ -1,7 +1,7 @@
 """Draws a bird in a thicket from its parameters, at any resolution.
 
-Everything is a polygon under an affine map. Lengths are in bird lengths on the bird and in picture sides in the picture;
-x points to the beak and y down. Only sums and products of rounded numbers lead from the parameters to the polygons, and
+Everything is a polygon under an affine map. Lengths are in bird lengths on the bird and in picture sides elsewhere; x
+points to the beak and y down. Only sums and products of rounded numbers lead from the parameters to the polygons, and
 sines are rounded too, so that every machine draws the same.
 """
 
@@ -93,7 +93,7 @@ FORMS: dict[str, tuple[Polygon, ...]] = {  # in a unit box round the place of th
     "needle": (((-0.2, -0.3), (0.7, -0.16), (2.0, 0.1), (0.7, 0.2), (-0.2, 0.34)),),
     "hook": (smooth(((-0.25, -0.6), (0.7, -0.65), (1.45, -0.1), (1.35, 0.95), (1, 0.2), (0.4, 0.2), (-0.25, 0.5))),),
     "cap": (smooth(((-1, 0.25), (-0.6, -0.4), (0.2, -0.55), (0.9, -0.1), (1, 0.3), (0.1, 0.1))),),
-    "crest": (((0.8, 0.2), (0.3, -0.4), (-1.2, -1.1), (-0.8, -0.6), (-1.35, -0.5), (-0.8, -0.15), (-1, 0.2), (0, 0.4)),),
+    "crest": (((0.8, 0.2), (0.3, -0.4), (-1.2, -1.1), (-0.8, -0.6), (-1.35, -0.5), (-0.8, 0), (-1, 0.2), (0, 0.4)),),
     "ring": (disc(),),
     "brow": (smooth(((-1.3, -0.5), (-0.4, -1.05), (0.8, -0.75), (0.7, -0.55), (-0.4, -0.7), (-1.2, -0.2))),),
     "bib": (smooth(((-0.8, -0.7), (0.6, -0.9), (0.9, 0.1), (0.3, 1), (-0.5, 0.6))),),
@@ -105,7 +105,9 @@ FORMS: dict[str, tuple[Polygon, ...]] = {  # in a unit box round the place of th
     "band": (bar(0, 0, 0.35, 1),),
     "comma": (smooth(((-0.9, 0.7), (-0.5, -0.3), (0.5, -0.8), (0.9, -0.2), (0.4, 0.3), (-0.3, 0.1))),),
     "crescent": (smooth(((-0.2, -1.1), (0.45, -0.5), (0.5, 0.5), (-0.2, 1.1), (0.1, 0.4), (0.1, -0.4))),),
-    "zigzag": (((-1, 0), (-0.5, -0.6), (0, 0), (0.5, -0.6), (1, 0), (1, 0.5), (0.5, -0.1), (0, 0.5), (-0.5, -0.1), (-1, 0.5)),),
+    "zigzag": (
+        ((-1, 0), (-0.5, -0.6), (0, 0), (0.5, -0.6), (1, 0), (1, 0.5), (0.5, -0.1), (0, 0.5), (-0.5, -0.1), (-1, 0.5)),
+    ),
     "triangle": (((-0.9, 0), (0.8, -0.85), (0.8, 0.85)),),
     "chevron": (((-0.7, -1), (0.2, -1), (1, 0), (0.2, 1), (-0.7, 1), (0.1, 0)),),
     "hourglass": (((-0.6, -1), (0.6, -1), (0.15, 0), (0.6, 1), (-0.6, 1), (-0.15, 0)),),
@@ -116,8 +118,8 @@ FORMS: dict[str, tuple[Polygon, ...]] = {  # in a unit box round the place of th
     "leaf": (smooth(((-1.25, 0), (-0.5, -0.6), (0.5, -0.62), (1.3, 0.05), (0.5, 0.66), (-0.5, 0.6)), 3),),
     "ivy": (smooth(((-1.3, 0), (-0.7, -0.9), (0.3, -1), (1, -0.6), (1.35, 0), (1, 0.6), (0.3, 1), (-0.7, 0.9)), 3),),
     "blade": (((-1, 0.04), (-0.2, -0.07), (1, 0), (-0.2, 0.05)),),
-    "twig": (((-1, -0.03), (0, -0.03), (0.3, -0.2), (0.1, -0.02), (1, 0.03), (-0.4, 0.02), (-0.6, 0.12), (-0.55, 0.02)),),
-    "branch": (smooth(((-1, -0.02), (-0.3, -0.035), (0.4, -0.03), (1, 0.02), (0.5, 0.025), (-0.2, 0.03), (-1, 0.045))),),
+    "twig": (((-1, -0.03), (0, -0.03), (0.3, -0.2), (0.1, -0.02), (1, 0), (-0.4, 0.02), (-0.6, 0.12), (-0.55, 0.02)),),
+    "branch": (smooth(((-1, -0.02), (-0.3, -0.035), (0.4, -0.03), (1, 0.02), (0.5, 0.02), (-0.2, 0.03), (-1, 0.04))),),
     "berry": (disc(n=10),),
 }
 SHEEN: dict[str, Polygon] = {  # the paler part of a form
@@ -191,9 +193,24 @@ def _leg(x: float, top: float, foot: float) -> tuple[Polygon, ...]:
 BUILDS = {
     "finch": Build(
         body=smooth(
-            ((0.375, -0.16), (0.33, -0.225), (0.25, -0.25), (0.165, -0.215), (0.1, -0.14), (0, -0.095), (-0.12, -0.05),
-             (-0.22, 0), (-0.26, 0.06), (-0.17, 0.13), (-0.05, 0.2), (0.1, 0.225), (0.235, 0.175), (0.315, 0.07),
-             (0.345, -0.02), (0.378, -0.085))
+            (
+                (0.375, -0.16),
+                (0.33, -0.225),
+                (0.25, -0.25),
+                (0.165, -0.215),
+                (0.1, -0.14),
+                (0, -0.095),
+                (-0.12, -0.05),
+                (-0.22, 0),
+                (-0.26, 0.06),
+                (-0.17, 0.13),
+                (-0.05, 0.2),
+                (0.1, 0.225),
+                (0.235, 0.175),
+                (0.315, 0.07),
+                (0.345, -0.02),
+                (0.378, -0.085),
+            )
         ),
         wing=smooth(((0.17, 0), (0.06, -0.06), (-0.1, 0), (-0.29, 0.11), (-0.12, 0.13), (0.03, 0.14), (0.14, 0.09))),
         feathers=tuple(_feather(-0.03 * i, 0.03 + 0.027 * i, 0.31 - 0.045 * i, -17 + 3 * i, 0.075) for i in range(4)),
@@ -217,12 +234,27 @@ BUILDS = {
     ),
     "lark": Build(
         body=smooth(
-            ((0.385, -0.2), (0.345, -0.25), (0.28, -0.265), (0.215, -0.235), (0.165, -0.16), (0.06, -0.12),
-             (-0.08, -0.075), (-0.2, -0.03), (-0.25, 0.02), (-0.16, 0.075), (-0.02, 0.125), (0.12, 0.13), (0.24, 0.075),
-             (0.315, -0.02), (0.35, -0.1), (0.385, -0.15))
+            (
+                (0.385, -0.2),
+                (0.345, -0.25),
+                (0.28, -0.265),
+                (0.215, -0.235),
+                (0.165, -0.16),
+                (0.06, -0.12),
+                (-0.08, -0.075),
+                (-0.2, -0.03),
+                (-0.25, 0.02),
+                (-0.16, 0.075),
+                (-0.02, 0.125),
+                (0.12, 0.13),
+                (0.24, 0.075),
+                (0.315, -0.02),
+                (0.35, -0.1),
+                (0.385, -0.15),
+            )
         ),
-        wing=smooth(((0.2, -0.05), (0.1, -0.1), (-0.1, -0.05), (-0.33, 0.05), (-0.1, 0.07), (0.08, 0.06), (0.18, 0.02))),
-        feathers=tuple(_feather(0.02 - 0.03 * i, -0.03 + 0.022 * i, 0.36 - 0.04 * i, -13 + 2 * i, 0.05) for i in range(4)),
+        wing=smooth(((0.2, -0.05), (0.1, -0.1), (-0.1, -0.05), (-0.33, 0.05), (-0.1, 0.07), (0.08, 0.06), (0.18, 0))),
+        feathers=tuple(_feather(0.02 - 0.03 * i, 0.022 * i - 0.03, 0.36 - i / 25, 2 * i - 13, 0.05) for i in range(4)),
         down=_down(0.21, 0, -40),
         tail=tuple(_feather(-0.12, 0, 0.4 - 0.03 * i, -5 - 4 * i, 0.09) for i in range(3)),
         legs=_leg(-0.02, 0.11, 0.31) + _leg(0.07, 0.11, 0.31),
@@ -302,14 +334,15 @@ def mix(a: Colour, b: Colour, t: float) -> Colour:
 
 def render(p: Parameters, size: int) -> Image.Image:
     """Draw a picture of side `size`."""
+    fine = min(4, max(2, 384 // size))  # polygons fall on whole pixels: small pictures need a finer canvas
     far = _far(p).resize((size, size), Image.Resampling.BICUBIC)
-    canvas = far.resize((2 * size, 2 * size), Image.Resampling.NEAREST)  # twice the size, against jagged edges
-    draw, page = ImageDraw.Draw(canvas), place(0, 0, 2 * size, 0)
+    canvas = far.resize((fine * size, fine * size), Image.Resampling.NEAREST)
+    draw, page = ImageDraw.Draw(canvas), place(0, 0, fine * size, 0)
     _stamp(draw, p.near, page)
     _bird(draw, p, place(*p.pose).then(page))
     _stamp(draw, p.front, page)
     light = _patches(p.light, 3).resize((size, size), Image.Resampling.BILINEAR)
-    return ImageChops.multiply(canvas.reduce(2), light)
+    return ImageChops.multiply(canvas.reduce(fine), light)
 
 
 def _patches(colours: Sequence[Colour], side: int) -> Image.Image:

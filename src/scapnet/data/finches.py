@@ -42,25 +42,6 @@ Code = tuple[str, ...]  # the form that a species shows at each kind of mark
 T = TypeVar("T")
 
 
-@cache
-def codes(family: str) -> tuple[Code, ...]:
-    """The species of a family in their one order; K classes are the first K.
-
-    No two differ in fewer than two kinds of mark, each differs from an earlier one in exactly two, and among such codes
-    the next is the one whose forms are the rarest so far, so that no kind alone gives much away.
-    """
-    kinds = BUILDS[family].kinds
-    words = np.array(list(product(*(range(len(k.forms)) for k in kinds))))
-    words = words[np.argsort([Random(f"{family}/{i}").random() for i in range(len(words))])]
-    values = np.array([len(k.forms) for k in kinds])
-    chosen, nearest = [0], (words != words[0]).sum(1)
-    while len(chosen) < MAX_CLASSES:
-        usage = (words[:, None] == words[chosen]).sum(1) @ values
-        chosen.append(int(np.where(nearest == 2, usage, usage.max() + 1).argmin()))
-        nearest = np.minimum(nearest, (words != words[chosen[-1]]).sum(1))
-    return tuple(tuple(k.forms[v] for k, v in zip(kinds, words[i], strict=True)) for i in chosen)
-
-
 class Dice:
     """Chance from a name: only `Random.random` of a string seed, whose numbers are the same in every Python 3."""
 
@@ -83,6 +64,25 @@ class Dice:
         """A colour within ranges of hue (in turns), saturation and value."""
         rgb = colorsys.hsv_to_rgb(self.between(*hue) % 1, self.between(*strength), self.between(*value))
         return round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255)
+
+
+@cache
+def codes(family: str) -> tuple[Code, ...]:
+    """The species of a family in their one order; K classes are the first K.
+
+    No two differ in fewer than two kinds of mark, each differs from an earlier one in exactly two, and among such codes
+    the next is the one whose forms are the rarest so far, so that no kind alone gives much away.
+    """
+    kinds = BUILDS[family].kinds
+    words = np.array(list(product(*(range(len(k.forms)) for k in kinds))))
+    words = words[Dice("codes", family).shuffled(len(words))]
+    values = np.array([len(k.forms) for k in kinds])
+    chosen, nearest = [0], (words != words[0]).sum(1)
+    while len(chosen) < MAX_CLASSES:
+        usage = (words[:, None] == words[chosen]).sum(1) @ values
+        chosen.append(int(np.where(nearest == 2, usage, usage.max() + 1).argmin()))
+        nearest = np.minimum(nearest, (words != words[chosen[-1]]).sum(1))
+    return tuple(tuple(k.forms[v] for k, v in zip(kinds, words[i], strict=True)) for i in chosen)
 
 
 def _brightness(c: Colour) -> float:
@@ -138,7 +138,7 @@ def _thicket(dice: Dice, family: str, paints: Sequence[Colour], mark_scale: floa
         stamps += [leaf, Stamp(dice.pick(forms), leaf.x, leaf.y, size, dice.between(0, 360), dice.pick(paints))]
     x, y, colour = dice.between(0.05, 0.95), dice.between(0.05, 0.95), dice.pick(paints)
     spots = [(round(x + dice.between(-0.05, 0.05), 4), round(y + dice.between(-0.05, 0.05), 4)) for _ in range(6)]
-    return stamps + leaves[8:] + [Stamp("berry", u, v, dice.between(0.01, 0.02), 0, colour) for u, v in spots]
+    return stamps + leaves[8:] + [Stamp("berry", u, v, dice.between(0.01, 0.02), 0.0, colour) for u, v in spots]
 
 
 def _backdrop(dice: Dice) -> tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Stamp, ...]]:
@@ -193,7 +193,8 @@ class Finches(Dataset[Sample]):
         seed: another seed is another data set of the same species.
         family: "finch", or "lark" with other bodies and marks, to learn from before finches.
         mark_scale: size of the marks, 0.2 to 1.5; at 1 a mark is 6-10% of the picture's side.
-        hide: chance that a mark cannot be seen in a picture: half of them lie behind a leaf, half are worn off.
+        hide: chance that a mark cannot be seen in a picture: half of them lie behind a leaf, half are worn off (a beak
+            never is). A place without a mark is hidden as often.
 
     Raises:
         ValueError: an argument is out of its range.

@@ -58,7 +58,9 @@ def read_split(folder: Path, classes: Sequence[str]) -> PhotoList:
     labels: list[int] = []
     for name in class_names(folder):
         if name not in classes:
-            raise ValueError(f"{folder / name} is a class that the training photos do not have; add it there or remove it")
+            raise ValueError(
+                f"{folder / name} is a class that the training photos do not have; add it there or remove it"
+            )
         found = find_images(folder / name)
         if not found:
             raise ValueError(f"{folder / name} holds no image; put photos there or remove the folder")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jfif .png .ppm .tif .tiff .webp".split())
+SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 
 def read_image(path: Path) -> Tensor:

@@ -109,4 +109,5 @@ def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     batch = torch.arange(len(boxes), device=boxes.device, dtype=images.dtype)
     batch = batch[:, None, None].expand(-1, boxes.shape[1], 1)  # (B, M, 1)
     rois = torch.cat((batch, corners), -1).flatten(0, 1)  # (B*M, 5)
-    return roi_align(images, rois, size, sampling_ratio=-1, aligned=True)
+    crops: Tensor = roi_align(images, rois, size, sampling_ratio=-1, aligned=True)
+    return crops

@@ -3,6 +3,8 @@
 B batch, M parts, D feature size, h heads, n the receiving part, m the sending part.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,16 +95,18 @@ class PartRelation(nn.Module):
         """omega_F, Eq. 9: features (B, M, D) to (B, h, n, m)."""
         if self.query is None or self.key is None:
             return features.new_zeros(len(features), self.heads, features.shape[1], features.shape[1])
-        query = self.query(features).unflatten(-1, (self.heads, self.key_dim)).transpose(1, 2)  # (B, h, n, d_k)
-        key = self.key(features).unflatten(-1, (self.heads, self.key_dim)).transpose(1, 2)
-        return (query @ key.transpose(-1, -2)) / self.key_dim**0.5
+        shape = (self.heads, self.key_dim)
+        query: Tensor = self.query(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, n, d_k)
+        key: Tensor = self.key(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, m, d_k)
+        return (query @ key.transpose(-1, -2)) / math.sqrt(self.key_dim)
 
     def geometry(self, boxes: Tensor) -> Tensor:
         """omega_P, Eq. 10: boxes (B, M, 4) cxcywh to (B, h, n, m)."""
         if self.geo is None:
             return boxes.new_ones(len(boxes), self.heads, boxes.shape[1], boxes.shape[1])
         code = encode_geometry(relative_geometry(boxes), self.geo_dim)  # (B, n, m, d_p)
-        return F.relu(self.geo(code)).permute(0, 3, 1, 2)
+        weights: Tensor = F.relu(self.geo(code)).permute(0, 3, 1, 2)
+        return weights
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
         """Add to each part what the others say of it.

@@ -86,9 +86,7 @@ class PartSelection(nn.Module):
         """M, the number of parts of an image."""
         return self.total if self.strategy == "top" else sum(self.keep)
 
-    def forward(
-        self, features: Tensor, score: Callable[[Tensor], Tensor], index: Tensor | None = None
-    ) -> PartsOutput:
+    def forward(self, features: Tensor, score: Callable[[Tensor], Tensor], index: Tensor | None = None) -> PartsOutput:
         """Score every window and choose.
 
         Args:
@@ -109,7 +107,9 @@ class PartSelection(nn.Module):
         scores = torch.cat([m.flatten(1) for m in maps], 1)  # (B, windows)
         sizes = [m[0].numel() for m in maps]
         chosen = self._choose(scores.detach(), sizes, index)  # (B, M)
-        scale_of = torch.cat([torch.full((m[0].numel(),), u, device=m.device) for u, m in zip(scales, maps, strict=True)])
+        scale_of = torch.cat(
+            [torch.full((m[0].numel(),), u, device=m.device) for u, m in zip(scales, maps, strict=True)]
+        )
         return PartsOutput(boxes[chosen], scores.gather(1, chosen), scale_of[chosen], maps)
 
     def _choose(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:

@@ -1,0 +1,157 @@
+from types import SimpleNamespace
+
+import pytest
+import reference
+import torch
+from torch import Tensor
+
+from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss
+from scapnet.modules import GateOutput, PartsOutput
+
+
+def random_maps(batch: int, grid: int, scales: int) -> tuple[Tensor, ...]:
+    return tuple(torch.rand(batch, grid - u, grid - u, dtype=torch.float64) for u in range(scales))
+
+
+def output_of(maps: tuple[Tensor, ...], batch: int, parts: int, classes: int) -> SimpleNamespace:
+    logits, part_logits = torch.randn(batch, classes), torch.randn(batch, parts, classes)
+    mask = (torch.rand(batch, 4, 4) > 0.5).double()
+    empty = torch.zeros(0)
+    return SimpleNamespace(
+        logits=logits.double().requires_grad_(),
+        part_logits=part_logits.double().requires_grad_(),
+        gate=GateOutput(features=empty, mask=mask.requires_grad_(), logits=empty),
+        parts=PartsOutput(boxes=empty, scores=empty, scales=empty, maps=tuple(m.requires_grad_() for m in maps)),
+    )
+
+
+@pytest.mark.parametrize("grid", [2, 3, 4, 5])
+def test_activation_equals_the_reference(grid: int) -> None:
+    torch.manual_seed(grid)
+    for mask in (torch.rand(5, grid, grid).double(), (torch.rand(5, grid, grid) > 0.5).double()):
+        torch.testing.assert_close(activation_loss(mask).item(), reference.eq2_activation(mask.tolist()))
+
+
+def test_activation_squares_each_image_before_the_mean() -> None:
+    mask = torch.stack([torch.ones(4, 4), torch.zeros(4, 4)])
+    assert activation_loss(mask).item() == 0.5
+
+
+@pytest.mark.parametrize("grid", [2, 3, 4, 5])
+def test_estimates_equal_the_reference(grid: int) -> None:
+    torch.manual_seed(grid)
+    scores = torch.rand(3, grid, grid, dtype=torch.float64)
+    for u in range(1, grid + 1):
+        expected = [reference.eq7_estimate(image, u) for image in scores.tolist()]
+        torch.testing.assert_close(estimated_scores(scores, u).tolist(), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("grid", "scales"), [(2, 2), (3, 3), (4, 3), (4, 4), (5, 2), (4, 1)])
+@pytest.mark.parametrize("margin", [0.1, 0.3])
+def test_consistency_equals_the_reference(grid: int, scales: int, margin: float) -> None:
+    torch.manual_seed(grid)
+    maps = random_maps(3, grid, scales)
+    maps[-1][0] = 0.5  # equal scores: sign(0) = 0, so each pair costs the margin
+    images = [[m[b].tolist() for m in maps] for b in range(3)]
+    expected = sum(reference.eq8_consistency(image, margin) for image in images) / 3
+    torch.testing.assert_close(consistency_loss(maps, margin).item(), expected, rtol=0, atol=1e-9)
+    if margin == 0.1:
+        assert consistency_loss(maps).item() == consistency_loss(maps, margin).item()
+
+
+def test_consistency_by_hand() -> None:
+    units = torch.tensor([[[0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.5, 0.1, 0.1]]], dtype=torch.float64)
+    pairs = torch.tensor([[[0.8, 0.2], [0.6, 0.4]]], dtype=torch.float64)
+    # estimates 0.5, 0.1, 0.4, 0.1; in the order of the pairs the agreeing differences are 0.4, 0.1, 0.4, -0.3, 0, 0.3
+    # with signs + + + - - +, which agree with the scores but for (1, 2) where both fall and (1, 3) where there is none
+    signed = [0.4, 0.1, 0.4, 0.3, 0.0, 0.3]
+    expected = sum(max(0.1 - v, 0.0) for v in signed)
+    torch.testing.assert_close(consistency_loss((units, pairs)).item(), expected)
+    turned = consistency_loss((units, 1 - pairs)).item()
+    torch.testing.assert_close(turned, sum(max(0.1 + v, 0.0) for v in signed))
+
+
+def test_consistency_is_zero_when_the_orders_agree_by_the_margin() -> None:
+    units = torch.tensor([[[0.0, 0.2, 0.2], [0.4, 0.2, 1.0], [1.0, 0.6, 1.0]]], dtype=torch.float64)
+    estimate = estimated_scores(units, 2)
+    gaps = estimate.flatten().sort().values.diff()
+    assert gaps.min() > 0.1
+    assert consistency_loss((units, estimate / 3)).item() == 0
+    assert consistency_loss((units, -estimate)).item() > 0
+
+
+def test_the_gradient_of_consistency_reaches_scale_one_only() -> None:
+    torch.manual_seed(1)
+    maps = tuple(m.requires_grad_() for m in random_maps(2, 4, 3))
+    first, *others = torch.autograd.grad(consistency_loss(maps), maps, allow_unused=True)
+    assert first is not None
+    assert first.abs().max() > 0
+    assert all(g is None or not g.any() for g in others)
+
+
+@pytest.mark.parametrize("parts", [1, 6])
+def test_part_loss_equals_the_reference(parts: int) -> None:
+    torch.manual_seed(parts)
+    logits, target = 3 * torch.randn(4, parts, 7, dtype=torch.float64), torch.tensor([0, 6, 3, 3])
+    expected = sum(reference.eq14_parts(row, y) for row, y in zip(logits.tolist(), target.tolist(), strict=True)) / 4
+    torch.testing.assert_close(part_loss(logits, target).item(), expected, rtol=0, atol=1e-9)
+
+
+def test_the_ensemble_is_the_mean_of_the_logits() -> None:
+    logits, target = torch.tensor([[[9.0, 0.0], [-9.0, 0.0]]], dtype=torch.float64), torch.tensor([0])
+    single = sum(reference.eq3_cross_entropy([a, 0.0], 0) for a in (9.0, -9.0))
+    torch.testing.assert_close(part_loss(logits, target).item(), single + reference.eq3_cross_entropy([0.0, 0.0], 0))
+
+
+def test_total_is_the_weighted_sum_of_raw_terms() -> None:
+    torch.manual_seed(2)
+    output, target = output_of(random_maps(4, 4, 3), 4, 6, 5), torch.tensor([0, 4, 2, 2])
+    labels = target.tolist()
+    rows = list(zip(output.logits.tolist(), output.part_logits.tolist(), labels, strict=True))
+    images = [[m[b].tolist() for m in output.parts.maps] for b in range(4)]
+    expected = {
+        "cls": sum(reference.eq3_cross_entropy(y, label) for y, _, label in rows) / 4,
+        "act": reference.eq2_activation(output.gate.mask.tolist()),
+        "con": sum(reference.eq8_consistency(image) for image in images) / 4,
+        "sub": sum(reference.eq14_parts(y, label) for _, y, label in rows) / 4,
+    }
+    for weights in ({"cls": 1.0, "act": 1.0, "con": 1.0, "sub": 1.0}, {"cls": 2.0, "act": 0.0, "con": 1.5, "sub": 0.3}):
+        terms = {name: value.item() for name, value in SCAPNetLoss(**weights)(output, target).items()}
+        torch.testing.assert_close(terms, {**expected, "loss": reference.eq15_total(expected, weights)})
+    assert SCAPNetLoss()(output, target)["loss"].item() == pytest.approx(sum(expected.values()))
+
+
+def test_absent_terms_are_absent() -> None:
+    torch.manual_seed(3)
+    output, target = output_of(random_maps(4, 4, 3), 4, 6, 5), torch.tensor([0, 4, 2, 2])
+    full = SCAPNetLoss()(output, target)
+    assert set(full) == {"cls", "act", "con", "sub", "loss"}
+    output.part_logits = output.parts = None
+    terms = SCAPNetLoss()(output, target)
+    assert set(terms) == {"cls", "act", "loss"}
+    torch.testing.assert_close(terms["loss"], full["cls"] + full["act"])
+    output.gate = None
+    terms = SCAPNetLoss()(output, target)
+    assert set(terms) == {"cls", "loss"}
+    torch.testing.assert_close(terms["loss"], full["cls"])
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e4])
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_losses_stay_finite(factor: float, autocast: bool, dtype: torch.dtype) -> None:
+    torch.manual_seed(4)
+    output, target = output_of(random_maps(4, 4, 3), 4, 6, 5), torch.tensor([0, 4, 2, 2])
+    output.logits = (factor * output.logits).to(dtype).detach().requires_grad_()
+    output.part_logits = (factor * output.part_logits).to(dtype).detach().requires_grad_()
+    output.parts = output.parts._replace(maps=tuple(m.to(dtype).detach().requires_grad_() for m in output.parts.maps))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        terms = SCAPNetLoss()(output, target)
+    inputs = [output.logits, output.part_logits, output.gate.mask, output.parts.maps[0]]
+    gradients = torch.autograd.grad(terms["loss"], inputs)
+    assert all(v.isfinite().all() for v in [*terms.values(), *gradients])
+
+
+def test_a_target_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"4|target|batch"):
+        part_loss(torch.zeros(4, 6, 5), torch.zeros(3, dtype=torch.long))

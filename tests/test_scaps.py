@@ -1,0 +1,176 @@
+import math
+
+import pytest
+import reference
+import torch
+from torch import Tensor
+
+from scapnet.modules import GridGate, PartSelection
+
+CASES = [
+    (2, (1, 0)),
+    (2, (4, 1)),
+    (3, (3, 2, 1)),
+    (4, (3, 2, 1)),
+    (4, (0, 2, 1, 1)),
+    (4, (6,)),
+    (5, (2, 0, 3)),
+    (5, (25, 16, 9, 4, 1)),
+]
+
+
+def make_gate(channels: int) -> GridGate:
+    gate = GridGate(channels, hidden=5).double().eval()
+    for parameter in gate.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    return gate
+
+
+def reference_scores(gate: GridGate, image: reference.Cube, grid: int, scales: int) -> list[reference.Vector]:
+    w1, b1, w2, b2 = (p.tolist() for p in (gate.fc1.weight, gate.fc1.bias, gate.fc2.weight, gate.fc2.bias))
+    result = []
+    for u in range(1, scales + 1):
+        pooled = [reference.window_average(image, grid, u, i, j) for i, j in reference.windows(grid, u)]
+        result.append([reference.keep_probability(reference.eq4_score(g, w1, b1, w2, b2)) for g in pooled])
+    return result
+
+
+def indifferent(pooled: Tensor) -> Tensor:
+    return 0 * pooled[..., :2]
+
+
+def indices(boxes: Tensor, scales: Tensor, grid: int) -> list[tuple[int, int]]:
+    """(scale, window index) of the boxes (M, 4) of one image on a map that the grid divides."""
+    result = []
+    for (x, y, w, h), u in zip(boxes.tolist(), scales.tolist(), strict=True):
+        i, j = round((y - h / 2) * grid), round((x - w / 2) * grid)
+        result.append((int(u), i * (grid - int(u) + 1) + j))
+    return result
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (14, 14), (9, 13)])
+@pytest.mark.parametrize(("grid", "keep"), CASES)
+@pytest.mark.parametrize("strategy", ["score", "top"])
+def test_selection_equals_the_reference(
+    shape: tuple[int, int], grid: int, keep: tuple[int, ...], strategy: str
+) -> None:
+    torch.manual_seed(grid)
+    gate, total = make_gate(3), sum(keep)
+    x = 2 * torch.randn(2, 3, *shape, dtype=torch.float64)
+    select = PartSelection(grid, keep, strategy, total=total if strategy == "top" else None)  # type: ignore[arg-type]
+    boxes, scores, scales, maps = select.eval()(x, gate.score)
+    assert boxes.shape == (2, total, 4)
+    assert len(maps) == len(keep)
+    for b, image in enumerate(x.tolist()):
+        every = reference_scores(gate, image, grid, len(keep))
+        top = strategy == "top"
+        chosen = reference.choose_top(every, total) if top else reference.choose_by_quota(every, keep)
+        for u, values in enumerate(every, start=1):
+            assert maps[u - 1].shape == (2, grid - u + 1, grid - u + 1)
+            torch.testing.assert_close(maps[u - 1][b].flatten().tolist(), values, rtol=0, atol=1e-5)
+        where = [reference.windows(grid, u)[k] for u, k in chosen]
+        expected = [reference.window_box(*shape, grid, u, *ij) for (u, _), ij in zip(chosen, where, strict=True)]
+        assert scales[b].tolist() == [u for u, _ in chosen]
+        torch.testing.assert_close(scores[b].tolist(), [every[u - 1][k] for u, k in chosen], rtol=0, atol=1e-5)
+        torch.testing.assert_close(boxes[b].tolist(), expected, rtol=0, atol=1e-5)
+
+
+def test_the_default_is_three_two_one_on_a_grid_of_four() -> None:
+    assert PartSelection()(torch.rand(2, 2, 8, 8), lambda x: x).scales.tolist() == [[1, 1, 1, 2, 2, 3]] * 2
+
+
+def test_equal_scores_are_chosen_by_scale_then_index() -> None:
+    x = torch.rand(1, 2, 12, 12)
+    by_quota = PartSelection(4, (3, 2, 1))(x, indifferent)
+    assert indices(by_quota.boxes[0], by_quota.scales[0], 4) == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (3, 0)]
+    top = PartSelection(4, (3, 2, 1), "top", total=20)(x, indifferent)
+    assert indices(top.boxes[0], top.scales[0], 4) == [(1, k) for k in range(16)] + [(2, k) for k in range(4)]
+
+
+@pytest.mark.parametrize("strategy", ["score", "top", "random"])
+def test_evaluation_is_repeatable_and_a_batch_equals_its_images(strategy: str) -> None:
+    torch.manual_seed(2)
+    gate = make_gate(4)
+    select = PartSelection(4, strategy=strategy, total=6 if strategy == "top" else None).eval()  # type: ignore[arg-type]
+    x, index = torch.randn(5, 4, 14, 14, dtype=torch.float64), torch.tensor([7, 3, 7, 1000, 0])
+    first = select(x, gate.score, index=index)
+    torch.manual_seed(99)
+    second = select(x, gate.score, index=index)
+    alone = [select(x[b : b + 1], gate.score, index=index[b : b + 1]) for b in range(5)]
+    for k in range(3):
+        assert torch.equal(first[k], second[k])
+        torch.testing.assert_close(torch.cat([output[k] for output in alone]), first[k], rtol=0, atol=1e-12)
+
+
+def test_random_windows_follow_the_index_and_are_uniform() -> None:
+    select, grid, keep, batch = PartSelection(4, (3, 2, 1), "random"), 4, (3, 2, 1), 600
+    x = torch.rand(batch, 2, 4, 4)
+    torch.manual_seed(3)
+    trained = select.train()(x, indifferent)
+    evaluated = select.eval()(x, indifferent, index=torch.arange(batch))
+    for output in (trained, evaluated):
+        chosen = [indices(output.boxes[b], output.scales[b], grid) for b in range(batch)]
+        assert all(len(set(parts)) == 6 for parts in chosen)
+        for u, quota in enumerate(keep, start=1):
+            n = (grid - u + 1) ** 2
+            counts = [sum((u, k) in parts for parts in chosen) for k in range(n)]
+            assert sum(counts) == quota * batch
+            p = quota / n
+            assert max(abs(c / batch - p) for c in counts) < 4 * math.sqrt(p * (1 - p) / batch)
+    same = select(x[:4], indifferent, index=torch.tensor([5, 5, 5, 5])).boxes
+    assert torch.equal(same, same[:1].expand_as(same))
+    assert torch.equal(same[0], evaluated.boxes[5])
+    assert torch.equal(torch.sort(evaluated.scales, dim=1).values, evaluated.scales)
+
+
+def test_random_windows_carry_their_own_scores() -> None:
+    torch.manual_seed(4)
+    output = PartSelection(4, strategy="random").train()(torch.randn(6, 2, 8, 8), lambda pooled: pooled)
+    for b in range(6):
+        for m, (u, k) in enumerate(indices(output.boxes[b], output.scales[b], 4)):
+            assert output.scores[b, m] == output.maps[u - 1][b].flatten()[k]
+
+
+def test_scores_are_probabilities_with_a_gradient_to_the_scorer() -> None:
+    torch.manual_seed(5)
+    gate = make_gate(4)
+    output = PartSelection(4)(torch.randn(3, 4, 14, 14, dtype=torch.float64), gate.score)
+    assert all(((m > 0) & (m < 1)).all() for m in output.maps)
+    gradients = torch.autograd.grad(output.maps[0].square().sum(), list(gate.parameters()))
+    assert all(g.abs().max() > 0 for g in gradients)
+
+
+@pytest.mark.parametrize(("strategy", "total"), [("score", None), ("top", 5), ("random", None)])
+def test_large_features_and_autocast_stay_finite(strategy: str, total: int | None) -> None:
+    torch.manual_seed(6)
+    gate, select = GridGate(16), PartSelection(strategy=strategy, total=total)  # type: ignore[arg-type]
+    for factor, enabled in [(1e4, False), (1.0, True), (1e4, True)]:
+        x = (factor * torch.randn(3, 16, 14, 14)).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            output = select(x, gate.score)
+        loss = sum((m.float().sum() for m in output.maps), torch.zeros(()))
+        gradients = torch.autograd.grad(loss, [x, *gate.parameters()])
+        assert all(v.isfinite().all() for v in [*output[:3], *output.maps, *gradients])
+
+
+@pytest.mark.parametrize(
+    ("grid", "keep", "strategy", "total", "message"),
+    [
+        (4, (17, 2, 1), "score", None, "17"),
+        (4, (3, 2, 5), "random", None, "5"),
+        (3, (1, 1, 1, 1), "score", None, r"4|grid"),
+        (2, (1, 1), "top", 6, "6"),
+        (4, (3, 2, 1), "best", None, "best"),
+        (4, (3, -1, 1), "score", None, "-1"),
+    ],
+)
+def test_impossible_choices_are_refused(
+    grid: int, keep: tuple[int, ...], strategy: str, total: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        PartSelection(grid, keep, strategy, total=total)  # type: ignore[arg-type]
+
+
+def test_a_map_smaller_than_the_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="grid"):
+        PartSelection(4)(torch.zeros(1, 2, 8, 3), lambda pooled: pooled)
