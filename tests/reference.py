@@ -136,8 +136,8 @@ def choose_by_quota(scores: list[Vector], quotas: tuple[int, ...]) -> list[tuple
     """(scale, window index) of each part: by scale, then falling score, then window index."""
     chosen = []
     for scale, quota in enumerate(quotas, start=1):
-        order = sorted(range(len(scores[scale - 1])), key=lambda k: (-scores[scale - 1][k], k))  # noqa: B023
-        chosen += [(scale, k) for k in order[:quota]]
+        order = sorted((-value, k) for k, value in enumerate(scores[scale - 1]))
+        chosen += [(scale, k) for _, k in order[:quota]]
     return chosen
 
 

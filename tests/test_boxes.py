@@ -1,8 +1,10 @@
+import itertools
+
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
 
+import reference
 from scapnet.modules.boxes import (
     averaging_matrix,
     crop_parts,
@@ -23,7 +25,7 @@ def test_unit_edges_partition_the_map(size: int, grid: int) -> None:
     edges = unit_edges(size, grid)
     assert edges == reference.edges(size, grid)
     assert (edges[0], edges[-1], len(edges)) == (0, size, grid + 1)
-    widths = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    widths = [b - a for a, b in itertools.pairwise(edges)]
     assert min(widths) >= 1
     assert max(widths) - min(widths) <= 1
 

@@ -1,10 +1,10 @@
 from types import SimpleNamespace
 
 import pytest
-import reference
 import torch
 from torch import Tensor
 
+import reference
 from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss
 from scapnet.modules import GateOutput, PartsOutput
 

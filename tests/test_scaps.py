@@ -1,10 +1,10 @@
 import math
 
 import pytest
-import reference
 import torch
 from torch import Tensor
 
+import reference
 from scapnet.modules import GridGate, PartSelection
 
 CASES = [
@@ -99,7 +99,7 @@ def test_evaluation_is_repeatable_and_a_batch_equals_its_images(strategy: str) -
     alone = [select(x[b : b + 1], gate.score, index=index[b : b + 1]) for b in range(5)]
     for k in range(3):
         assert torch.equal(first[k], second[k])
-        torch.testing.assert_close(torch.cat([output[k] for output in alone]), first[k], rtol=0, atol=1e-12)
+        torch.testing.assert_close(torch.cat([output[k] for output in alone]), first[k], rtol=0, atol=1e-6)
 
 
 def test_random_windows_follow_the_index_and_are_uniform() -> None:

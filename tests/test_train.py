@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, from_dict, to_dict
+from scapnet.recipe import activation_weight, learning_rate, stage_of
 from scapnet.report import Bar
-from scapnet.train import Run, activation_weight, learning_rate, resume, stage_of, train
+from scapnet.train import Run, resume, train
 
 TINY = Config(
     "test",

@@ -1,15 +1,19 @@
-"""What a terminal shows: the live bar of a run and the table of its scores."""
+"""What a run tells: its live bar, the means of its log, and the tables of its scores."""
 
 import sys
+import time
 from collections import Counter
 from types import TracebackType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from torch import Tensor
 
 from scapnet.data.sample import FineGrained, Splits
+from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
 
@@ -73,6 +77,33 @@ class Bar:
     def note(self, text: str) -> None:
         """A line above the bar."""
         self.console.print(text, highlight=False, soft_wrap=True)
+
+
+class Window:
+    """Sums over the steps between two lines of the log; nothing leaves the device before its mean is asked for."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps, self.images, self.started = 0, 0, time.monotonic()
+
+    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, target: Tensor) -> None:
+        """Count one step."""
+        values = {key: value.detach() for key, value in terms.items()}
+        values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
+        if output.gate is not None:
+            values["kept"] = output.gate.mask.detach().mean()
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
+        self.steps += 1
+        self.images += len(target)
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps."""
+        return {key: float(value) / self.steps for key, value in self.sums.items()}
+
+    def speed(self) -> float:
+        """Images per second."""
+        return self.images / max(time.monotonic() - self.started, 1e-9)
 
 
 def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:

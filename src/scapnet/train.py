@@ -10,20 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.utils import set_seed
-from torch import Tensor, nn
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, set_seed
+from torch import nn
 from torch.utils.data import DataLoader
 
 from scapnet.checkpoint import read_json, save_pretrained, write_json
-from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig, from_dict, to_dict
+from scapnet.config import Config, from_dict, to_dict
 from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
 from scapnet.losses import SCAPNetLoss
-from scapnet.model import SCAPNet, SCAPNetOutput, build_model
-from scapnet.report import Bar, show_scores
+from scapnet.model import SCAPNet, build_model
+from scapnet.recipe import (
+    activation_weight,
+    check,
+    learning_rate,
+    make_accelerator,
+    make_optimizer,
+    stage_of,
+    view_of,
+    work_of,
+)
+from scapnet.report import Bar, Window, show_scores
 from scapnet.visualize import part_grid
 
 
@@ -47,58 +57,6 @@ class Position:
             setattr(self, key, value)
 
 
-def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """The learning rate at a (fractional) epoch: a function of it alone, so nothing can be resumed wrongly."""
-    if config.warmup_epochs and epoch < config.warmup_epochs:
-        return config.lr * max(epoch, 1e-3) / config.warmup_epochs
-    if config.schedule == "cosine":
-        done = (epoch - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
-        return config.lr * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-    return config.lr * config.step_factor ** (int(epoch) // config.step_epochs)
-
-
-def activation_weight(config: LossConfig, epoch: float) -> float:
-    """beta of Eq. 15 at a (fractional) epoch, ramped: at full weight from the start it closes an untrained gate."""
-    first, last = config.act_ramp
-    return config.act * min(max((epoch - first) / (last - first), 0.0), 1.0) if last > first else config.act
-
-
-def stage_of(config: Config, epoch: int) -> int:
-    """1 while only the main branch and the gate are trained (Sec. IV-C), then 2."""
-    return 1 if config.model.parts and epoch < config.train.stage1_epochs else 2
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """One optimizer through both stages: a frozen parameter has no gradient and is passed over."""
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
-
-
-def view_of(config: Config, model: SCAPNet) -> ViewConfig:
-    """The view of a config, with the mean and deviation that the backbone's weights were trained with."""
-    known = getattr(model.backbone.net, "pretrained_cfg", None) or {}
-    default = ViewConfig()
-    data = config.data
-    return ViewConfig(
-        data.size, data.resize, data.source_size, known.get("mean", default.mean), known.get("std", default.std)
-    )
-
-
-def check(config: Config) -> None:
-    """Raise ValueError for settings that cannot make a run."""
-    train = config.train
-    for name in ("epochs", "batch_size", "accumulate", "log_every"):
-        if getattr(train, name) < 1:
-            raise ValueError(f"train.{name} is {getattr(train, name)}; it must be at least 1")
-    if config.model.parts and train.stage1_epochs >= train.epochs:
-        raise ValueError(
-            f"stage 1 has {train.stage1_epochs} of {train.epochs} epochs, so the parts would never be trained; "
-            f"use fewer with --train.stage1-epochs"
-        )
-    ViewConfig(config.data.size, config.data.resize, config.data.source_size)
-
-
 class Run:
     """A training run and its folder: ``config.json``, ``log.jsonl``, ``checkpoints/``, ``model/``, ``results.json``.
 
@@ -108,15 +66,10 @@ class Run:
         resume: go on from the last checkpoint in ``out``.
     """
 
-    def __init__(self, config: Config, out: Path, resume: bool = False) -> None:
-        check(config)
+    def __init__(self, config: Config, out: Path, resume: bool = False, accelerator: Accelerator | None = None) -> None:
         self.config, self.out = config, out
         set_seed(config.train.seed)
-        self.accelerator = Accelerator(
-            mixed_precision=config.train.precision,
-            gradient_accumulation_steps=config.train.accumulate,
-            dataloader_config=DataLoaderConfiguration(non_blocking=True),
-        )
+        self.accelerator = accelerator or make_accelerator(config.train)
         self.data: Splits = load_data(config.data)
         self.model: SCAPNet = build_model(config.model, len(self.data.train.classes), config.data.size)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
@@ -133,6 +86,7 @@ class Run:
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
         self.position = Position()
+        self.net: nn.Module = self.model
         self._start(resume)
 
     def _start(self, resume: bool) -> None:
@@ -155,6 +109,8 @@ class Run:
     def _enter(self, stage: int) -> None:
         """Freeze or thaw for a stage and prepare everything for it."""
         train, data = self.config.train, self.config.data
+        # Without this, mixed precision would wrap the network's forward once more.
+        self.accelerator.unwrap_model(self.net, keep_fp32_wrapper=False)
         self.model.set_stage(stage)
         self.accelerator.free_memory()
         loader, self.sampler = train_loader(
@@ -173,18 +129,11 @@ class Run:
         """Whether epochs are left."""
         return self.position.epoch < self.config.train.epochs
 
-    def work(self, epoch: int) -> float:
-        """Pixels of an epoch relative to the main branch alone, by which the time left is told."""
-        model = self.config.model
-        if not model.parts or stage_of(self.config, epoch) == 1:
-            return 1.0
-        parts = model.total if model.strategy == "top" and model.total else sum(model.keep)
-        return 1.0 + parts * (model.part_size / self.config.data.size) ** 2
-
     def fit(self, bar: Bar) -> None:
         """All epochs that are left, each followed by the validation split and a checkpoint."""
         epochs = self.config.train.epochs
-        bar.start(sum(map(self.work, range(epochs))), sum(map(self.work, range(self.position.epoch))))
+        work = [work_of(self.config, epoch) for epoch in range(epochs)]
+        bar.start(sum(work), sum(work[: self.position.epoch]))
         while self.trains:
             started = time.monotonic()
             epoch = self.position.epoch
@@ -227,7 +176,7 @@ class Run:
                 self.updater.zero_grad()
             position.step += 1
             window.add(terms, output, batch["target"])
-            bar.advance(self.work(position.epoch) / steps)
+            bar.advance(work_of(config, position.epoch) / steps)
             every = config.train.checkpoint_steps
             saves = every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps
             # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
@@ -237,7 +186,7 @@ class Run:
             if saves:
                 self.checkpoint()
 
-    def _log_steps(self, window: "Window", bar: Bar) -> None:
+    def _log_steps(self, window: Window, bar: Bar) -> None:
         line = window.means() | {
             "lr": self.optimizer.param_groups[0]["lr"],
             "act_weight": self.losses.act,
@@ -309,33 +258,6 @@ class Run:
         return result
 
 
-class Window:
-    """Sums over the steps between two lines of the log; nothing leaves the device before its mean is asked for."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.steps, self.images, self.started = 0, 0, time.monotonic()
-
-    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, target: Tensor) -> None:
-        """Count one step."""
-        values = {key: value.detach() for key, value in terms.items()}
-        values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
-        if output.gate is not None:
-            values["kept"] = output.gate.mask.detach().mean()
-        for key, value in values.items():
-            self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
-        self.steps += 1
-        self.images += len(target)
-
-    def means(self) -> dict[str, float]:
-        """Means over the steps."""
-        return {key: float(value) / self.steps for key, value in self.sums.items()}
-
-    def speed(self) -> float:
-        """Images per second."""
-        return self.images / max(time.monotonic() - self.started, 1e-9)
-
-
 def numbered(folder: Path) -> Iterator[Path]:
     """folder, folder-2, folder-3, ..."""
     yield folder
@@ -355,10 +277,15 @@ def train(config: Config, out: Path | None = None) -> Path:
     Raises:
         ValueError: settings or data that cannot make a run; nothing has been written then.
     """
-    if out is not None and out.exists():
-        raise ValueError(f"{out} exists; choose another --out, or go on with it by: scapnet resume {out}")
+    check(config)
+    taken = out is not None and out.exists()
     folder = out or next(path for path in numbered(Path("runs") / config.preset) if not path.exists())
-    return _run(Run(config, folder))
+    accelerator = make_accelerator(config.train)
+    # The first process decides: another one might look when the folder is already made.
+    taken, folder = broadcast_object_list([taken, folder])
+    if taken:
+        raise ValueError(f"{folder} exists; choose another --out, or go on with it by: scapnet resume {folder}")
+    return _run(Run(config, folder, accelerator=accelerator))
 
 
 def resume(out: Path) -> Path:

@@ -48,10 +48,10 @@ def place(x: float, y: float, size: float, turn: float, flip: bool = False, stre
     return Frame(sign * cos, -sin * stretch, x, sign * sin, cos * stretch, y)
 
 
-def disc(x: float = 0, y: float = 0, rx: float = 1, ry: float | None = None, n: int = 14) -> Polygon:
-    """An ellipse of n corners."""
+def disc(x: float = 0, y: float = 0, radius: float = 1, n: int = 14) -> Polygon:
+    """A circle of n corners."""
     angles = [2 * math.pi * i / n for i in range(n)]
-    return tuple((round(x + rx * math.cos(t), 4), round(y + (ry or rx) * math.sin(t), 4)) for t in angles)
+    return tuple((round(x + radius * math.cos(t), 4), round(y + radius * math.sin(t), 4)) for t in angles)
 
 
 def smooth(points: Sequence[tuple[float, float]], steps: int = 4) -> Polygon:
@@ -131,10 +131,10 @@ SHEEN: dict[str, Polygon] = {  # the paler part of a form
 
 
 @cache
-def _inner(polygon: Polygon, share: float) -> Polygon:
-    """A polygon shrunk about the middle of its box."""
+def _inner(polygon: Polygon) -> Polygon:
+    """A polygon shrunk to 0.8 about the middle of its box: the full colour of a mark inside its soft edge."""
     x, y, _, _ = _middle(polygon)
-    return tuple(place(x * (1 - share), y * (1 - share), share, 0).of(polygon))
+    return tuple(place(0.2 * x, 0.2 * y, 0.8, 0).of(polygon))
 
 
 class Kind(NamedTuple):
@@ -174,6 +174,11 @@ class Build(NamedTuple):
     kinds: tuple[Kind, ...]
 
 
+def _outline(xs: Sequence[int], ys: Sequence[int]) -> Polygon:
+    """A smooth curve through points in thousandths of a bird length."""
+    return smooth([(x / 1000, y / 1000) for x, y in zip(xs, ys, strict=True)])
+
+
 def _feather(x: float, y: float, length: float, turn: float, width: float) -> Polygon:
     lens = smooth(((0, 0), (-0.5, -width), (-1, 0), (-0.5, width)))
     return tuple((round(u, 4), round(v, 4)) for u, v in place(x, y, length, turn).of(lens))
@@ -192,25 +197,9 @@ def _leg(x: float, top: float, foot: float) -> tuple[Polygon, ...]:
 
 BUILDS = {
     "finch": Build(
-        body=smooth(
-            (
-                (0.375, -0.16),
-                (0.33, -0.225),
-                (0.25, -0.25),
-                (0.165, -0.215),
-                (0.1, -0.14),
-                (0, -0.095),
-                (-0.12, -0.05),
-                (-0.22, 0),
-                (-0.26, 0.06),
-                (-0.17, 0.13),
-                (-0.05, 0.2),
-                (0.1, 0.225),
-                (0.235, 0.175),
-                (0.315, 0.07),
-                (0.345, -0.02),
-                (0.378, -0.085),
-            )
+        body=_outline(
+            (375, 330, 250, 165, 100, 0, -120, -220, -260, -170, -50, 100, 235, 315, 345, 378),
+            (-160, -225, -250, -215, -140, -95, -50, 0, 60, 130, 200, 225, 175, 70, -20, -85),
         ),
         wing=smooth(((0.17, 0), (0.06, -0.06), (-0.1, 0), (-0.29, 0.11), (-0.12, 0.13), (0.03, 0.14), (0.14, 0.09))),
         feathers=tuple(_feather(-0.03 * i, 0.03 + 0.027 * i, 0.31 - 0.045 * i, -17 + 3 * i, 0.075) for i in range(4)),
@@ -233,25 +222,9 @@ BUILDS = {
         ),
     ),
     "lark": Build(
-        body=smooth(
-            (
-                (0.385, -0.2),
-                (0.345, -0.25),
-                (0.28, -0.265),
-                (0.215, -0.235),
-                (0.165, -0.16),
-                (0.06, -0.12),
-                (-0.08, -0.075),
-                (-0.2, -0.03),
-                (-0.25, 0.02),
-                (-0.16, 0.075),
-                (-0.02, 0.125),
-                (0.12, 0.13),
-                (0.24, 0.075),
-                (0.315, -0.02),
-                (0.35, -0.1),
-                (0.385, -0.15),
-            )
+        body=_outline(
+            (385, 345, 280, 215, 165, 60, -80, -200, -250, -160, -20, 120, 240, 315, 350, 385),
+            (-200, -250, -265, -235, -160, -120, -75, -30, 20, 75, 125, 130, 75, -20, -100, -150),
         ),
         wing=smooth(((0.2, -0.05), (0.1, -0.1), (-0.1, -0.05), (-0.33, 0.05), (-0.1, 0.07), (0.08, 0.06), (0.18, 0))),
         feathers=tuple(_feather(0.02 - 0.03 * i, 0.022 * i - 0.03, 0.36 - i / 25, 2 * i - 13, 0.05) for i in range(4)),
@@ -333,7 +306,7 @@ def mix(a: Colour, b: Colour, t: float) -> Colour:
 
 
 def render(p: Parameters, size: int) -> Image.Image:
-    """Draw a picture of side `size`."""
+    """Draw a picture of `size` x `size` pixels (RGB)."""
     fine = min(4, max(2, 384 // size))  # polygons fall on whole pixels: small pictures need a finer canvas
     far = _far(p).resize((size, size), Image.Resampling.BICUBIC)
     canvas = far.resize((fine * size, fine * size), Image.Resampling.NEAREST)
@@ -398,4 +371,4 @@ def _marks(draw: ImageDraw.ImageDraw, p: Parameters, bird: Frame) -> None:
         frame = kind.frame(p.mark_scale).then(bird)
         for polygon in FORMS[form] if form else ():
             draw.polygon(frame.of(polygon), fill=mix(paint, p.plumage[0], 0.3))
-            draw.polygon(frame.of(_inner(polygon, 0.8)), fill=paint)
+            draw.polygon(frame.of(_inner(polygon)), fill=paint)

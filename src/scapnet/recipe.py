@@ -1,0 +1,80 @@
+"""The recipe of a run as plain functions: schedules, stages, the optimizer, and what cannot be a run."""
+
+import math
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from torch import nn
+
+from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig
+from scapnet.model import SCAPNet
+
+
+def learning_rate(config: TrainConfig, epoch: float) -> float:
+    """The learning rate at a (fractional) epoch: a function of it alone, so nothing can be resumed wrongly."""
+    if config.warmup_epochs and epoch < config.warmup_epochs:
+        return config.lr * max(epoch, 1e-3) / config.warmup_epochs
+    if config.schedule == "cosine":
+        done = (epoch - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+        return config.lr * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    return config.lr * config.step_factor ** (int(epoch) // config.step_epochs)
+
+
+def activation_weight(config: LossConfig, epoch: float) -> float:
+    """beta of Eq. 15 at a (fractional) epoch, ramped: at full weight from the start it closes an untrained gate."""
+    first, last = config.act_ramp
+    return config.act * min(max((epoch - first) / (last - first), 0.0), 1.0) if last > first else config.act
+
+
+def stage_of(config: Config, epoch: int) -> int:
+    """1 while only the main branch and the gate are trained (Sec. IV-C), then 2."""
+    return 1 if config.model.parts and epoch < config.train.stage1_epochs else 2
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """One optimizer through both stages: a frozen parameter has no gradient and is passed over."""
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+
+
+def view_of(config: Config, model: SCAPNet) -> ViewConfig:
+    """The view of a config, with the mean and deviation that the backbone's weights were trained with."""
+    known = getattr(model.backbone.net, "pretrained_cfg", None) or {}
+    default = ViewConfig()
+    data = config.data
+    return ViewConfig(
+        data.size, data.resize, data.source_size, known.get("mean", default.mean), known.get("std", default.std)
+    )
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """What knows the devices and the other processes."""
+    return Accelerator(
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulate,
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+    )
+
+
+def check(config: Config) -> None:
+    """Raise ValueError for settings that cannot make a run."""
+    train = config.train
+    for name in ("epochs", "batch_size", "accumulate", "log_every"):
+        if getattr(train, name) < 1:
+            raise ValueError(f"train.{name} is {getattr(train, name)}; it must be at least 1")
+    if config.model.parts and train.stage1_epochs >= train.epochs:
+        raise ValueError(
+            f"stage 1 has {train.stage1_epochs} of {train.epochs} epochs, so the parts would never be trained; "
+            f"use fewer with --train.stage1-epochs"
+        )
+    ViewConfig(config.data.size, config.data.resize, config.data.source_size)
+
+
+def work_of(config: Config, epoch: int) -> float:
+    """Pixels of an epoch relative to the main branch alone, by which the time left is told."""
+    model = config.model
+    if not model.parts or stage_of(config, epoch) == 1:
+        return 1.0
+    parts = model.total if model.strategy == "top" and model.total else sum(model.keep)
+    return 1.0 + parts * (model.part_size / config.data.size) ** 2
