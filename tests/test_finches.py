@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from scapnet.data.drawing import BUILDS, Parameters, mark_boxes, render
+from scapnet.data.anatomy import BUILDS
+from scapnet.data.drawing import Parameters, mark_boxes, render
 from scapnet.data.finches import Finches, codes
 from scapnet.data.sample import Sample
 

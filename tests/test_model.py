@@ -1,0 +1,272 @@
+"""The whole network: every combination of its modules, and what must hold whatever its weights are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scapnet.config import ModelConfig
+from scapnet.losses import SCAPNetLoss
+from scapnet.model import SCAPNet, SCAPNetOutput, build_model
+
+FULL = ModelConfig("test_resnet", "none", part_size=32)
+CLASSES, SIZE = 5, 64
+
+# Table IV: the backbone, single modules, pairs of them, all.
+ROWS = {
+    "plain": replace(FULL, gate=False, parts=False, relation=False),
+    "gate": replace(FULL, parts=False, relation=False),
+    "parts": replace(FULL, mask="none", relation=False),
+    "gate+parts": replace(FULL, relation=False),
+    "gate+relation": replace(FULL, keep=(6,)),
+    "parts+relation": replace(FULL, mask="none"),
+    "full": FULL,
+    "shared": replace(FULL, shared=True),
+    "stage4": replace(FULL, mask="stage4", grid=2, keep=(3, 1)),
+    "top": replace(FULL, strategy="top", total=4),
+    "random": replace(FULL, strategy="random", heads=3),
+    "soft": replace(FULL, mode="soft", noise=False, appearance=False),
+}
+
+
+def build(row: str) -> SCAPNet:
+    torch.manual_seed(1)
+    model = build_model(ROWS[row], CLASSES, SIZE)
+    with torch.no_grad():  # a fresh classifier is nearly undecided; decided ones show mistakes
+        for module in (model.gate, model.classifier, model.part_classifier):
+            for parameter in module.parameters() if module is not None else ():
+                parameter.mul_(3)
+    return model.eval()
+
+
+def pictures(count: int, side: int = SIZE, seed: int = 0) -> Tensor:
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def tensors(output: SCAPNetOutput) -> dict[str, Tensor]:
+    found = {"logits": output.logits, "probs": output.probs}
+    if output.part_logits is not None:
+        found["part_logits"] = output.part_logits
+    for part in (output.gate, output.parts):
+        if part is not None:
+            found |= {key: value for key, value in part._asdict().items() if isinstance(value, Tensor)}
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_of_table_iv_gives_the_same_answer_however_it_is_asked(row: str) -> None:
+    model, images, index = build(row), pictures(4), torch.arange(10, 14)
+    with torch.no_grad():
+        output = tensors(model(images, index=index))
+        again = tensors(model(images, index=index))
+        singles = [tensors(model(images[i : i + 1], index=index[i : i + 1])) for i in range(4)]
+    for key, value in output.items():
+        assert torch.equal(value, again[key]), key
+        torch.testing.assert_close(torch.cat([single[key] for single in singles]), value, rtol=1e-4, atol=1e-5)
+    config = ROWS[row]
+    assert output["logits"].shape == output["probs"].shape == (4, CLASSES)
+    torch.testing.assert_close(output["probs"].sum(1), torch.ones(4))
+    expected = output["logits"].softmax(1)
+    assert ("mask" in output) == config.gate
+    assert ("part_logits" in output) == ("boxes" in output) == config.parts
+    if config.parts:
+        parts = 4 if config.strategy == "top" else sum(config.keep)
+        assert output["part_logits"].shape == (4, parts, CLASSES)
+        assert output["boxes"].shape == (4, parts, 4)
+        expected = (expected + output["part_logits"].mean(1).softmax(1)) / 2
+    torch.testing.assert_close(output["probs"], expected)
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    torch.manual_seed(0)
+    model = build_model(FULL, CLASSES, SIZE).train()
+    output = model(pictures(32))
+    SCAPNetLoss()(output, torch.arange(32) % CLASSES)["loss"].backward()
+    assert output.gate is not None
+    assert 0 < float(output.gate.mask.mean()) < 1
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_classification_loss_alone_teaches_the_gate() -> None:
+    torch.manual_seed(0)
+    model = build_model(ROWS["gate"], CLASSES, SIZE).train()
+    nn.functional.cross_entropy(model(pictures(8)).logits, torch.arange(8) % CLASSES).backward()
+    assert model.gate is not None
+    for parameter in model.gate.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_a_shared_sub_network_is_the_main_branch_and_learns_from_both() -> None:
+    alone, shared, own = (build_model(ROWS[row], CLASSES, SIZE).train() for row in ("plain", "shared", "full"))
+    count = {id(p): p.numel() for p in shared.parameters()}
+    backbone = sum(p.numel() for p in alone.backbone.parameters())
+    assert shared.part_backbone is shared.backbone
+    assert sum(p.numel() for p in own.parameters()) - sum(count.values()) == backbone
+    grads = []
+    images, target = pictures(8), torch.arange(8) % CLASSES
+    for term in ("cls", "sub"):
+        shared.zero_grad()
+        torch.manual_seed(0)  # the same gate noise
+        SCAPNetLoss()(shared(images), target)[term].backward()
+        grads.append([p.grad.clone() for p in shared.backbone.parameters() if p.grad is not None])
+        assert len(grads[-1]) == len(list(shared.backbone.parameters()))
+        assert sum(float(grad.abs().sum()) for grad in grads[-1]) > 0
+    assert not torch.allclose(grads[0][0], grads[1][0])
+    shared.set_stage(1)
+    assert all(p.requires_grad for p in shared.backbone.parameters())
+
+
+def test_stage_one_freezes_and_skips_the_parts() -> None:
+    model = build("full")
+    before = model(pictures(2)).logits
+    model.set_stage(1)
+    output = model(pictures(2))
+    assert output.parts is None
+    assert output.part_logits is None
+    assert torch.equal(output.logits, before)
+    torch.testing.assert_close(output.probs, output.logits.softmax(1))
+    frozen = {name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"part_backbone", "part_classifier", "relation"}
+    model.set_stage(2)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_the_parts_can_start_from_the_main_branch() -> None:
+    model = build("full")
+    model.start_parts_from_main()
+    assert model.part_backbone is not None
+    assert model.part_classifier is not None
+    small = pictures(2, 32)
+    assert torch.equal(model.part_backbone(small), model.backbone(small))
+    assert torch.equal(model.part_classifier(torch.ones(1, 96)), model.classifier(torch.ones(1, 96)))
+
+
+@pytest.mark.parametrize("row", ["parts", "full", "stage4"])
+def test_the_main_branch_sees_the_mask_where_it_should(row: str) -> None:
+    model, images = build(row), pictures(6)
+    with torch.no_grad():
+        output = model(images)
+        plain = model.classifier(model.backbone(images))
+        assert output.gate is not None
+        units = output.gate.mask  # (B, N, N)
+        assert 0 < float(units.mean()) < 1
+        cells = units.repeat_interleave(4 // units.shape[1], 1).repeat_interleave(4 // units.shape[1], 2)
+        head = model.backbone.head(images)
+        if row == "full":
+            expected = model.classifier(model.backbone.pool(model.backbone.tail(head * cells[:, None])))
+        else:
+            expected = model.classifier(model.backbone.pool(model.backbone.tail(head) * units[:, None]))
+    if row == "parts":  # mask "none"
+        torch.testing.assert_close(output.logits, plain, rtol=1e-4, atol=1e-5)
+    else:
+        torch.testing.assert_close(output.logits, expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(output.logits, plain, atol=1e-3)
+
+
+def test_parts_are_chosen_on_the_view_and_cut_from_the_source() -> None:
+    model, images = build("gate+parts"), pictures(3)
+    with torch.no_grad():
+        default, same = model(images), model(images, images)
+        other = model(images, pictures(3, 96, seed=1))
+        flat = model(images, torch.full((3, 3, 128, 128), 0.7))
+        assert model.part_backbone is not None
+        assert model.part_classifier is not None
+        constant = model.part_classifier(model.part_backbone(torch.full((1, 3, 32, 32), 0.7)))
+    assert torch.equal(default.part_logits, same.part_logits)
+    for output in (other, flat):
+        assert torch.equal(output.logits, default.logits)
+        assert torch.equal(output.parts.boxes, default.parts.boxes)
+        assert not torch.allclose(output.part_logits, default.part_logits)
+    torch.testing.assert_close(flat.part_logits, constant.expand(3, 6, -1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_shows_its_own_place_of_its_own_picture() -> None:
+    model = build("gate+parts")
+    seen: list[Tensor] = []
+    assert model.part_backbone is not None
+    model.part_backbone.register_forward_hook(lambda _, args, __: seen.append(args[0]))
+    # Red is the place along x, green along y, blue the picture's number: a linear ramp keeps its mean when cropped.
+    ramp = (torch.arange(128) + 0.5) / 128
+    source = torch.stack([torch.stack([ramp.expand(128, 128), ramp[:, None].expand(128, 128)])] * 3)
+    source = torch.cat([source, torch.arange(3.0)[:, None, None, None].expand(3, 1, 128, 128)], 1)
+    with torch.no_grad():
+        output = model(pictures(3), source)
+    mean = seen[0].mean((2, 3)).unflatten(0, (3, 6))
+    torch.testing.assert_close(mean[..., :2], output.parts.boxes[..., :2], rtol=0, atol=1e-3)
+    torch.testing.assert_close(mean[..., 2], torch.arange(3.0)[:, None].expand(3, 6))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_bfloat16_autocast_stays_finite(training: bool) -> None:
+    torch.manual_seed(0)
+    model = build_model(FULL, CLASSES, SIZE).train(training)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(pictures(8))
+        loss = SCAPNetLoss()(output, torch.arange(8) % CLASSES)["loss"]
+    loss.backward()
+    assert all(value.isfinite().all() for value in tensors(output).values())
+    assert output.probs.dtype == torch.float32
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+class Flat(nn.Module):
+    """What an exporter takes: a dict of tensors."""
+
+    def __init__(self, model: SCAPNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return tensors(self.model(image))
+
+
+@pytest.mark.parametrize("row", ["plain", "full"])
+def test_the_network_can_be_exported(row: str) -> None:
+    flat = Flat(build(row)).eval()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(flat, (pictures(2),), dynamic_shapes=({0: batch},))
+    images = pictures(3, seed=2)
+    found, expected = program.module()(images), flat(images)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gate": False}, "use a gate"),
+        ({"gate": False, "parts": False}, "relation needs parts"),
+        ({"mask": "stage5"}, "use stage3, stage4 or none"),
+        ({"mode": "medium"}, "use one of hard, soft"),
+        ({"strategy": "best"}, "use one of score, top, random"),
+        ({"grid": 5}, "grid of 5 does not fit the 4 x 4 map .* at 64 px; use grid <= 4"),
+        ({"mask": "stage4"}, "grid of 4 does not fit the 2 x 2 map"),
+        ({"keep": (17, 2, 1)}, "a grid of 4 has 16 windows"),
+        ({"keep": (3, 2, 1, 1, 1)}, "use 1 to 4 quotas"),
+        ({"keep": (0, 0)}, "0 parts"),
+        ({"strategy": "top", "total": 30}, "29 windows"),
+        ({"heads": 97}, "use 1 to 96"),
+        ({"geo_dim": 20}, "multiple of 8"),
+        ({"key_dim": 0}, "key_dim"),
+        ({"part_size": 0}, "part"),
+        ({"backbone": "vit_tiny_patch16_224"}, "vit_tiny_patch16_224 cannot be cut"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        build_model(replace(FULL, **changes), CLASSES, SIZE)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+
+
+def test_a_classifier_needs_two_classes_and_modules_their_partners() -> None:
+    with pytest.raises(ValueError, match="at least 2 classes, 1"):
+        build_model(FULL, 1, SIZE)
+    model = build("full")
+    with pytest.raises(ValueError, match="parts need a gate"):
+        SCAPNet(model.backbone, model.classifier, selection=model.selection)
