@@ -239,7 +239,29 @@ def demo() -> Config:
     )
 
 
-PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger)}
+def larks() -> Config:
+    """The backbone alone on drawn larks, each picture once: how the tiny backbone of the package was made."""
+    return Config(
+        "larks",
+        DataConfig(
+            "finches",
+            size=128,
+            resize=128,
+            rotation=0.0,
+            family="lark",
+            mark_scale=1.3,
+            hide=0.05,
+            train_length=120_000,
+            test_length=1000,
+        ),
+        ModelConfig("test_resnet", "none", gate=False, parts=False, relation=False),
+        train=TrainConfig(
+            epochs=1, batch_size=64, lr=0.1, schedule="cosine", warmup_epochs=0.03, clip=5.0, log_every=100
+        ),
+    )
+
+
+PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, larks)}
 
 
 def plain(config: Config) -> Config:
