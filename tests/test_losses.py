@@ -62,8 +62,7 @@ def test_consistency_equals_the_reference(grid: int, scales: int, margin: float)
 def test_consistency_by_hand() -> None:
     units = torch.tensor([[[0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.5, 0.1, 0.1]]], dtype=torch.float64)
     pairs = torch.tensor([[[0.8, 0.2], [0.6, 0.4]]], dtype=torch.float64)
-    # estimates 0.5, 0.1, 0.4, 0.1; in the order of the pairs the agreeing differences are 0.4, 0.1, 0.4, -0.3, 0, 0.3
-    # with signs + + + - - +, which agree with the scores but for (1, 2) where both fall and (1, 3) where there is none
+    # The estimates are 0.5, 0.1, 0.4, 0.1: their differences over the six pairs, times the sign of the scores'.
     signed = [0.4, 0.1, 0.4, 0.3, 0.0, 0.3]
     expected = sum(max(0.1 - v, 0.0) for v in signed)
     torch.testing.assert_close(consistency_loss((units, pairs)).item(), expected)
@@ -115,7 +114,8 @@ def test_total_is_the_weighted_sum_of_raw_terms() -> None:
         "con": sum(reference.eq8_consistency(image) for image in images) / 4,
         "sub": sum(reference.eq14_parts(y, label) for _, y, label in rows) / 4,
     }
-    for weights in ({"cls": 1.0, "act": 1.0, "con": 1.0, "sub": 1.0}, {"cls": 2.0, "act": 0.0, "con": 1.5, "sub": 0.3}):
+    for numbers in [(1.0, 1.0, 1.0, 1.0), (2.0, 0.5, 1.5, 0.3), (1.0, 0.0, 0.0, 0.0)]:
+        weights = dict(zip(expected, numbers, strict=True))
         terms = {name: value.item() for name, value in SCAPNetLoss(**weights)(output, target).items()}
         torch.testing.assert_close(terms, {**expected, "loss": reference.eq15_total(expected, weights)})
     assert SCAPNetLoss()(output, target)["loss"].item() == pytest.approx(sum(expected.values()))

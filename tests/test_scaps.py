@@ -110,7 +110,7 @@ def test_random_windows_follow_the_index_and_are_uniform() -> None:
     evaluated = select.eval()(x, indifferent, index=torch.arange(batch))
     for output in (trained, evaluated):
         chosen = [indices(output.boxes[b], output.scales[b], grid) for b in range(batch)]
-        assert all(len(set(parts)) == 6 for parts in chosen)
+        assert all(len(set(parts)) == 6 and parts == sorted(parts) for parts in chosen)
         for u, quota in enumerate(keep, start=1):
             n = (grid - u + 1) ** 2
             counts = [sum((u, k) in parts for parts in chosen) for k in range(n)]
@@ -120,15 +120,16 @@ def test_random_windows_follow_the_index_and_are_uniform() -> None:
     same = select(x[:4], indifferent, index=torch.tensor([5, 5, 5, 5])).boxes
     assert torch.equal(same, same[:1].expand_as(same))
     assert torch.equal(same[0], evaluated.boxes[5])
-    assert torch.equal(torch.sort(evaluated.scales, dim=1).values, evaluated.scales)
 
 
-def test_random_windows_carry_their_own_scores() -> None:
+def test_random_windows_carry_their_own_scores_in_order() -> None:
     torch.manual_seed(4)
     output = PartSelection(4, strategy="random").train()(torch.randn(6, 2, 8, 8), lambda pooled: pooled)
     for b in range(6):
         for m, (u, k) in enumerate(indices(output.boxes[b], output.scales[b], 4)):
             assert output.scores[b, m] == output.maps[u - 1][b].flatten()[k]
+        order = [(u, -score) for u, score in zip(output.scales[b].tolist(), output.scores[b].tolist(), strict=True)]
+        assert order == sorted(order)
 
 
 def test_scores_are_probabilities_with_a_gradient_to_the_scorer() -> None:
@@ -158,7 +159,7 @@ def test_large_features_and_autocast_stay_finite(strategy: str, total: int | Non
     [
         (4, (17, 2, 1), "score", None, "17"),
         (4, (3, 2, 5), "random", None, "5"),
-        (3, (1, 1, 1, 1), "score", None, r"4|grid"),
+        (3, (1, 1, 1, 0), "score", None, r"4.*3"),
         (2, (1, 1), "top", 6, "6"),
         (4, (3, 2, 1), "best", None, "best"),
         (4, (3, -1, 1), "score", None, "-1"),

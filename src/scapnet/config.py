@@ -169,7 +169,7 @@ class TrainConfig:
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows from 0."""
     clip: float = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient of each branch; 0 does not clip."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     seed: int = 0

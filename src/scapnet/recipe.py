@@ -38,6 +38,19 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
 
 
+def clip_branches(model: SCAPNet, norm: float) -> None:
+    """Clip the gradients of the main branch and of the sub-network apart, in place.
+
+    L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together, its gradient would all but stop the main branch.
+    """
+    main = {*model.backbone.parameters(), *model.classifier.parameters()}
+    if model.gate is not None:
+        main |= set(model.gate.parameters())
+    others = [parameter for parameter in model.parameters() if parameter not in main]
+    for branch in (list(main), others):
+        nn.utils.clip_grad_norm_(branch, norm)
+
+
 def view_of(config: Config, model: SCAPNet) -> ViewConfig:
     """The view of a config, with the mean and deviation that the backbone's weights were trained with."""
     known = getattr(model.backbone.net, "pretrained_cfg", None) or {}

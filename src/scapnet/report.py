@@ -39,7 +39,6 @@ class Bar:
             disable=not main or not self.live,
         )
         self.task: TaskID | None = None
-        self.shown = 0
 
     def __enter__(self) -> "Bar":
         self.progress.start()
@@ -61,18 +60,15 @@ class Bar:
         if self.task is not None:
             self.progress.advance(self.task, work)
 
-    def show(self, epoch: int, epochs: int, stage: int, line: dict[str, float]) -> None:
-        """Show the means of the last steps; as a plain line once an epoch."""
+    def show(self, head: str, line: dict[str, float], last: bool) -> None:
+        """Show the means of the last steps; without a terminal, a plain line after the ``last`` ones of an epoch."""
         terms = " ".join(f"{key} {line[key]:.3f}" for key in TERMS if key in line)
         kept = f" kept {line['kept']:.0%}" if "kept" in line else ""
-        text = f"epoch {epoch}/{epochs} {terms} acc {line['accuracy']:.1%}{kept}"
+        text = f"{head} {terms} acc {line['accuracy']:.1%}{kept}"
         if self.task is not None and self.live:
             self.progress.update(self.task, description=text)
-        elif epoch != self.shown:
-            self.console.print(
-                f"{text} {line['images_per_second']:.0f} images/s stage {stage}", highlight=False, soft_wrap=True
-            )
-            self.shown = epoch
+        elif last:
+            self.note(f"{text} {line['images_per_second']:.0f} images/s")
 
     def note(self, text: str) -> None:
         """A line above the bar."""

@@ -1,11 +1,11 @@
 """The training loop: one stage or two, on one process or many, safe to kill and resumed exactly."""
 
 import dataclasses
+import itertools
 import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from scapnet.model import SCAPNet, build_model
 from scapnet.recipe import (
     activation_weight,
     check,
+    clip_branches,
     learning_rate,
     make_accelerator,
     make_optimizer,
@@ -46,15 +47,6 @@ class Position:
     log_bytes: int = 0
     best: float = -1.0
     seconds: float = 0.0
-
-    def state_dict(self) -> dict[str, float]:
-        """For Accelerate."""
-        return dataclasses.asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """For Accelerate."""
-        for key, value in state.items():
-            setattr(self, key, value)
 
 
 class Run:
@@ -96,7 +88,7 @@ class Run:
             write_json(self.out / "config.json", to_dict(self.config))
         self.accelerator.wait_for_everyone()
         if saved:
-            self.position.load_state_dict(read_json(saved[-1] / "position.json"))
+            self.position = Position(**read_json(saved[-1] / "position.json"))
         self._enter(stage_of(self.config, self.position.epoch))
         if saved:
             self.accelerator.load_state(str(saved[-1]))
@@ -171,7 +163,8 @@ class Run:
                 terms = self.losses(output, batch["target"])
                 self.accelerator.backward(terms["loss"])
                 if config.train.clip and self.accelerator.sync_gradients:
-                    self.accelerator.clip_grad_norm_(self.net.parameters(), config.train.clip)
+                    self.accelerator.unscale_gradients()
+                    clip_branches(self.model, config.train.clip)
                 self.updater.step()
                 self.updater.zero_grad()
             position.step += 1
@@ -181,12 +174,12 @@ class Run:
             saves = every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps
             # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
             if position.step % config.train.log_every == 0 or position.step == steps or saves:
-                self._log_steps(window, bar)
+                self._log_steps(window, bar, position.step == steps)
                 window = Window()
             if saves:
                 self.checkpoint()
 
-    def _log_steps(self, window: Window, bar: Bar) -> None:
+    def _log_steps(self, window: Window, bar: Bar, last: bool) -> None:
         line = window.means() | {
             "lr": self.optimizer.param_groups[0]["lr"],
             "act_weight": self.losses.act,
@@ -197,7 +190,8 @@ class Run:
                 f"the loss is {line['loss']} in epoch {self.position.epoch + 1}: training has diverged; lower "
                 f"--train.lr, or clip the gradient with --train.clip 5"
             )
-        bar.show(self.position.epoch + 1, self.config.train.epochs, self.model.stage, line)
+        stage = f" stage {self.model.stage}" if stage_of(self.config, 0) == 1 else ""
+        bar.show(f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
         self.log({"epoch": self.position.epoch, "step": self.position.step} | line)
 
     def log(self, line: dict[str, Any]) -> None:
@@ -233,7 +227,7 @@ class Run:
         self.accelerator.save_state(str(draft))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            write_json(draft / "position.json", self.position.state_dict())
+            write_json(draft / "position.json", dataclasses.asdict(self.position))
             older = list(place.glob("[0-9]*"))
             draft.replace(final)
             for folder in older:
@@ -258,12 +252,6 @@ class Run:
         return result
 
 
-def numbered(folder: Path) -> Iterator[Path]:
-    """folder, folder-2, folder-3, ..."""
-    yield folder
-    yield from (folder.with_name(f"{folder.name}-{i}") for i in range(2, 10_000))
-
-
 def train(config: Config, out: Path | None = None) -> Path:
     """Train, evaluate and leave a run folder.
 
@@ -279,7 +267,8 @@ def train(config: Config, out: Path | None = None) -> Path:
     """
     check(config)
     taken = out is not None and out.exists()
-    folder = out or next(path for path in numbered(Path("runs") / config.preset) if not path.exists())
+    names = (f"{config.preset}-{i}" if i > 1 else config.preset for i in itertools.count(1))
+    folder = out or next(path for path in map(Path("runs").joinpath, names) if not path.exists())
     accelerator = make_accelerator(config.train)
     # The first process decides: another one might look when the folder is already made.
     taken, folder = broadcast_object_list([taken, folder])

@@ -47,7 +47,8 @@ def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: flo
     best = F.one_hot(margin.argmax(1), margin.shape[1]).bool()
     kept = (margin > 0) | (best & (margin <= 0).all(1, keepdim=True))
     hard = kept.view_as(keep).to(keep.dtype)
-    return hard + keep - keep.detach() if keep.requires_grad else hard
+    # The difference is exactly 0; added up from the left, a kept unit would come out as 0.99999994.
+    return hard + (keep - keep.detach()) if keep.requires_grad else hard
 
 
 def apply_mask(features: Tensor, mask: Tensor) -> Tensor:
@@ -113,6 +114,7 @@ class GridGate(nn.Module):
         Raises:
             ValueError: the map has fewer cells on a side than the grid has units.
         """
-        logits = self.score(pool_windows(features, self.grid, 1)).float()  # (B, N, N, 2)
+        logits = self.score(pool_windows(features, self.grid, 1))  # (B, N, N, 2)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         mask = gate_mask(logits, self.mode, self.noise and self.training, self.tau)
         return GateOutput(apply_mask(features, mask), mask, logits)

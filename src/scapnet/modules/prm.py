@@ -98,7 +98,7 @@ class PartRelation(nn.Module):
         shape = (self.heads, self.key_dim)
         query: Tensor = self.query(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, n, d_k)
         key: Tensor = self.key(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, m, d_k)
-        return (query @ key.transpose(-1, -2)) / math.sqrt(self.key_dim)
+        return (query / math.sqrt(self.key_dim)) @ key.transpose(-1, -2)
 
     def geometry(self, boxes: Tensor) -> Tensor:
         """omega_P, Eq. 10: boxes (B, M, 4) cxcywh to (B, h, n, m)."""
@@ -119,6 +119,7 @@ class PartRelation(nn.Module):
             (B, M, D), f + Concat[v_1, ..., v_h]: Eq. 12, 13 and 16.
         """
         appearance, geometry = self.appearance(features), self.geometry(boxes)
-        weights = relation_weights(appearance.float(), geometry.float()).to(features.dtype)  # (B, h, n, m)
+        exact = torch.promote_types(features.dtype, torch.float32)
+        weights = relation_weights(appearance.to(exact), geometry.to(exact)).to(features.dtype)  # (B, h, n, m)
         values = self.value(features).to(features.dtype).tensor_split(self.heads, -1)  # h of (B, M, about D/h)
         return features + torch.cat([weights[:, i] @ value for i, value in enumerate(values)], -1)

@@ -35,7 +35,8 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
     Returns:
         (B, N-u+1, N-u+1) in (0, 1).
     """
-    return score(pool_windows(features, grid, scale)).float().softmax(-1)[..., 1]
+    logits = score(pool_windows(features, grid, scale))
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)[..., 1]
 
 
 def _ranked(scores: Tensor, count: int) -> Tensor:
@@ -127,7 +128,7 @@ class PartSelection(nn.Module):
     def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
         if self.training:
             return torch.rand_like(scores)
-        if index is None:
-            index = torch.arange(len(scores))
+        if index is None:  # the same draw for every image, or an answer would depend on its place in the batch
+            index = torch.zeros(len(scores))
         rows = [torch.rand(scores.shape[1], generator=torch.Generator().manual_seed(int(i))) for i in index]
         return torch.stack(rows).to(scores)

@@ -1,0 +1,198 @@
+"""Model folders: what was saved comes back to the bit, or one sentence says why not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import save_model
+
+from scapnet import checkpoint
+from scapnet.checkpoint import from_pretrained, read_json, save_pretrained, write_json
+from scapnet.config import ModelConfig, ViewConfig
+from scapnet.model import SCAPNet, build_model
+
+FULL = ModelConfig("test_resnet", "none", part_size=32)
+VIEW = ViewConfig(64, 72, 96, (0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
+
+
+def make(config: ModelConfig = FULL, seed: int = 0, classes: tuple[str, ...] = ("Äpfel", "b/c", "日本")) -> SCAPNet:
+    torch.manual_seed(seed)
+    model = build_model(config, len(classes), VIEW.size)
+    model.view, model.classes = VIEW, classes
+    model.train()(torch.randn(4, 3, 64, 64))  # statistics of its own in every norm
+    return model.eval()
+
+
+def same(one: SCAPNet, other: SCAPNet) -> bool:
+    image, source = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        a, b = one(image, source), other(image, source)
+    equal = torch.equal(a.probs, b.probs) and torch.equal(a.logits, b.logits)
+    if a.parts is None or b.parts is None:
+        return equal and a.parts is b.parts
+    return equal and torch.equal(a.parts.boxes, b.parts.boxes) and torch.equal(a.part_logits, b.part_logits)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"shared": True},
+        {"parts": False, "relation": False},
+        {"gate": False, "parts": False, "relation": False},
+        {"heads": 3, "strategy": "top", "total": 5, "mask": "none"},
+        {"geometry": False, "keep": (2, 0, 1), "mode": "soft"},
+    ],
+)
+def test_a_model_comes_back_to_the_bit(tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = make(replace(FULL, **changes))
+    assert save_pretrained(model, tmp_path / "run" / "model", {"accuracy": 0.5}) == tmp_path / "run" / "model"
+    for place in (tmp_path / "run" / "model", str(tmp_path / "run")):
+        loaded = from_pretrained(place)
+        assert same(model, loaded)
+        assert (loaded.classes, loaded.view, loaded.config) == (model.classes, model.view, model.config)
+        assert not loaded.training
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model"]  # no draft is left
+    assert "0.5000" in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_loading_needs_neither_the_starting_weights_nor_the_noise_of_torch(tmp_path: Path) -> None:
+    model = make()
+    model.config = replace(model.config, weights=str(tmp_path / "gone.safetensors"))
+    save_pretrained(model, tmp_path / "m")
+    assert same(model, from_pretrained(tmp_path / "m"))
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop before the first, second, ... change of the disk until none is left to stop."""
+    old, new = make(seed=1), make(seed=2)
+    count = 0
+
+    def stops(function: Callable[..., Any], limit: int) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count > limit:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return run
+
+    for limit in range(50):
+        folder = tmp_path / str(limit)
+        save_pretrained(old, folder)
+        count = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", stops(shutil.rmtree, limit))
+            patch.setattr(checkpoint, "save_model", stops(save_model, limit))
+            for name in ("mkdir", "rename", "replace", "write_text", "unlink"):
+                patch.setattr(Path, name, stops(getattr(Path, name), limit))
+            try:
+                save_pretrained(new, folder)
+                break
+            except Killed:
+                pass
+        found = from_pretrained(folder)
+        assert same(found, old) or same(found, new), limit
+        save_pretrained(new, folder)  # what the kill left over is in nobody's way
+        assert same(from_pretrained(folder), new)
+    assert 5 < limit < 49
+    assert same(from_pretrained(folder), new)
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"é": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"é": [1, None]}
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"x": object()})
+    assert read_json(tmp_path / "a.json") == {"é": [1, None]}
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(about | changes))
+
+
+def drop(folder: Path, key: str) -> None:
+    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del about[key]
+    (folder / "config.json").write_text(json.dumps(about))
+
+
+def other_weights(folder: Path) -> None:
+    save_pretrained(make(replace(FULL, gate=False, parts=False, relation=False)), folder / "x")
+    (folder / "x" / "model.safetensors").replace(folder / "model.safetensors")
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
+    "half a config": (lambda f: (f / "config.json").write_text('{"format": 1,'), "no valid JSON"),
+    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "no valid JSON"),
+    "a list": (lambda f: (f / "config.json").write_text("[1]"), "no JSON object"),
+    "no classes": (lambda f: drop(f, "classes"), "no classes"),
+    "no view": (lambda f: drop(f, "view"), "no view"),
+    "later format": (lambda f: edit(f, format=99), "format 1"),
+    "unknown setting": (lambda f: edit(f, model={"colour": 1}), "no setting colour"),
+    "model is no object": (lambda f: edit(f, model=[1]), "config.json"),
+    "classes are a number": (lambda f: edit(f, classes=3), "config.json"),
+    "a setting of another type": (lambda f: edit(f, model={"backbone": "test_resnet", "grid": "four"}), "config.json"),
+    "one class": (lambda f: edit(f, classes=["a"]), "at least 2 classes"),
+    "another class count": (lambda f: edit(f, classes=list("abcd")), "does not fit its config.json"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no model"),
+    "weights of another model": (other_weights, "does not fit its config.json"),
+    "truncated weights": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-100]),
+        "does not fit its config.json",
+    ),
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "does not fit its config.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_pretrained(make(), tmp_path_factory.mktemp("saved") / "model")
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_model_folder_is_one_sentence(tmp_path: Path, saved: Path, kind: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(saved, folder)
+    spoil, words = BROKEN[kind]
+    spoil(folder)
+    with pytest.raises(ValueError, match=words) as error:
+        from_pretrained(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_only_a_hub_id_is_looked_up_at_the_hub(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def hub(name: str, **_: object) -> str:
+        asked.append(name)
+        if name != "owner/name":
+            raise OSError("offline")
+        return str(saved)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    local: list[Path | str] = ["nowhere", "a/b/c", "./a", "../a/b", str(tmp_path / "a"), "~/a", Path("runs/demo")]
+    for path in [*local, "empty"]:
+        with pytest.raises(ValueError, match=r"there is no folder|holds no model") as error:
+            from_pretrained(path)
+        assert "\n" not in str(error.value)
+    assert asked == []
+    with pytest.raises(ValueError, match="the hub gave no model"):
+        from_pretrained("owner/other")
+    assert same(from_pretrained("owner/name"), from_pretrained(saved))
+    assert asked == ["owner/other", "owner/name"]

@@ -1,0 +1,135 @@
+"""The import graph points downward, and light things stay light."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import scapnet
+
+ROOT = Path(scapnet.__file__).parent
+
+# Top to bottom: a file imports only from layers below its own.
+LAYERS: list[set[str]] = [
+    {"cli"},
+    {"experiments"},
+    {"train"},
+    {"evaluate", "report", "export"},
+    {"visualize"},
+    {"predict"},
+    {"checkpoint", "data", "recipe"},
+    {"hosts", "model"},
+    {"backbones", "losses"},
+    {"modules", "config"},
+]
+INSIDE: dict[str, list[set[str]]] = {
+    "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
+    "data": [
+        {"__init__", "load"},
+        {"transforms", "finches", "grocery"},
+        {"folder", "thicket"},
+        {"drawing"},
+        {"anatomy"},
+        {"images", "sample", "shapes"},
+    ],
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports anywhere, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name in FILES}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: write imports in full"
+            module = node.module or ""
+            found |= {f"{module}.{a.name}" if f"{module}.{a.name}" in FILES else module for a in node.names}
+    return {name for name in found if name in FILES}
+
+
+# scapnet itself only looks names up when they are asked for; its version may be read from anywhere.
+GRAPH = {name: imports(path) - {"scapnet"} for name, path in FILES.items() if name != "scapnet"}
+
+
+def depth(name: str, layers: list[set[str]]) -> int:
+    for level, layer in enumerate(layers):
+        if name in layer:
+            return level
+    raise AssertionError(f"{name} has no layer: say where it stands")
+
+
+def test_the_import_graph_has_no_circle() -> None:
+    assert len(list(TopologicalSorter(GRAPH).static_order())) == len(GRAPH)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_imports_point_downward(name: str) -> None:
+    mine = name.split(".")[1:]
+    for other in GRAPH[name]:
+        theirs = other.split(".")[1:]
+        if theirs[0] != mine[0]:
+            assert depth(mine[0], LAYERS) < depth(theirs[0], LAYERS), f"{name} imports {other}"
+        else:
+            layers = INSIDE[mine[0]]
+            inner, lower = (part[1] if len(part) > 1 else "__init__" for part in (mine, theirs))
+            assert depth(inner, layers) < depth(lower, layers), f"{name} imports {other}"
+
+
+def test_only_the_version_is_taken_from_the_top() -> None:
+    for path in FILES.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "scapnet":
+                assert all(a.name == "__version__" or f"scapnet.{a.name}" in FILES for a in node.names), path
+
+
+def test_only_the_command_line_knows_the_command_line() -> None:
+    users = {name for name, path in FILES.items() if "import tyro" in path.read_text(encoding="utf-8")}
+    assert users == {"scapnet.cli"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("scapnet", ["torch", "torchvision", "timm", "accelerate", "numpy", "PIL", "tyro"]),
+        ("scapnet.config", ["torch", "torchvision", "timm", "accelerate", "numpy", "PIL", "tyro"]),
+        ("scapnet.cli", ["torch", "torchvision", "timm", "accelerate", "numpy", "PIL"]),
+        ("scapnet.modules", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
+        ("scapnet.losses", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
+        ("scapnet.data.finches", ["timm", "accelerate", "safetensors"]),
+    ],
+)
+def test_light_things_load_nothing_heavy(module: str, heavy: list[str]) -> None:
+    code = f"import sys, {module}; print(*(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", scapnet.__all__)
+def test_every_public_name_can_be_had(name: str) -> None:
+    for module in sorted(GRAPH):  # a module of the same name must not take a name's place
+        importlib.import_module(module)
+    assert getattr(scapnet, name).__name__ == name
+    assert name in dir(scapnet)
+
+
+def test_unknown_names_are_told() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        _ = scapnet.colour
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_file_is_long(name: str) -> None:
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= 300

@@ -1,0 +1,317 @@
+"""From photos of any kind to answers, pictures and scores, the way a user gets them."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor
+
+from scapnet import cli
+from scapnet.checkpoint import save_pretrained
+from scapnet.config import ModelConfig, ViewConfig
+from scapnet.data.finches import Finches
+from scapnet.data.load import eval_loader
+from scapnet.evaluate import evaluate, holds, mark_columns
+from scapnet.model import SCAPNet, build_model
+from scapnet.modules.boxes import cxcywh_to_xyxy
+from scapnet.predict import predict, predict_images
+from scapnet.report import score_rows
+from scapnet.train import train
+from test_train import TINY
+
+CLASSES = ("crow", "jay, blue", 'the "rook"', "Häher")
+Answer = dict[str, Any]
+
+
+def make(**changes: Any) -> SCAPNet:
+    torch.manual_seed(0)
+    model = build_model(replace(ModelConfig("test_resnet", "none", part_size=32), **changes), len(CLASSES), 64)
+    model.view, model.classes = ViewConfig(64, 72, 96), CLASSES
+    with torch.no_grad():
+        for module in (model.gate, model.classifier, model.part_classifier):
+            for parameter in module.parameters() if module is not None else ():
+                parameter.mul_(3)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_pretrained(make(), tmp_path_factory.mktemp("predict") / "model")
+
+
+@pytest.fixture
+def scapnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+    """The command line in this process: arguments to what it wrote on stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["scapnet", *map(str, arguments)])
+        cli.main()
+        written = capsys.readouterr()
+        return written.out, written.err
+
+    return run
+
+
+def painted(height: int, width: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_a_folder_is_answered_file_by_file_and_what_is_no_image_is_named(
+    tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]
+) -> None:
+    photos = tmp_path / "my photos"
+    (photos / "ü").mkdir(parents=True)
+    for i, name in enumerate(["a.jpg", "ü/b.PNG", "c, d.png"]):
+        painted(50 + i, 80, i).save(photos / name)
+    (photos / ".DS_Store").write_bytes(b"x")
+    (photos / "notes.txt").write_text("no image")
+    (photos / "broken.jpg").write_bytes((photos / "a.jpg").read_bytes()[:300])
+    single = tmp_path / "z.png"
+    painted(40, 40, 9).save(single)
+    for batch in (1, 3):
+        out, err = scapnet("predict", model, photos, single, "--format", "json", "--batch-size", batch)
+        answers: list[Answer] = json.loads(out)
+        expected = [photos / "a.jpg", photos / "c, d.png", photos / "ü/b.PNG", single]
+        assert [answer["path"] for answer in answers] == [str(path) for path in expected]
+        lines = err.splitlines()
+        assert [sum(str(photos / name) in line for line in lines) for name in ("broken.jpg", "notes.txt")] == [1, 1]
+        assert "2 of 6 files" in lines[-1]
+        assert len(lines) == 3
+        if batch == 1:
+            alone = answers
+    for one, other in zip(alone, answers, strict=True):
+        assert one["names"] == other["names"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_table_json_and_csv_say_the_same(tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
+    photos, written = tmp_path / "photos", tmp_path / "written"
+    for folder in (photos, written):
+        folder.mkdir()
+    for i in range(2):
+        painted(60, 90, i).save(photos / f"{i}, x.png")
+    found: dict[str, str] = {}
+    for form in ("table", "json", "csv"):
+        found[form], _ = scapnet("predict", model, photos / "0, x.png", photos / "1, x.png", "--format", form)
+        out, _ = scapnet("predict", model, photos, "--format", form, "--out", written / f"a.{form}")
+        assert out == ""
+        assert (written / f"a.{form}").read_text(encoding="utf-8") == found[form]
+    assert len(list(written.iterdir())) == 3
+    answers: list[Answer] = json.loads(found["json"])
+    rows = list(csv.DictReader(io.StringIO(found["csv"])))
+    assert len(rows) == 2 * len(CLASSES)
+    for i, answer in enumerate(answers):
+        mine = rows[i * len(CLASSES) : (i + 1) * len(CLASSES)]
+        assert {row["path"] for row in mine} == {answer["path"]}
+        assert [int(row["rank"]) for row in mine] == [1, 2, 3, 4]
+        assert [row["name"] for row in mine] == answer["names"]
+        assert sorted(answer["names"]) == sorted(CLASSES)
+        assert [float(row["probability"]) for row in mine] == pytest.approx(answer["probabilities"], abs=1e-6)
+        assert answer["probabilities"] == sorted(answer["probabilities"], reverse=True)
+        assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
+        assert json.loads(mine[0]["parts"]) == answer["parts"]
+        assert float(mine[0]["kept"]) == pytest.approx(answer["kept"], abs=1e-4)
+        assert [part["scale"] for part in answer["parts"]] == [1, 1, 1, 2, 2, 3]
+    blocks = found["table"].split(str(photos))[1:]
+    for answer, block in zip(answers, blocks, strict=True):
+        lines = block.splitlines()[1:]
+        assert [line.split("%  ")[1] for line in lines[:4]] == answer["names"]
+        assert all(f"scale {part['scale']}" in line for part, line in zip(answer["parts"], lines[4:], strict=True))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 2000), (2000, 40), (64, 64), (31, 200), (700, 500)])
+def test_part_boxes_lie_in_the_photo(size: tuple[int, int]) -> None:
+    height, width = size
+    for photo in (painted(height, width), painted(height, width).convert("L")):
+        answer = predict(make(), photo, top=2)
+        assert len(answer.names) == len(answer.probabilities) == 2
+        assert len(answer.parts) == 6
+        for part in answer.parts:
+            x0, y0, x1, y1 = part.box
+            assert 0 <= x0 <= x1 <= width
+            assert 0 <= y0 <= y1 <= height
+        # A unit of the grid is a quarter of the view, which is 64 of 72 pixels of the shorter side.
+        sides = [(part.box[2] - part.box[0]) / (min(size) * 64 / 72 * part.scale / 4) for part in answer.parts]
+        assert sides == pytest.approx([1.0] * 6, rel=0.02)
+
+
+def test_a_rotated_photo_is_answered_as_the_user_sees_it(tmp_path: Path) -> None:
+    upright, exif = painted(50, 120), Image.Exif()
+    upright.save(tmp_path / "upright.png")
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    model = make()
+    expected = predict(model, tmp_path / "upright.png")
+    assert any(part.box[2] > 50 for part in expected.parts)
+    assert replace(predict(model, tmp_path / "turned.png"), path=expected.path) == expected
+    with Image.open(tmp_path / "turned.png") as photo:  # a photo in memory is the same photo
+        assert replace(predict(model, photo), path=expected.path) == expected
+
+
+def test_a_part_says_what_it_alone_speaks_for() -> None:
+    model, images = make(), [torch.from_numpy(np.array(painted(72, 72, i))).permute(2, 0, 1) for i in range(2)]
+    answers = predict_images(model, images, ["a", "b"])
+    from scapnet.predict import run_model
+
+    output, _ = run_model(model, images, [0, 1])
+    for i, answer in enumerate(answers):
+        own = output.part_logits[i].softmax(-1)  # type: ignore[index]
+        assert [part.name for part in answer.parts] == [CLASSES[k] for k in own.argmax(1).tolist()]
+        assert [part.probability for part in answer.parts] == pytest.approx(own.amax(1).tolist())
+        assert output.gate is not None
+        assert answer.kept == pytest.approx(float(output.gate.mask[i].mean()))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"parts": False, "relation": False}, {"gate": False, "parts": False, "relation": False}]
+)
+def test_networks_without_parts_answer_and_are_drawn_too(
+    tmp_path: Path, changes: dict[str, Any], scapnet: Callable[..., tuple[str, str]]
+) -> None:
+    folder = save_pretrained(make(**changes), tmp_path / "model")
+    painted(50, 80).save(tmp_path / "x.png")
+    answer = json.loads(scapnet("predict", folder, tmp_path / "x.png", "--format", "json")[0])[0]
+    assert answer["parts"] == []
+    assert (answer["kept"] is None) == ("gate" in changes)
+    scapnet("show", folder, tmp_path / "x.png", "--out", tmp_path / "shown.png")
+    assert Image.open(tmp_path / "shown.png").width > 200
+
+
+def test_show_draws_what_can_be_read(tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    painted(50, 80).save(photos / "a.png")
+    painted(300, 4).save(photos / "b.png")
+    (photos / "c.jpg").write_text("no image")
+    out, err = scapnet("show", model, photos, "--out", tmp_path / "shown.png")
+    assert out.strip() == str(tmp_path / "shown.png")
+    assert str(photos / "c.jpg") in err
+    one, two = tmp_path / "shown.png", tmp_path / "one.png"
+    scapnet("show", model, photos / "a.png", "--out", two)
+    with Image.open(one) as both, Image.open(two) as single:
+        assert both.format == "PNG"
+        assert both.width == 2 * single.width
+        assert len(np.unique(np.array(single).reshape(-1, 3), axis=0)) > 1000
+
+
+def test_data_show_draws_the_finches(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
+    options = ("--name", "finches", "--classes", 4, "--train-length", 40, "--test-length", 12, "--count", 5)
+    out, _ = scapnet("data", "show", *options, "--out", tmp_path / "data.png", "--split", "test")
+    assert "40" in out
+    assert "12" in out
+    with Image.open(tmp_path / "data.png") as sheet:
+        assert sheet.width > 5 * 200
+
+
+# --- scores ---
+
+
+def test_a_box_holds_a_mark_whose_centre_it_contains() -> None:
+    torch.manual_seed(0)
+    boxes, marks = torch.rand(7, 5, 4), torch.rand(7, 3, 2).repeat(1, 1, 2)
+    marks[..., 2:] += 0.1
+    marks[0] = torch.nan
+    marks[1, 1:] = torch.nan
+    found = holds(boxes, marks)
+    assert 0 < int(found.sum()) < found.numel()
+    for b in range(7):
+        for m in range(5):
+            x, y, w, h = boxes[b, m].tolist()
+            expected = False
+            for x0, y0, x1, y1 in marks[b].tolist():
+                cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+                expected |= x - w / 2 <= cx < x + w / 2 and y - h / 2 <= cy < y + h / 2
+            assert bool(found[b, m]) == expected
+
+
+@pytest.mark.parametrize(("size", "grid"), [(64, 4), (96, 4), (80, 3)])
+def test_hits_and_their_chance_are_counted_over_chosen_and_over_all_windows(size: int, grid: int) -> None:
+    torch.manual_seed(1)
+    model = build_model(ModelConfig("test_resnet", "none", part_size=32, grid=grid, keep=(3, 0, 1)), 4, size).eval()
+    with torch.no_grad():
+        output = model(torch.randn(6, 3, size, size))
+    marks = torch.rand(6, 2, 2).repeat(1, 1, 2)
+    marks[0] = torch.nan  # nothing annotated
+    marks[1] += 2.0  # annotated, but not in the view
+    found = mark_columns(output, marks)
+    cells = size // 16
+    edges = [i * cells // grid / cells for i in range(grid + 1)]
+
+    def held(corners: list[float], points: Tensor) -> bool:
+        x0, y0, x1, y1 = corners
+        return any(x0 <= x < x1 and y0 <= y < y1 for x, y in points[:, :2].tolist())
+
+    for b in range(6):
+        for scale in (1, 2, 3):
+            n = grid - scale + 1
+            every = [
+                held([edges[j], edges[i], edges[j + scale], edges[i + scale]], marks[b])
+                for i in range(n)
+                for j in range(n)
+            ]
+            mine = [
+                held(box, marks[b])
+                for box, u in zip(cxcywh_to_xyxy(output.parts.boxes[b]).tolist(), output.parts.scales[b], strict=True)
+                if u == scale
+            ]
+            hit, random = float(found[f"hit_scale{scale}"][b]), float(found[f"random_scale{scale}"][b])
+            if b < 2 or not mine:
+                assert np.isnan(hit)
+                assert np.isnan(random)
+            else:
+                assert hit == pytest.approx(sum(mine) / len(mine))
+                assert random == pytest.approx(sum(every) / len(every))
+
+
+@pytest.mark.parametrize("strategy", ["score", "random"])
+def test_the_size_of_a_batch_changes_no_score(strategy: str) -> None:
+    model, accelerator = make(strategy=strategy), Accelerator(cpu=True)
+    data = Finches("test", 4, 11, 96)
+    found = [
+        evaluate(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator) for size in (1, 4, 11)
+    ]
+    for other in found[1:]:
+        assert torch.equal(other.target, found[0].target)
+        torch.testing.assert_close(other.probs, found[0].probs, rtol=0, atol=1e-5)
+        assert other.scores == pytest.approx(found[0].scores, abs=1e-6)
+    assert found[0].target.tolist() == list(data.labels)
+    assert found[0].scores["images"] == 11
+    assert found[0].scores["accuracy"] == pytest.approx(
+        float((found[0].probs.argmax(1) == found[0].target).float().mean())
+    )
+    assert 0 < found[0].scores["random_scale1"] < found[0].scores["random_scale3"] < 1
+
+
+def test_every_scale_that_has_parts_is_reported() -> None:
+    scores = {"hit_scale1": 0.5, "random_scale1": 0.2, "hit_scale3": 0.9, "random_scale3": 0.8, "accuracy_main": 0.1}
+    text = " ".join(f"{name} {value}" for name, value in score_rows(scores))
+    assert "scale-1" in text
+    assert "scale-3" in text
+    assert "90.0% (random 80.0%)" in text
+
+
+def test_eval_gives_the_score_that_training_gave(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
+    config = replace(TINY, train=replace(TINY.train, epochs=1, stage1_epochs=0), model=replace(TINY.model, open=0.0))
+    run = train(config, tmp_path / "run")
+    trained = json.loads((run / "results.json").read_text())
+    out, _ = scapnet("eval", run)
+    again = json.loads((run / "eval-test.json").read_text())
+    scores = {key for key in trained if key.startswith(("accuracy", "kept", "hit", "random", "images"))}
+    assert {"accuracy", "accuracy_parts", "hit_scale1", "random_scale3"} <= scores
+    assert {key: again[key] for key in scores} == pytest.approx({key: trained[key] for key in scores})
+    assert f"{trained['accuracy']:.1%}" in out
+    scapnet("eval", run, "--split", "train")
+    assert json.loads((run / "eval-train.json").read_text())["images"] == 40
+    answer = asdict(predict(make(), painted(50, 50)))
+    assert answer["path"] == "image"
