@@ -185,6 +185,19 @@ def test_parts_are_chosen_on_the_view_and_cut_from_the_source() -> None:
     torch.testing.assert_close(flat.part_logits, constant.expand(3, 6, -1), rtol=1e-4, atol=1e-5)
 
 
+def test_parts_are_chosen_by_the_unmasked_map() -> None:
+    """Or a unit that the gate closed once could never be looked at again."""
+    model, images = build("full"), pictures(6)
+    with torch.no_grad():
+        output = model(images)
+        assert model.selection is not None
+        assert model.gate is not None
+        expected = model.selection(model.backbone.head(images), model.gate.score)
+    assert not output.gate.mask.all()
+    assert torch.equal(output.parts.boxes, expected.boxes)
+    assert all(torch.equal(one, other) for one, other in zip(output.parts.maps, expected.maps, strict=True))
+
+
 def test_a_part_shows_its_own_place_of_its_own_picture() -> None:
     model = build("gate+parts")
     seen: list[Tensor] = []

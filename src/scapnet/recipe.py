@@ -43,11 +43,9 @@ def clip_branches(model: SCAPNet, norm: float) -> None:
 
     L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together, its gradient would all but stop the main branch.
     """
-    main = {*model.backbone.parameters(), *model.classifier.parameters()}
-    if model.gate is not None:
-        main |= set(model.gate.parameters())
-    others = [parameter for parameter in model.parameters() if parameter not in main]
-    for branch in (list(main), others):
+    main = [module for module in (model.backbone, model.classifier, model.gate) if module is not None]
+    first = {parameter: None for module in main for parameter in module.parameters()}  # in order: sums must repeat
+    for branch in (list(first), [parameter for parameter in model.parameters() if parameter not in first]):
         nn.utils.clip_grad_norm_(branch, norm)
 
 
