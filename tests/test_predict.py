@@ -15,16 +15,18 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
 from scapnet.config import ModelConfig, ViewConfig
 from scapnet.data.finches import Finches
 from scapnet.data.load import eval_loader
+from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate, holds, mark_columns
 from scapnet.model import SCAPNet, build_model
 from scapnet.modules.boxes import cxcywh_to_xyxy
-from scapnet.predict import predict, predict_images
+from scapnet.predict import predict_files, predict_images, predict_photo
 from scapnet.report import score_rows
 from scapnet.train import train
 from test_train import TINY
@@ -95,6 +97,18 @@ def test_a_folder_is_answered_file_by_file_and_what_is_no_image_is_named(
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
+def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:
+    for name in ("a", "c", "d", "e"):
+        painted(72, 72).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_text("no image")
+    skipped: list[str] = []
+    found = [list(predict_files(make(strategy="random"), [tmp_path], skipped, 1, size)) for size in (1, 2, 5)]
+    boxes = [[[part.box for part in answer.parts] for answer in answers] for answers in found]
+    assert boxes[0] == boxes[1] == boxes[2]
+    assert len({str(parts) for parts in boxes[0]}) > 1  # the same photo four times, looked at in other places
+    assert len(skipped) == 3
+
+
 def test_table_json_and_csv_say_the_same(tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
     photos, written = tmp_path / "photos", tmp_path / "written"
     for folder in (photos, written):
@@ -134,7 +148,7 @@ def test_table_json_and_csv_say_the_same(tmp_path: Path, model: Path, scapnet: C
 def test_part_boxes_lie_in_the_photo(size: tuple[int, int]) -> None:
     height, width = size
     for photo in (painted(height, width), painted(height, width).convert("L")):
-        answer = predict(make(), photo, top=2)
+        answer = predict_photo(make(), photo, top=2)
         assert len(answer.names) == len(answer.probabilities) == 2
         assert len(answer.parts) == 6
         for part in answer.parts:
@@ -152,11 +166,11 @@ def test_a_rotated_photo_is_answered_as_the_user_sees_it(tmp_path: Path) -> None
     exif[0x0112] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     model = make()
-    expected = predict(model, tmp_path / "upright.png")
+    expected = predict_photo(model, tmp_path / "upright.png")
     assert any(part.box[2] > 50 for part in expected.parts)
-    assert replace(predict(model, tmp_path / "turned.png"), path=expected.path) == expected
+    assert replace(predict_photo(model, tmp_path / "turned.png"), path=expected.path) == expected
     with Image.open(tmp_path / "turned.png") as photo:  # a photo in memory is the same photo
-        assert replace(predict(model, photo), path=expected.path) == expected
+        assert replace(predict_photo(model, photo), path=expected.path) == expected
 
 
 def test_a_part_says_what_it_alone_speaks_for() -> None:
@@ -281,6 +295,8 @@ def test_the_size_of_a_batch_changes_no_score(strategy: str) -> None:
     found = [
         evaluate(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator) for size in (1, 4, 11)
     ]
+    backwards = DataLoader(EvalViews(data, model.view), 4, sampler=range(10, -1, -1))
+    found.append(evaluate(model, accelerator.prepare(backwards), accelerator))  # rows are in the order of the data
     for other in found[1:]:
         assert torch.equal(other.target, found[0].target)
         torch.testing.assert_close(other.probs, found[0].probs, rtol=0, atol=1e-5)
@@ -313,5 +329,5 @@ def test_eval_gives_the_score_that_training_gave(tmp_path: Path, scapnet: Callab
     assert f"{trained['accuracy']:.1%}" in out
     scapnet("eval", run, "--split", "train")
     assert json.loads((run / "eval-train.json").read_text())["images"] == 40
-    answer = asdict(predict(make(), painted(50, 50)))
+    answer = asdict(predict_photo(make(), painted(50, 50)))
     assert answer["path"] == "image"

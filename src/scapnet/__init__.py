@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput, build_model
     from scapnet.modules import GridGate, PartRelation, PartSelection
-    from scapnet.predict import Prediction, predict
+    from scapnet.predict import Prediction, predict_photo
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
 _HOME = {
@@ -20,7 +20,7 @@ _HOME = {
     "losses": ("SCAPNetLoss", "activation_loss", "consistency_loss", "part_loss"),
     "model": ("SCAPNet", "SCAPNetOutput", "build_model"),
     "modules": ("GridGate", "PartRelation", "PartSelection"),
-    "predict": ("Prediction", "predict"),
+    "predict": ("Prediction", "predict_photo"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -42,7 +42,7 @@ __all__ = [
     "consistency_loss",
     "from_pretrained",
     "part_loss",
-    "predict",
+    "predict_photo",
     "save_pretrained",
 ]
 

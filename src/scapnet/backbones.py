@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from scapnet.config import reason
+
 STRIDE = 16
 
 
@@ -137,16 +139,17 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
     Raises:
         ValueError: an unknown network, one that cannot be cut, or weights of another one.
     """
-    if not timm.is_model(name.split(".")[0].removeprefix("hf-hub:")) and not name.startswith("hf-hub:"):
+    if not name.startswith("hf-hub:") and not timm.is_model(name.split(".")[0]):
         near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
-    sized: dict[str, Any] = {"img_size": size} if "img_size" in _arguments(name) else {}
     try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
         net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # the hub client and timm have errors of many kinds
         if weights != "pretrained":
-            raise
+            raise ValueError(f"timm cannot make {name} ({reason(error)})") from error
         raise ValueError(
             f"timm's weights of {name} could not be had ({type(error).__name__}); "
             f"give a file with --model.weights FILE, or --model.weights none to start from nothing"
@@ -159,12 +162,6 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
     return Backbone(net, size, cut)
 
 
-def _arguments(name: str) -> set[str]:
-    """Whether a network is built for one input size, told from its registered configuration."""
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return {"img_size"} if config is not None and config.fixed_input_size else set()
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A state dict from a safetensors file or a PyTorch file, which is loaded without running code."""
     if not path.is_file():
@@ -174,9 +171,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has errors of its own, and all mean the same to the user
-        raise ValueError(f"{path} is no readable weight file ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{path} is no readable weight file ({reason(error)})") from error
     state = state.get("state_dict", state.get("model", state)) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ValueError(f"{path} holds no state dict; give one that maps names to tensors")
     return state
 

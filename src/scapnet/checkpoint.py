@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import load_model, save_model
 
 from scapnet import __version__
-from scapnet.config import ModelConfig, ViewConfig, from_dict, to_dict
+from scapnet.config import Config, ModelConfig, ViewConfig, from_dict, reason, to_dict
 from scapnet.model import SCAPNet, build_model
 
 FORMAT = 1
@@ -64,9 +64,30 @@ def save_pretrained(model: SCAPNet, folder: Path | str, scores: dict[str, Any] |
     }
     write_json(draft / "config.json", about)
     (draft / "README.md").write_text(_card(model, scores or {}), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
+    old = _old(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
     draft.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _old(folder: Path) -> Path:
+    """Where the older model waits while the new one takes its place; `from_pretrained` finds it after a kill."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def read_run(run: Path) -> Config:
+    """The config of a run folder.
+
+    Raises:
+        ValueError: ``run`` is none.
+    """
+    values = read_json(run / "config.json")
+    if "preset" not in values:
+        raise ValueError(f"{run} is no run folder (its config.json has no preset); give the folder that training left")
+    return from_dict(Config, values)
 
 
 def from_pretrained(path: Path | str) -> SCAPNet:
@@ -85,26 +106,34 @@ def from_pretrained(path: Path | str) -> SCAPNet:
         raise ValueError(
             f"{folder / 'config.json'} is no model of format {FORMAT}" + (f" (no {missing[0]})" if missing else "")
         )
-    config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
-    model = build_model(config, len(about["classes"]), view.size, start=False)
     try:
-        load_model(model, folder / "model.safetensors")
+        config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
+        classes = tuple(str(name) for name in about["classes"])
+        model = build_model(config, len(classes), view.size, start=False)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
+    try:
+        # A shared sub-network is stored once; safetensors then misses the names of its second place.
+        missing, unexpected = load_model(model, folder / "model.safetensors", strict=False)
+        wrong = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
+        if wrong:
+            raise ValueError(f"{len(wrong)} tensors do not match, the first is {wrong[0]}")
     except Exception as error:
-        raise ValueError(
-            f"{folder / 'model.safetensors'} does not fit its config.json ({str(error).splitlines()[0]})"
-        ) from error
-    model.view, model.classes = view, tuple(about["classes"])
+        raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json ({reason(error)})") from error
+    model.view, model.classes = view, classes
     return model.eval()
 
 
 def _find(path: Path | str) -> Path:
     folder = Path(path)
-    for place in (folder, folder / "model"):
+    for place in (folder, folder / "model", _old(folder), _old(folder / "model")):
         if (place / "model.safetensors").is_file():
             return place
     if folder.exists():
         raise ValueError(f"{folder} holds no model; give a run folder or one with config.json and model.safetensors")
-    if str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
+    # Only a string can be a hub id, and not one that leads into a folder that is here.
+    local = isinstance(path, Path) or (folder.parent != Path() and folder.parent.exists())
+    if local or str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
         raise ValueError(f"there is no folder {folder}; give a run folder, a model folder or a hub id owner/name")
     from huggingface_hub import snapshot_download
 
@@ -134,7 +163,7 @@ def _card(model: SCAPNet, scores: dict[str, Any]) -> str:
         "import scapnet",
         "",
         'model = scapnet.from_pretrained("PATH")',
-        'print(scapnet.predict(model, "photo.jpg").table())',
+        'print(scapnet.predict_photo(model, "photo.jpg").table())',
         "```",
     ]
     figures = [f"| {key} | {value:.4f} |" for key, value in scores.items() if isinstance(value, float)]

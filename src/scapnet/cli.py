@@ -1,5 +1,6 @@
 """The command line; the only file that knows it. Heavy modules are imported when a command needs them."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -98,13 +99,13 @@ def predict(
     lines: Iterable[str] = (answer.table() for answer in answers)
     if format != "table":
         lines = as_json(answers) if format == "json" else as_csv(answers)
-    _write(lines, out)
     for sentence in skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if skipped:
         print(f"{len(skipped)} of {len(files)} files are no readable images", file=sys.stderr)
     if not answers:
         raise ValueError("no photo could be read; give image files or a folder of them")
+    _write(lines, out)
 
 
 def _write(lines: Iterable[str], out: Path | None) -> None:
@@ -113,7 +114,8 @@ def _write(lines: Iterable[str], out: Path | None) -> None:
             print(line)
         return
     draft = out.with_name(f".{out.name}.draft")
-    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # A file name need not be UTF-8.
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     draft.replace(out)
 
 
@@ -162,6 +164,8 @@ def data_show(
         count: how many pictures.
         out: the picture.
     """
+    if count < 1:
+        raise ValueError(f"count {count} must be at least 1")
     from scapnet.data.load import load_data
     from scapnet.report import show_data
     from scapnet.visualize import contact_sheet
@@ -188,6 +192,9 @@ def app() -> SubcommandApp:
 
 def main() -> None:
     """Entry point: bad input ends with one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app().cli(
             prog="scapnet",
@@ -201,5 +208,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("SCAPNET_DEBUG"):
             raise
-        print(f"scapnet: {str(error).strip()}", file=sys.stderr)
+        # An error of a loader's worker brings its whole traceback along; the sentence is its last line.
+        sentence = (str(error).strip().splitlines() or [type(error).__name__])[-1].removeprefix("ValueError: ")
+        print(f"scapnet: {sentence}", file=sys.stderr)
         sys.exit(2)

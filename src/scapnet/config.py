@@ -33,9 +33,9 @@ class DataConfig:
     """Share of the training photos held out, by class, where a folder has neither val nor test."""
     classes: int = 32
     """Built-in data: number of species."""
-    train_length: int = 3000
+    train_length: int = 2000
     """Built-in data: training pictures."""
-    test_length: int = 2000
+    test_length: int = 1000
     """Built-in data: test pictures."""
     family: Literal["finch", "lark"] = "finch"
     """Built-in data: the birds; larks have other marks and only pretrain the tiny backbone."""
@@ -252,7 +252,6 @@ def larks() -> Config:
             mark_scale=1.3,
             hide=0.05,
             train_length=120_000,
-            test_length=1000,
         ),
         ModelConfig("test_resnet", "none", gate=False, parts=False, relation=False),
         train=TrainConfig(
@@ -264,9 +263,9 @@ def larks() -> Config:
 PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, larks)}
 
 
-def plain(config: Config) -> Config:
-    """The same run with the backbone alone, row 1 of Table IV."""
-    return replace(config, model=replace(config.model, gate=False, parts=False, relation=False))
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, or its name where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from scapnet.checkpoint import from_pretrained, read_json, write_json
-from scapnet.config import Config, from_dict
+from scapnet.checkpoint import from_pretrained, read_run, write_json
 from scapnet.data.load import default_workers, eval_loader, load_data
 from scapnet.data.transforms import Views
 from scapnet.model import SCAPNetOutput
@@ -117,7 +116,7 @@ def evaluate(
 
 
 def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:
-    """Score a run's model and write ``eval-SPLIT.json`` into its folder.
+    """Score a run's model and write ``eval-SPLIT.json`` (``eval-best-SPLIT.json``) into its folder.
 
     Args:
         run: the run folder.
@@ -128,7 +127,7 @@ def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, 
     Raises:
         ValueError: no run there, data of other classes, no such split.
     """
-    config = from_dict(Config, read_json(run / "config.json"))
+    config = read_run(run)
     model = from_pretrained(run / "best" if best else run)
     splits = load_data(replace(config.data, root=root or config.data.root))
     if tuple(splits.train.classes) != model.classes:
@@ -146,5 +145,5 @@ def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, 
     found = evaluate(net, prepared, accelerator)
     result = {"preset": config.preset, "split": name, "model": "best" if best else "last"} | found.scores
     if accelerator.is_main_process:
-        write_json(run / f"eval-{name}.json", result)
+        write_json(run / f"eval-{'best-' if best else ''}{name}.json", result)
     return result

@@ -140,6 +140,8 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     """
     if classes < 2:
         raise ValueError(f"a classifier needs at least 2 classes, {classes} were given")
+    if config.parts and config.part_size < 8:
+        raise ValueError(f"a part of {config.part_size} px is too small for a network; use at least 8")
     if config.parts and not config.gate:
         raise ValueError("parts are chosen by the gate's scorer; use a gate, with mask none where it shall not mask")
     if config.relation and not config.parts:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
@@ -117,7 +117,7 @@ def _parts(model: SCAPNet, output: SCAPNetOutput, i: int, boxes: Tensor) -> Iter
         )
 
 
-def predict(model: SCAPNet, photo: Path | str | Image.Image, top: int = 5) -> Prediction:
+def predict_photo(model: SCAPNet, photo: Path | str | Image.Image, top: int = 5) -> Prediction:
     """The prediction for one photo.
 
     Args:
@@ -129,12 +129,8 @@ def predict(model: SCAPNet, photo: Path | str | Image.Image, top: int = 5) -> Pr
         ValueError: the file is no readable image.
     """
     if isinstance(photo, Image.Image):
-        return predict_images(model, [to_tensor(to_rgb(photo))], ["image"], top)[0]
+        return predict_images(model, [to_tensor(to_rgb(ImageOps.exif_transpose(photo)))], ["image"], top)[0]
     return predict_images(model, [read_image(Path(photo))], [str(photo)], top)[0]
-
-
-class Unreadable(list[str]):
-    """Sentences about the files that were skipped."""
 
 
 def expand(paths: Iterable[Path]) -> Iterator[Path]:

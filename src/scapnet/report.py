@@ -114,11 +114,11 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     for key, name in names.items():
         if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
             rows.append((name, f"{scores[key]:.1%}"))
-    scale = 1
-    while f"random_scale{scale}" in scores:
-        hit, random = scores[f"hit_scale{scale}"], scores[f"random_scale{scale}"]
-        rows.append((f"chosen scale-{scale} units that hold a mark's centre", f"{hit:.1%} (random {random:.1%})"))
-        scale += 1
+    for key in sorted(scores):
+        if key.startswith("hit_scale"):
+            scale = key.removeprefix("hit_scale")
+            value = f"{scores[key]:.1%} (random {scores[f'random_scale{scale}']:.1%})"
+            rows.append((f"chosen scale-{scale} units that hold a mark's centre", value))
     return rows
 
 

@@ -15,8 +15,8 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scapnet.checkpoint import read_json, save_pretrained, write_json
-from scapnet.config import Config, from_dict, to_dict
+from scapnet.checkpoint import read_json, read_run, save_pretrained, write_json
+from scapnet.config import Config, to_dict
 from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
@@ -283,7 +283,7 @@ def resume(out: Path) -> Path:
     Raises:
         ValueError: ``out`` is no run folder.
     """
-    return _run(Run(from_dict(Config, read_json(out / "config.json")), out, resume=True))
+    return _run(Run(read_run(out), out, resume=True))
 
 
 def _run(run: Run) -> Path:

@@ -69,6 +69,10 @@ def read_split(folder: Path, classes: Sequence[str]) -> PhotoList:
     return PhotoList(paths, labels, classes)
 
 
+def _is_split(folder: Path) -> bool:
+    return folder.is_dir() and bool(class_names(folder))
+
+
 def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
     """Indices of a random share of each class: at least one and never all of it."""
     chosen: list[int] = []
@@ -95,13 +99,15 @@ def load_folder(root: Path | None, val_fraction: float, seed: int) -> Splits:
         )
     train = read_split(train_folder, classes)
     others = {
-        name: read_split(root / name, classes) if train_folder != root and (root / name).is_dir() else None
+        name: read_split(root / name, classes) if train_folder != root and _is_split(root / name) else None
         for name in ("val", "test")
     }
     if not any(others.values()):
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction {val_fraction} must lie between 0 and 1")
         chosen = held_out(train.labels, val_fraction, seed)
+        if not chosen:
+            raise ValueError(f"{train_folder} has one photo of each class, so none can be held out; add photos")
         others["val"] = train.subset(chosen)
         train = train.subset(sorted(set(range(len(train))) - set(chosen)))
     return Splits(train, others["val"], others["test"])

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from scapnet.config import reason
 from scapnet.data.folder import PhotoList, check_root
 from scapnet.data.sample import Splits
 
@@ -21,7 +22,12 @@ def load_grocery(root: Path | None) -> Splits:
             raise ValueError(f"{root} has no {name}; give the data set's folder, the one that holds it")
     with (root / "classes.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    classes = [row["Class Name (str)"] for row in sorted(rows, key=lambda row: int(row["Class ID (int)"]))]
+    try:
+        classes = [row["Class Name (str)"] for row in sorted(rows, key=lambda row: int(row["Class ID (int)"]))]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{root / 'classes.csv'} lacks the columns 'Class Name (str)' and 'Class ID (int)' ({reason(error)})"
+        ) from error
     train, val, test = (
         _read_list(root, root / f"{name}.txt", classes) if (root / f"{name}.txt").is_file() else None
         for name in ("train", "val", "test")

@@ -8,6 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from scapnet.config import reason
+
 SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 
@@ -25,22 +27,26 @@ def read_image(path: Path) -> Tensor:
             return to_tensor(to_rgb(ImageOps.exif_transpose(photo)))
     # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is no readable image ({reason.replace(str(path), 'file')})") from error
+        raise ValueError(f"{path} is no readable image ({reason(error).replace(str(path), 'file')})") from error
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:
     """Any Pillow mode to RGB."""
     if photo.mode.startswith("I") or photo.mode == "F":
-        # Pillow clips 16-bit grey to 255 instead of scaling it.
-        depth = np.asarray(photo, dtype=np.float64)
-        top = 65535.0 if photo.mode.startswith("I") and depth.max() > 255 else max(float(depth.max()), 1.0)
+        # Pillow clips deep grey to 255 instead of scaling it.
+        depth = np.nan_to_num(np.asarray(photo, dtype=np.float64))
+        top = 65535.0 if photo.mode.startswith("I;16") else _white(float(depth.max()))
         photo = Image.fromarray((depth.clip(0, top) * (255 / top)).round().astype(np.uint8))
     if photo.has_transparency_data:
         photo = photo.convert("RGBA")
         white = Image.new("RGBA", photo.size, "white")
         photo = Image.alpha_composite(white, photo)
     return photo.convert("RGB")
+
+
+def _white(brightest: float) -> float:
+    """The white of a picture whose mode does not tell its depth: the least usual one that its values fit."""
+    return next((white for white in (1.0, 255.0, 65535.0) if brightest <= white), brightest)
 
 
 def to_tensor(photo: Image.Image) -> Tensor:
@@ -53,13 +59,18 @@ def to_photo(image: Tensor) -> Image.Image:
     return Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def find_files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder in order of name; hidden files and folders (.DS_Store) are left out."""
+def find_files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Every file below a folder in order of name; hidden files and folders (.DS_Store) are left out.
+
+    A link that leads back to one of the folders ``above`` is not followed.
+    """
+    above = above | {folder.resolve()}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from find_files(path)
+            if path.resolve() not in above:
+                yield from find_files(path, above)
         elif path.is_file():
             yield path
 

@@ -11,7 +11,7 @@ from scapnet.data.finches import Finches
 from scapnet.data.folder import load_folder
 from scapnet.data.grocery import load_grocery
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.data.transforms import EvalViews, TrainViews, Views
+from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
 
 
 def load_data(config: DataConfig) -> Splits:
@@ -54,7 +54,7 @@ class EpochSampler(Sampler[int]):
         return self.length - self.skip
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed((self.seed << 32) + self.epoch)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
         order = torch.randperm(self.length, generator=generator)[self.skip :]
         return iter((order + self.epoch * self.length).tolist())
 
@@ -80,9 +80,9 @@ def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **op
 def train_loader(
     data: FineGrained, view: ViewConfig, config: DataConfig, batch_size: int, seed: int, workers: int
 ) -> tuple[DataLoader[Views], EpochSampler]:
-    """Shuffled, augmented batches, and the sampler that is told the epoch. A last batch of one is dropped."""
+    """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped."""
     sampler = EpochSampler(len(data), seed)
-    # Batch norm cannot normalise a single image, and a small last batch would weigh as much as a full one.
+    # Batch norm cannot normalise a single image, and a small batch would weigh as much as a full one.
     drop = len(data) >= batch_size
     views = TrainViews(data, view, config, seed)
     return _loader(views, batch_size, workers, sampler=sampler, drop_last=drop), sampler

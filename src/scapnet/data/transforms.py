@@ -3,6 +3,7 @@
 S side of the view, S' side of the source (S where there is no larger one).
 """
 
+import hashlib
 from typing import Any, NamedTuple
 
 import torch
@@ -52,11 +53,15 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
         (3, S', S') uint8, and where it lies in the photo.
     """
     source, shorter = _sides(view)
-    height, width = image.shape[-2:]
-    resized = tv.resize(image, [shorter], antialias=True)
+    # What lies farther from the middle is cropped in any case; a photo of 1 x 20,000 would not fit the memory resized.
+    side = 4 * min(image.shape[-2:])
+    height, width = min(image.shape[-2], side), min(image.shape[-1], side)
+    cut_y, cut_x = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
+    resized = tv.resize(tv.crop(image, cut_y, cut_x, height, width), [shorter], antialias=True)
     tall, wide = resized.shape[-2:]
     top, left = (tall - source) // 2, (wide - source) // 2
-    frame = Frame((wide / width, tall / height), (float(left), float(top)), source)
+    scale = wide / width, tall / height
+    frame = Frame(scale, (left + cut_x * scale[0], top + cut_y * scale[1]), source)
     return tv.crop(resized, top, left, source, source), frame
 
 
@@ -98,6 +103,11 @@ def to_input(source: Tensor, view: ViewConfig) -> Views:
     }
 
 
+def seed_of(*names: int) -> int:
+    """A seed from several numbers of any size; torch's generator on the CPU looks at 32 bits of it only."""
+    return int.from_bytes(hashlib.blake2b(repr(names).encode(), digest_size=4).digest(), "big")
+
+
 class TrainViews(Dataset[Views]):
     """Augmented views of a split. Item ``epoch * len + i`` is sample i as that epoch sees it.
 
@@ -116,7 +126,7 @@ class TrainViews(Dataset[Views]):
         index = key % len(self.data)
         sample = self.data[index]
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed((self.seed << 40) + key)
+            torch.default_generator.manual_seed(seed_of(self.seed, key))
             source = self.augment(sample.image)
         return {**to_input(source, self.view), "target": sample.label, "index": index}
 

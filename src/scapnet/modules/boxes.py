@@ -108,7 +108,7 @@ def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     # Corners are put on 1/256 of a pixel: rounding errors would make roi_align see a bin of 2.000001 pixels, sample it
     # three times instead of twice, and blur.
     corners = ((cxcywh_to_xyxy(boxes) * scale * 256).round() / 256).to(images.dtype)  # (B, M, 4)
-    batch = torch.arange(len(boxes), device=boxes.device, dtype=images.dtype)
+    batch = torch.arange(boxes.shape[0], device=boxes.device, dtype=images.dtype)
     batch = batch[:, None, None].expand(-1, boxes.shape[1], 1)  # (B, M, 1)
     rois = torch.cat((batch, corners), -1).flatten(0, 1)  # (B*M, 5)
     crops: Tensor = roi_align(images, rois, size, sampling_ratio=-1, aligned=True)

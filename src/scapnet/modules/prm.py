@@ -83,6 +83,8 @@ class PartRelation(nn.Module):
         super().__init__()
         if not 1 <= heads <= dim:
             raise ValueError(f"{heads} heads do not fit {dim} features; use 1 to {dim}")
+        if key_dim < 1:
+            raise ValueError(f"key_dim {key_dim} must be at least 1")
         if geo_dim < 8 or geo_dim % 8:
             raise ValueError(f"geo_dim {geo_dim} must be a positive multiple of 8 (4 coordinates, sine and cosine)")
         self.heads, self.key_dim, self.geo_dim = heads, key_dim, geo_dim
@@ -94,7 +96,7 @@ class PartRelation(nn.Module):
     def appearance(self, features: Tensor) -> Tensor:
         """omega_F, Eq. 9: features (B, M, D) to (B, h, n, m)."""
         if self.query is None or self.key is None:
-            return features.new_zeros(len(features), self.heads, features.shape[1], features.shape[1])
+            return features.new_zeros(features.shape[0], self.heads, features.shape[1], features.shape[1])
         shape = (self.heads, self.key_dim)
         query: Tensor = self.query(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, n, d_k)
         key: Tensor = self.key(features).unflatten(-1, shape).transpose(1, 2)  # (B, h, m, d_k)
@@ -103,7 +105,7 @@ class PartRelation(nn.Module):
     def geometry(self, boxes: Tensor) -> Tensor:
         """omega_P, Eq. 10: boxes (B, M, 4) cxcywh to (B, h, n, m)."""
         if self.geo is None:
-            return boxes.new_ones(len(boxes), self.heads, boxes.shape[1], boxes.shape[1])
+            return boxes.new_ones(boxes.shape[0], self.heads, boxes.shape[1], boxes.shape[1])
         code = encode_geometry(relative_geometry(boxes), self.geo_dim)  # (B, n, m, d_p)
         weights: Tensor = F.relu(self.geo(code)).permute(0, 3, 1, 2)
         return weights
