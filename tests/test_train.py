@@ -140,3 +140,17 @@ def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
 def test_divergence_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="diverged"):
         train(replace(TINY, train=replace(TINY.train, lr=1e30, clip=0.0)), tmp_path / "run")
+
+
+# Loss and main branch's loss of ten steps, printed by: python -m pytest tests/test_train.py -k golden -s
+GOLDEN = [
+    (1.371, 1.371), (1.599, 1.426), (1.85, 1.491), (1.938, 1.391), (2.141, 1.447),
+    (15.511, 1.302), (15.259, 1.325), (16.507, 1.394), (16.778, 1.454), (17.641, 1.488),
+]  # fmt: skip
+
+
+def test_golden_curve(tmp_path: Path) -> None:
+    train(replace(TINY, train=replace(TINY.train, epochs=2)), tmp_path / "run")
+    found = [(round(line["loss"], 3), round(line["cls"], 3)) for line in log_of(tmp_path / "run") if "loss" in line]
+    print(found)
+    assert found == [pytest.approx(pair, rel=0.01) for pair in GOLDEN]

@@ -20,6 +20,7 @@ PresetConfig = tyro.extras.subcommand_type_from_defaults(
 )
 
 
+STYLE = (CascadeSubcommandArgs,)  # a command's own settings may stand before or after the preset
 FINCHES = DataConfig("finches", size=224, resize=224)
 
 
@@ -199,7 +200,7 @@ def main() -> None:
         app().cli(
             prog="scapnet",
             description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
-            config=(CascadeSubcommandArgs,),
+            config=STYLE,
         )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
