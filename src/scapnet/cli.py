@@ -90,13 +90,13 @@ def predict(
         batch_size: photos at a time.
     """
     from scapnet.checkpoint import from_pretrained
-    from scapnet.predict import as_csv, as_json, expand, predict_files
+    from scapnet.predict import as_csv, as_json, best_device, expand, predict_files
 
     if top < 1 or batch_size < 1:
         raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
     files = list(expand(photos))
     skipped: list[str] = []
-    answers = list(predict_files(from_pretrained(model), files, skipped, top, batch_size))
+    answers = list(predict_files(from_pretrained(model).to(best_device()), files, skipped, top, batch_size))
     lines: Iterable[str] = (answer.table() for answer in answers)
     if format != "table":
         lines = as_json(answers) if format == "json" else as_csv(answers)
@@ -133,7 +133,7 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
     from scapnet.checkpoint import from_pretrained
     from scapnet.data.images import read_image
     from scapnet.data.sample import Sample
-    from scapnet.predict import expand
+    from scapnet.predict import best_device, expand
     from scapnet.visualize import part_grid
 
     samples: list[Sample] = []
@@ -147,7 +147,7 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
             print(f"skipped: {error}", file=sys.stderr)
     if not samples:
         raise ValueError("no photo could be read; give image files or a folder of them")
-    part_grid(from_pretrained(model), samples, truth=False).save(out)
+    part_grid(from_pretrained(model).to(best_device()), samples, truth=False).save(out)
     print(out)
 
 

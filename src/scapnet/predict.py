@@ -54,6 +54,13 @@ class Prediction:
         return "\n".join(lines)
 
 
+def best_device() -> torch.device:
+    """The machine's accelerator, or the CPU."""
+    return (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None) or torch.device(
+        "cpu"
+    )
+
+
 def photo_boxes(boxes: Tensor, frame: Frame, height: int, width: int) -> Tensor:
     """Part boxes (M, 4) cxcywh in [0, 1] of the view to xyxy pixels of a photo of that size."""
     clipped: Tensor = clip_boxes_to_image(frame.to_photo(cxcywh_to_xyxy(boxes.float().cpu())), (height, width))
