@@ -212,7 +212,7 @@ def photos() -> Config:
         base,
         preset="photos",
         model=replace(base.model, open=1.5),
-        loss=replace(base.loss, act_ramp=(3.0, 9.0)),
+        loss=replace(base.loss, act=0.5, act_ramp=(3.0, 9.0)),
         train=replace(
             base.train, epochs=24, stage1_epochs=9, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0
         ),
@@ -223,12 +223,12 @@ def demo() -> Config:
     """Drawn finches with the tiny backbone that comes with the package: minutes on two CPU cores."""
     return Config(
         "demo",
-        DataConfig("finches", size=128, resize=128, rotation=0.0),
+        DataConfig("finches", size=128, resize=128, rotation=0.0, mark_scale=0.8),
         ModelConfig("test_resnet", "tiny", open=1.5, part_size=64),
-        LossConfig(act_ramp=(2.0, 5.0)),
+        LossConfig(act=0.5, act_ramp=(2.0, 6.0)),
         TrainConfig(
-            epochs=10,
-            stage1_epochs=5,
+            epochs=14,
+            stage1_epochs=4,
             part_start="main",
             batch_size=32,
             lr=0.05,
