@@ -84,7 +84,7 @@ def test_a_word_that_the_command_line_does_not_know(refuse: Refuse, arguments: l
         (("--data.name", "folder"), "--data.root"),
         (("--data.name", "grocery", "--data.root", "."), "has no classes.csv"),
         (("--train.epochs", 0), "epochs is 0"),
-        (("--train.stage1-epochs", 10), "never be trained"),
+        (("--train.stage1-epochs", 14), "never be trained"),
         (("--train.lr", -1.0), "learning rate"),
     ],
 )

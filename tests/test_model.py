@@ -58,7 +58,7 @@ def tensors(output: SCAPNetOutput) -> dict[str, Tensor]:
         found["part_logits"] = output.part_logits
     for name, part in (("gate", output.gate), ("parts", output.parts)):
         values = part._asdict() if part is not None else {}
-        found |= {f"{name}.{key}": value for key, value in values.items() if isinstance(value, Tensor)}
+        found.update({f"{name}.{key}": value for key, value in values.items() if isinstance(value, Tensor)})
     return found
 
 

@@ -3,6 +3,7 @@
 B batch, C channels of the stride-16 map, H W its size, D size of the pooled features.
 """
 
+from functools import reduce
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ class Backbone(nn.Module):
 
     def _run(self, names: list[str], x: Tensor) -> Tensor:
         for name in names:
-            x = self.net.get_submodule(name)(x)
+            # get_submodule(name), in words that torch.export follows in older versions too
+            x = reduce(getattr, name.split("."), self.net)(x)
         return x
 
     def head(self, x: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def window_edges(size: int, grid: int, scale: int) -> list[tuple[int, int]]:
     if not 1 <= scale <= grid:
         raise ValueError(f"scale {scale} has no window on a grid of {grid}; use a scale from 1 to {grid}")
     edges = unit_edges(size, grid)
-    return list(zip(edges, edges[scale:], strict=False))
+    return list(zip(edges[:-scale], edges[scale:], strict=True))
 
 
 def averaging_matrix(
