@@ -56,9 +56,10 @@ def tensors(output: SCAPNetOutput) -> dict[str, Tensor]:
     found = {"logits": output.logits, "probs": output.probs}
     if output.part_logits is not None:
         found["part_logits"] = output.part_logits
-    for name, part in (("gate", output.gate), ("parts", output.parts)):
-        values = part._asdict() if part is not None else {}
-        found.update({f"{name}.{key}": value for key, value in values.items() if isinstance(value, Tensor)})
+    if (gate := output.gate) is not None:
+        found.update({"gate.features": gate.features, "gate.mask": gate.mask, "gate.logits": gate.logits})
+    if (parts := output.parts) is not None:
+        found.update({"parts.boxes": parts.boxes, "parts.scores": parts.scores, "parts.scales": parts.scales})
     return found
 
 
