@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from torch import Tensor
 
-from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.sample import SPLITS, FineGrained, Splits
 from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
@@ -134,7 +134,7 @@ def show_scores(scores: dict[str, Any]) -> None:
 def show_data(splits: Splits) -> None:
     """Print the sizes of a data set's splits."""
     table = Table("split", "images", "classes", "images of a class")
-    for name in Splits._fields:
+    for name in SPLITS:
         data: FineGrained | None = getattr(splits, name)
         if data is not None:
             counts = Counter(data.labels)
