@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from scapnet.data.about import About, Counts
-from scapnet.data.matfile import read_mat
+from scapnet.data.matfile import digits, read_mat
 from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, numbers, whole
 from scapnet.data.sample import Splits
 
@@ -49,6 +49,6 @@ def _read_list(file: Path, images: Path, classes: list[str]) -> PhotoList:
         name, label, *box = (values[field] for field in FIELDS)
         place = f"{file}, row {row}"
         paths.append(finder.find(images / str(name), place))
-        labels.append(whole(place, "class", str(label), 1, len(classes)) - 1)
-        boxes.append(numbers(place, "a box", [str(edge) for edge in box]))
+        labels.append(whole(place, "class", digits(label), 1, len(classes)) - 1)
+        boxes.append(numbers(place, "a box", [digits(edge) for edge in box]))
     return PhotoList(paths, labels, classes, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))

@@ -76,7 +76,7 @@ def _read(file: Path) -> Iterator[Row]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: it is no CSV ({error}); mend the line") from error
+        raise ValueError(f"{file}, line {reader.line_num + 1}: it is no CSV ({error}); mend the line") from error
 
 
 def _header(file: Path, names: Sequence[str]) -> list[str]:

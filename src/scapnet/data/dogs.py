@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from scapnet.data.about import About, Archive, Counts
-from scapnet.data.matfile import read_mat
+from scapnet.data.matfile import digits, read_mat
 from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, whole
 from scapnet.data.sample import Splits
 
@@ -62,10 +62,12 @@ def _read_list(home: Path, file: Path, names: dict[int, str], finder: Finder) ->
     paths, labels = [], []
     for row, (path, number) in enumerate(zip(files, numbers, strict=True), 1):
         place = f"{file}, row {row}"
-        label = whole(place, "label", str(number), 1, 10_000) - 1
+        label = whole(place, "label", digits(number), 1, 10_000) - 1
         name = Path(path).parts[0].partition("-")[2].replace("_", " ")
         if names.setdefault(label, name) != name:
-            raise ValueError(f"{place}: label {number} was {names[label]!r} on an earlier row; unpack the lists again")
+            raise ValueError(
+                f"{place}: label {digits(number)} was {names[label]!r} on an earlier row; unpack the lists again"
+            )
         paths.append(finder.find(home / "Images" / path, place))
         labels.append(label)
     return paths, labels

@@ -6,7 +6,7 @@ import numpy as np
 from torchvision.datasets import Flowers102
 
 from scapnet.data.about import About, Archive, Counts
-from scapnet.data.matfile import read_mat
+from scapnet.data.matfile import digits, read_mat
 from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, whole
 from scapnet.data.sample import Splits
 
@@ -43,10 +43,10 @@ def load_flowers(root: Path | None) -> Splits:
     for key, ids in zip(LISTS.values(), read_mat(file, "flowers", *LISTS.values()), strict=True):
         paths, labels = [], []
         for i in np.atleast_1d(ids).tolist():
-            image = whole(f"{file}, {key}", "image", str(i), 1, len(numbers))
+            image = whole(f"{file}, {key}", "image", digits(i), 1, len(numbers))
             place = f"{home / 'imagelabels.mat'}, image {image}"
             paths.append(finder.find(home / "jpg" / f"image_{image:05d}.jpg", f"{file}, {key}"))
-            labels.append(whole(place, "label", str(numbers[image - 1]), 1, len(names)) - 1)
+            labels.append(whole(place, "label", digits(numbers[image - 1]), 1, len(names)) - 1)
         found.append(PhotoList(paths, labels, names))
     check_classes(found[0], file)
     train, val, test = found

@@ -34,3 +34,8 @@ def read_mat(file: Path, name: str, *keys: str) -> list[Any]:
         raise ValueError(
             f"{file} cannot be read as the list of {', '.join(keys)} ({reason(error)}); unpack the data set again"
         ) from error
+
+
+def digits(value: Any) -> str:
+    """A number as a list of text would have it: MATLAB stores whole numbers as floats where it is not told better."""
+    return f"{float(value):.15g}"
