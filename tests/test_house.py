@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load"},
+        {"__init__", "load", "describe"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers"},
         {"birds", "deal", "matfile", "thicket"},

@@ -37,8 +37,7 @@ class DataConfig:
     """Which pictures, and the view that a network gets of them."""
 
     name: DataName = "folder"
-    """The built-in drawn finches, class folders, a table of photos (csv), a Hugging Face data set (hub), or a published
-    data set."""
+    """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
     root: Path | None = None
     """Where the data set lies; the built-in one needs no place."""
     level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None
@@ -76,7 +75,7 @@ class DataConfig:
     hide: float = 0.15
     """Built-in data: how often a mark is hidden."""
     seed: int = 0
-    """Built-in data: which pictures are drawn."""
+    """Built-in data: which pictures are drawn; your own: which are held out."""
     workers: int | None = None
     """Loader processes for each training process; by default from the number of cores."""
 
