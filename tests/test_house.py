@@ -25,16 +25,18 @@ LAYERS: list[set[str]] = [
     {"hosts", "model"},
     {"backbones", "losses"},
     {"modules", "config"},
+    {"plain"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load"},
-        {"transforms", "finches", "grocery"},
-        {"folder", "thicket"},
-        {"drawing"},
-        {"anatomy"},
-        {"images", "sample", "shapes"},
+        {"__init__", "load", "describe"},
+        {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
+        | {"cars", "dogs", "flowers"},
+        {"birds", "deal", "matfile", "thicket"},
+        {"photos", "drawing"},
+        {"images", "sample", "anatomy"},
+        {"about", "shapes"},
     ],
 }
 

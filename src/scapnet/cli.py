@@ -157,7 +157,7 @@ def data_show(
     count: int = 24,
     out: Path = Path("data.png"),
 ) -> None:
-    """Draw some pictures of a data set, with their classes and annotated marks, and print its sizes.
+    """Draw some pictures of a data set, with their classes and annotations, and print its sizes, origin and licence.
 
     Args:
         data: which data set.
@@ -167,12 +167,13 @@ def data_show(
     """
     if count < 1:
         raise ValueError(f"count {count} must be at least 1")
+    from scapnet.data.describe import describe
     from scapnet.data.load import load_data
     from scapnet.report import show_data
     from scapnet.visualize import contact_sheet
 
     splits = load_data(data)
-    show_data(splits)
+    show_data(describe(splits, data))
     chosen = getattr(splits, split)
     if chosen is None:
         raise ValueError(f"{data.name} has no {split} split; choose another with --split")

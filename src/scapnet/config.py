@@ -3,22 +3,49 @@
 Nothing heavy is imported here, so that the command line can show every setting at once.
 """
 
-import dataclasses
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Literal
 
-T = TypeVar("T")
+from scapnet.plain import from_dict as from_dict
+from scapnet.plain import to_dict as to_dict
+
+DataName = Literal[
+    "finches",
+    "folder",
+    "csv",
+    "hub",
+    "cub",
+    "aircraft",
+    "veg200",
+    "fru92",
+    "vegfru",
+    "veg200-trainval",
+    "fru92-trainval",
+    "vegfru-trainval",
+    "grocery",
+    "cars",
+    "dogs",
+    "flowers",
+    "pets",
+    "nabirds",
+]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which pictures, and the view that a network gets of them."""
 
-    name: Literal["finches", "folder", "grocery"] = "folder"
-    """The built-in drawn finches, class folders, or the Grocery Store data set."""
+    name: DataName = "folder"
+    """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
     root: Path | None = None
     """Where the data set lies; the built-in one needs no place."""
+    level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None
+    """Which labels of aircraft (variant by default) or grocery (fine by default)."""
+    table: Path | None = None
+    """csv: the table with a header `path,label` and, where photos have one, `split`; by default ROOT/labels.csv."""
+    hub: str | None = None
+    """hub: the name of the data set on the Hugging Face hub, or a folder that its `save_to_disk` wrote."""
     size: int = 448
     """Side of the network's view in pixels."""
     resize: int = 512
@@ -30,7 +57,11 @@ class DataConfig:
     flip: bool = True
     """Random horizontal flip in training."""
     val_fraction: float = 0.1
-    """Share of the training photos held out, by class, where a folder has neither val nor test."""
+    """Share of the training photos held out, by class, where your own data has neither val nor test."""
+    folds: int = 0
+    """Parts that the training photos are dealt into, class by class, of which one is held out; 0 deals none."""
+    fold: int = 0
+    """Which of them is held out, from 0."""
     classes: int = 32
     """Built-in data: number of species."""
     train_length: int = 2000
@@ -44,7 +75,7 @@ class DataConfig:
     hide: float = 0.15
     """Built-in data: how often a mark is hidden."""
     seed: int = 0
-    """Built-in data: which pictures are drawn."""
+    """Built-in data: which pictures are drawn; your own: which are held out."""
     workers: int | None = None
     """Loader processes for each training process; by default from the number of cores."""
 
@@ -266,32 +297,3 @@ PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, l
 def reason(error: BaseException) -> str:
     """The first line of an error's message, or its name where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as what JSON can hold."""
-    return {
-        key: to_dict(value) if dataclasses.is_dataclass(value) else str(value) if isinstance(value, Path) else value
-        for key, value in vars(config).items()
-    }
-
-
-def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """Read back what `to_dict` wrote.
-
-    Raises:
-        ValueError: a setting that this version does not know.
-    """
-    hints = get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}; it was written by another version")
-    return cls(**{key: _read(hints[key], value) for key, value in values.items()})
-
-
-def _read(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value)
-    if isinstance(value, list):
-        return tuple(value)
-    return Path(value) if hint == Path | None and value is not None else value

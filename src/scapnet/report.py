@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections import Counter
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from torch import Tensor
 
-from scapnet.data.sample import FineGrained, Splits
+from scapnet.checkpoint import read_json, write_json
+from scapnet.data.sample import SPLITS, Splits
 from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
@@ -131,13 +132,49 @@ def show_scores(scores: dict[str, Any]) -> None:
     Console(file=sys.stdout).print(table)
 
 
-def show_data(splits: Splits) -> None:
-    """Print the sizes of a data set's splits."""
+def show_data(found: dict[str, Any]) -> None:
+    """Print what `describe` tells of a data set: the sizes of its splits as a table, and the rest below it."""
     table = Table("split", "images", "classes", "images of a class")
-    for name in Splits._fields:
-        data: FineGrained | None = getattr(splits, name)
-        if data is not None:
-            counts = Counter(data.labels)
-            span = f"{min(counts.values())} to {max(counts.values())}"
-            table.add_row(name, str(len(data)), str(len(counts)), span)
-    Console(file=sys.stdout).print(table)
+    for name, sizes in found["splits"].items():
+        span = f"{sizes['smallest']} to {sizes['largest']}"
+        table.add_row(name, str(sizes["images"]), str(sizes["classes"]), span)
+    console = Console(file=sys.stdout)
+    console.print(table)
+    for line in data_lines(found):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def data_lines(found: dict[str, Any]) -> list[str]:
+    """What `describe` tells beside sizes, a line each."""
+    sizes = [(f"published, {counts['source']}", counts) for counts in found["published"]]
+    sizes += [("in the SCAPNet paper, Table II", found["paper"])] if found["paper"] else []
+    lines = [f"{found['title']}; {found['get']}"] if found["get"] else [found["title"]]
+    lines += [f"{key}: {found[key]}" for key in ("licence", "homepage", "citation") if found[key]]
+    for name, counts in sizes:
+        figures = (f"{key} {counts[key]:,}" for key in ("classes", *SPLITS) if counts[key] is not None)
+        lines.append(f"{name}: {', '.join(figures)}")
+    if found["agrees"] is not None:
+        lines.append("what is here has " + ("" if found["agrees"] else "NOT ") + "the published sizes")
+    if found["marks"]:
+        lines.append(f"annotated, for evaluation only: {', '.join(found['marks'])}")
+    if found["drawn"]:
+        lines.append("held out here: " + ", ".join(f"{key} {value}" for key, value in found["drawn"].items()))
+    return [*lines, *found["notes"]]
+
+
+def keep_split(folder: Path, splits: Splits) -> None:
+    """Write down in a run folder which photos were held out; a resumed run must hold out the same ones.
+
+    Raises:
+        ValueError: photos were added, removed or renamed since the run began.
+    """
+    file = folder / "split.json"
+    if splits.drawn is None:
+        return
+    if not file.exists():
+        write_json(file, splits.drawn)
+    elif read_json(file) != splits.drawn:
+        raise ValueError(
+            f"the photos are not those that this run began with: another split than that of {file} came out; "
+            f"put them back, or train anew"
+        )

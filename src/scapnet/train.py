@@ -34,7 +34,7 @@ from scapnet.recipe import (
     view_of,
     work_of,
 )
-from scapnet.report import Bar, Window, show_scores
+from scapnet.report import Bar, Window, keep_split, show_scores
 from scapnet.visualize import part_grid
 
 
@@ -93,6 +93,7 @@ class Run:
         if saved:
             self.accelerator.load_state(str(saved[-1]))
         if self.accelerator.is_main_process:
+            keep_split(self.out, self.data)
             log = self.out / "log.jsonl"
             log.touch()
             with log.open("r+b") as file:  # lines written after the checkpoint are going to be written again

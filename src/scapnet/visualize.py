@@ -69,11 +69,14 @@ def draw_boxes(tile: Image.Image, boxes: Tensor, scales: Tensor, scores: Tensor 
 
 
 def draw_marks(tile: Image.Image, marks: Tensor) -> Image.Image:
-    """Draw annotated marks (R, 4) xyxy in [0, 1] as thin white boxes."""
+    """Draw annotated marks (R, 4) xyxy in [0, 1] as thin white boxes, points as rings; rows of NaN are none."""
     tile = tile.copy()
     draw = ImageDraw.Draw(tile)
-    for x0, y0, x1, y1 in (marks * tile.width).tolist():
-        draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="white")
+    for x0, y0, x1, y1 in (marks[~marks.isnan().any(1)] * tile.width).tolist():
+        if (x0, y0) == (x1, y1):
+            draw.ellipse((x0 - 4, y0 - 4, x0 + 4, y0 + 4), outline="white", width=2)
+        else:
+            draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="white")
     return tile
 
 
@@ -155,7 +158,7 @@ def _legend(picture: Image.Image, scales: int) -> None:
 
 
 def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image.Image:
-    """Pictures of a data set, spread over its length, with their classes and annotated marks."""
+    """Pictures of a data set, spread over its length, with their classes, annotated marks and objects' boxes."""
     count = min(count, len(data))
     picked = torch.linspace(0, len(data) - 1, count).long().tolist()
     columns = min(columns, count)
@@ -167,6 +170,7 @@ def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image
         sample = data[index]
         source, frame = centre_view(sample.image, view)
         x, y = MARGIN + place % columns * cell, MARGIN + place // columns * (cell + line)
-        sheet.paste(draw_marks(to_photo(source), frame.to_view(sample.marks)), (x, y))
+        annotated = frame.to_view(torch.cat([sample.box[None], sample.marks]))
+        sheet.paste(draw_marks(to_photo(source), annotated), (x, y))
         draw.text((x, y + TILE + 2), str(data.classes[sample.label])[:34], "black", font())
     return sheet

@@ -14,9 +14,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
+from scapnet.data.about import About
 from scapnet.data.anatomy import BUILDS
 from scapnet.data.drawing import Parameters, mark_boxes, render
-from scapnet.data.sample import Sample
+from scapnet.data.sample import SPLITS, Sample
 from scapnet.data.thicket import (
     Dice,
     draw_backdrop,
@@ -29,7 +30,12 @@ from scapnet.data.thicket import (
     draw_thicket,
 )
 
-SPLITS = ("train", "val", "test")
+ABOUT = About(
+    "finches",
+    "Finches, drawn by scapnet",
+    licence="Apache-2.0, as the package",
+    get="nothing to get: the program draws them, and no photograph or person's drawing is in them",
+)
 MAX_CLASSES = 64
 TEMPERS = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
 HOMES = ("cactus", "heath", "reed", "orchard", "juniper", "harbour", "meadow", "quarry")
@@ -162,7 +168,7 @@ class Finches(Dataset[Sample]):
                 name: {kind: form or "plain" for kind, form in zip(names, code, strict=True)}
                 for name, code in zip(self.classes, self.codes, strict=True)
             },
-            "licence": "Apache-2.0, as the package",
+            "licence": ABOUT.licence,
             "provenance": "drawn by scapnet.data.finches; no photograph and no person's drawing is in it",
         }
 

@@ -1,46 +1,13 @@
 """Class folders: ``root/train/class/photo.jpg``, with optional ``val`` and ``test``, or ``root/class/photo.jpg``."""
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from scapnet.data.images import find_images, read_image
-from scapnet.data.sample import Sample, Splits
-
-
-class PhotoList:
-    """Photos by path and label; a photo is read when it is asked for.
-
-    Args:
-        paths: the files.
-        labels: their labels.
-        classes: names of all classes.
-    """
-
-    def __init__(self, paths: Sequence[Path], labels: Sequence[int], classes: Sequence[str]) -> None:
-        self.paths, self.labels, self.classes = tuple(paths), tuple(labels), tuple(classes)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Sample:
-        path = self.paths[index]
-        return Sample(read_image(path), self.labels[index], str(path), torch.zeros(0, 4), ())
-
-    def subset(self, indices: Sequence[int]) -> "PhotoList":
-        """The photos at some indices."""
-        return PhotoList([self.paths[i] for i in indices], [self.labels[i] for i in indices], self.classes)
-
-
-def check_root(root: Path | None, name: str) -> Path:
-    """The folder of a data set, if it is one."""
-    if root is None:
-        raise ValueError(f"the {name} data set needs a place; give it with --data.root FOLDER")
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give the data set's place with --data.root FOLDER")
-    return root
+from scapnet.data.about import FOLDER
+from scapnet.data.deal import by_fraction
+from scapnet.data.images import find_images
+from scapnet.data.photos import PhotoList, check_root
+from scapnet.data.sample import Splits
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -73,18 +40,13 @@ def _is_split(folder: Path) -> bool:
     return folder.is_dir() and bool(class_names(folder))
 
 
-def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
-    """Indices of a random share of each class: at least one and never all of it."""
-    chosen: list[int] = []
-    for label in sorted(set(labels)):
-        members = [i for i, other in enumerate(labels) if other == label]
-        random.Random(f"{seed}/{label}").shuffle(members)
-        chosen += members[: min(max(1, round(fraction * len(members))), len(members) - 1)]
-    return sorted(chosen)
-
-
-def load_folder(root: Path | None, val_fraction: float, seed: int) -> Splits:
+def load_folder(root: Path | None, val_fraction: float | None, seed: int) -> Splits:
     """Read class folders; a share of the training photos becomes the validation split where there is no other.
+
+    Args:
+        root: the folder of the splits, or of the classes.
+        val_fraction: that share; None holds nothing out.
+        seed: of the choice.
 
     Raises:
         ValueError: a missing folder, a class without images, fewer than two classes.
@@ -102,12 +64,7 @@ def load_folder(root: Path | None, val_fraction: float, seed: int) -> Splits:
         name: read_split(root / name, classes) if train_folder != root and _is_split(root / name) else None
         for name in ("val", "test")
     }
-    if not any(others.values()):
-        if not 0 < val_fraction < 1:
-            raise ValueError(f"val_fraction {val_fraction} must lie between 0 and 1")
-        chosen = held_out(train.labels, val_fraction, seed)
-        if not chosen:
-            raise ValueError(f"{train_folder} has one photo of each class, so none can be held out; add photos")
-        others["val"] = train.subset(chosen)
-        train = train.subset(sorted(set(range(len(train))) - set(chosen)))
-    return Splits(train, others["val"], others["test"])
+    drawn = None
+    if not any(others.values()) and val_fraction is not None:
+        train, others["val"], drawn = by_fraction(train, val_fraction, seed, root)
+    return Splits(train, others["val"], others["test"], FOLDER, drawn=drawn)

@@ -1,17 +1,53 @@
 """A data set by name, and the loaders of a run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from scapnet.config import DataConfig, ViewConfig
+from scapnet.data import aircraft, cars, csvfile, cub, dogs, finches, flowers, grocery, hub, nabirds, pets, vegfru
+from scapnet.data.about import FOLDER, About
+from scapnet.data.deal import by_folds
 from scapnet.data.finches import Finches
 from scapnet.data.folder import load_folder
-from scapnet.data.grocery import load_grocery
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
+
+LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
+    "finches": lambda config: _finches(config),
+    "folder": lambda config: load_folder(config.root, _share(config), config.seed),
+    "csv": lambda config: csvfile.load_csv(config.root, config.table, _share(config), config.seed),
+    "hub": lambda config: hub.load_hub(config.hub, _share(config), config.seed),
+    "cub": lambda config: cub.load_cub(config.root),
+    "aircraft": lambda config: aircraft.load_aircraft(config.root, config.level or "variant"),
+    "grocery": lambda config: grocery.load_grocery(config.root, config.level or "fine"),
+    "cars": lambda config: cars.load_cars(config.root),
+    "dogs": lambda config: dogs.load_dogs(config.root),
+    "flowers": lambda config: flowers.load_flowers(config.root),
+    "pets": lambda config: pets.load_pets(config.root),
+    "nabirds": lambda config: nabirds.load_nabirds(config.root),
+    **{name: lambda config: vegfru.load_vegfru(config.root, config.name) for name in vegfru.NAMES},
+}
+KNOWN: tuple[About, ...] = (
+    *(finches.ABOUT, csvfile.ABOUT, hub.ABOUT, cub.ABOUT, aircraft.ABOUT, grocery.ABOUT, cars.ABOUT, dogs.ABOUT),
+    *(flowers.ABOUT, pets.ABOUT, nabirds.ABOUT, *vegfru.ABOUTS.values(), FOLDER),
+)
+ABOUTS = {about.name: about for about in KNOWN}
+LEVELS = {"aircraft": tuple(aircraft.LEVELS), "grocery": tuple(grocery.COLUMNS)}
+
+
+def about_data(name: str) -> About:
+    """What is known of a data set without reading it; a VegFru name with "-trainval" is the data set of its stem.
+
+    Raises:
+        ValueError: no data set has this name.
+    """
+    about = ABOUTS.get(name.removesuffix("-trainval"))
+    if about is None:
+        raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}")
+    return about
 
 
 def load_data(config: DataConfig) -> Splits:
@@ -20,24 +56,25 @@ def load_data(config: DataConfig) -> Splits:
     Raises:
         ValueError: a data set that is not where it should be, or is not as it should be.
     """
-    if config.name == "finches":
-        train, test = (
-            Finches(
-                split,
-                config.classes,
-                length,
-                round(config.resize * (config.source_size or config.size) / config.size),
-                config.seed,
-                config.family,
-                config.mark_scale,
-                config.hide,
-            )
-            for split, length in (("train", config.train_length), ("test", config.test_length))
-        )
-        return Splits(train, None, test)
-    if config.name == "grocery":
-        return load_grocery(config.root)
-    return load_folder(config.root, config.val_fraction, config.seed)
+    levels = LEVELS.get(config.name, ())
+    if config.level is not None and config.level not in levels:
+        known = f"one of {', '.join(levels)}" if levels else "left out"
+        raise ValueError(f"the {config.name} data set has no level {config.level!r}; --data.level must be {known}")
+    about_data(config.name)
+    splits = LOADERS[config.name](config)
+    return by_folds(splits, config.folds, config.fold, config.seed, config.root) if config.folds else splits
+
+
+def _share(config: DataConfig) -> float | None:
+    """The share of the training photos to hold out; folds hold out theirs later."""
+    return None if config.folds else config.val_fraction
+
+
+def _finches(config: DataConfig) -> Splits:
+    side = round(config.resize * (config.source_size or config.size) / config.size)
+    style = (side, config.seed, config.family, config.mark_scale, config.hide)
+    train = Finches("train", config.classes, config.train_length, *style)
+    return Splits(train, None, Finches("test", config.classes, config.test_length, *style), finches.ABOUT)
 
 
 class EpochSampler(Sampler[int]):

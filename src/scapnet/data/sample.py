@@ -1,22 +1,29 @@
 """The one sample type of every data set, and what a data set must know."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+from scapnet.data.about import FOLDER, About
+
+NO_BOX = torch.full((4,), torch.nan)  # the box of an object whose place is not annotated
+SPLITS = ("train", "val", "test")
 
 
 class Sample(NamedTuple):
     """A picture before any transform, with what its data set knows about it.
 
-    Marks are for evaluation and pictures only; no transform hands them to training.
+    Marks and box are for evaluation and pictures only; no transform hands them to training.
     """
 
     image: Tensor  # (3, H, W) uint8
     label: int
     path: str  # a name for messages
-    marks: Tensor  # (R, 4) float32 xyxy in pixels of the image; (0, 4) where nothing is annotated
+    marks: Tensor  # (R, 4) float32 xyxy in pixels of the image; (0, 4) where nothing is annotated; a point has no size
     mark_names: tuple[str, ...]  # R names
+    box: Tensor = NO_BOX  # (4,) float32 xyxy in pixels of the image, round the whole object; NaN where unknown
 
 
 class FineGrained(Protocol):
@@ -41,3 +48,6 @@ class Splits(NamedTuple):
     train: FineGrained
     val: FineGrained | None
     test: FineGrained | None
+    about: About = FOLDER
+    notes: tuple[str, ...] = ()  # sentences on what was found, for a person
+    drawn: dict[str, Any] | None = None  # a split that was made here and not by the data's author, as JSON can hold it

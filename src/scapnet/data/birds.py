@@ -1,0 +1,106 @@
+"""The layout that CUB-200-2011 and NABirds share: lists whose lines begin with the id of an image or a class.
+
+n images, R part names.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from scapnet.data.photos import Finder, PhotoList, check_classes, numbers, read_rows, whole
+
+Table = dict[str, tuple[str, str]]  # id: "FILE, line N", and the rest of the line
+
+
+def read_table(file: Path, shape: str, among: Collection[str] | None = None) -> Table:
+    """A list of ``ID REST`` lines.
+
+    Args:
+        file: where.
+        shape: what a line should look like, for messages.
+        among: the ids that must each have one line.
+
+    Raises:
+        ValueError: a malformed line, an id twice, an unknown one or one without a line.
+    """
+    table: Table = {}
+    for place, (key, rest) in read_rows(file, shape, 2):
+        if key in table:
+            raise ValueError(f"{place}: id {key} was on an earlier line; keep one of them")
+        if among is not None and key not in among:
+            raise ValueError(f"{place}: id {key} is unknown to the list of images; remove the line")
+        table[key] = place, rest
+    if among is not None and len(table) < len(among):
+        missing = next(key for key in among if key not in table)
+        raise ValueError(f"{file} has no line for image id {missing} ({len(table)} of {len(among)}); unpack it again")
+    return table
+
+
+def _read_labels(home: Path, images: Table, all_classes: bool) -> tuple[list[int], list[str]]:
+    """The label of each image, and the names of the classes in the order of ``classes.txt``."""
+    names = read_table(home / "classes.txt", "CLASS_ID NAME")
+    labels = read_table(home / "image_class_labels.txt", "IMAGE_ID CLASS_ID", images)
+    for place, key in labels.values():
+        if key not in names:
+            raise ValueError(f"{place}: classes.txt has no class {key}; mend the line or unpack the data set again")
+    used = {key for _, key in labels.values()}
+    order = [key for key in names if all_classes or key in used]
+    number = {key: i for i, key in enumerate(order)}  # ids need not start at 0
+    return [number[labels[key][1]] for key in images], [names[key][1] for key in order]
+
+
+def _read_boxes(file: Path, images: Table) -> Tensor | None:
+    """(n, 4) xyxy from lines of ``IMAGE_ID X Y WIDTH HEIGHT``."""
+    if not file.is_file():
+        return None
+    table = read_table(file, "IMAGE_ID X Y WIDTH HEIGHT", images)
+    rows = []
+    for place, rest in (table[key] for key in images):
+        values = numbers(place, "a box", rest.split())
+        if len(values) != 4:
+            raise ValueError(f"{place}: a box has 4 numbers, X Y WIDTH HEIGHT, and not {len(values)}; mend the line")
+        x, y, width, height = values
+        rows.append((x, y, x + width, y + height))
+    return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+
+
+def _read_points(folder: Path, images: Table) -> tuple[Tensor | None, list[str]]:
+    """(n, R, 4) visible part points as boxes without size, NaN where hidden, and the R part names."""
+    if not (folder / "part_locs.txt").is_file():
+        return None, []
+    names = read_table(folder / "parts.txt", "PART_ID NAME")
+    column = {key: i for i, key in enumerate(names)}
+    row = {key: i for i, key in enumerate(images)}
+    points = [[[torch.nan] * 4 for _ in names] for _ in images]
+    for place, (image, part, *point, seen) in read_rows(folder / "part_locs.txt", "IMAGE_ID PART_ID X Y VISIBLE", 5):
+        if image not in row or part not in column:
+            raise ValueError(f"{place}: there is no image {image} or no part {part}; remove the line")
+        if whole(place, "visible", seen, 0, 1):
+            points[row[image]][column[part]] = numbers(place, "a part's place", point) * 2
+    marks = torch.tensor(points, dtype=torch.float32).reshape(len(images), len(names), 4)
+    return marks, [name for _, name in names.values()]
+
+
+def read_birds(home: Path, all_classes: bool) -> tuple[PhotoList, PhotoList]:
+    """Training and test photos with the boxes and the visible part points that their authors annotated.
+
+    Args:
+        home: the folder of ``images.txt``.
+        all_classes: whether every line of ``classes.txt`` is a class, or only those that images have.
+
+    Raises:
+        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+    """
+    images = read_table(home / "images.txt", "IMAGE_ID PATH")
+    labels, classes = _read_labels(home, images, all_classes)
+    split = read_table(home / "train_test_split.txt", "IMAGE_ID IS_TRAINING", images)
+    training = [bool(whole(place, "is_training", text, 0, 1)) for place, text in (split[key] for key in images)]
+    finder = Finder()
+    paths = [finder.find(home / "images" / name, place) for place, name in images.values()]
+    boxes = _read_boxes(home / "bounding_boxes.txt", images)
+    every = PhotoList(paths, labels, classes, boxes, *_read_points(home / "parts", images))
+    train, test = (every.subset([i for i, own in enumerate(training) if own is side]) for side in (True, False))
+    check_classes(train, home / "train_test_split.txt")
+    return train, test
