@@ -29,12 +29,12 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load"},
+        {"__init__", "load", "download"},
         {"transforms", "finches", "grocery"},
         {"folder", "thicket"},
         {"drawing"},
         {"anatomy"},
-        {"images", "sample", "shapes"},
+        {"images", "sample", "shapes", "progress", "unpack", "web"},
     ],
 }
 
