@@ -268,7 +268,7 @@ def test_no_server_and_no_room(site: Site, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "C:x"])
 def test_a_file_name_is_a_file_name(name: str) -> None:
     with pytest.raises(ValueError, match="no plain file name"):
-        Archive("http://host/x", name)
+        fetch(Archive("http://host/x", name), Path())
 
 
 # --- a data set ---
@@ -349,4 +349,6 @@ def test_an_evil_or_huge_archive_leaves_nothing(site: Site, parts: list[Archive]
         download(parts, tmp_path / "set", Log())
     assert not (tmp_path / "set").exists()
     assert left(tmp_path / ".set.download") == ["a.zip", "labels.mat"]
-    assert Archive("http://host/a", "a", unpacked=10).limit(99) == 40 + module.NOT_TOLD
+    site.files["/b.zip"] = zipped(two=bytes(300))
+    with pytest.raises(ValueError, match=r"b\.zip unpacks to more than the 200 bytes"):
+        download(parts, tmp_path / "set", Log(), limit=200)

@@ -21,7 +21,7 @@ from scapnet.data.progress import Bar
 from scapnet.data.unpack import BLOCK, extract, unpack, writing
 from scapnet.data.web import Broken, length_of, passing, request, version_of
 
-__all__ = ["Archive", "download", "fetch", "unpack"]
+__all__ = ["Archive", "Remote", "download", "fetch", "unpack"]
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds before a new try
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -36,15 +36,26 @@ class Archive:
     filename: str
     checksum: str | None = None
     kind: Literal["md5", "sha256"] = "md5"
-    unpacked: int | None = None  # bytes that it unpacks to, where they are published
 
-    def __post_init__(self) -> None:
-        if self.filename in ("", ".", "..") or set(self.filename) & set("/\\:\0"):
-            raise ValueError(f"{self.filename!r} is no plain file name; give a name without a folder")
 
-    def limit(self, size: int) -> int:
-        """Most bytes that may come out of it, with the size of the archive in bytes."""
-        return 4 * (self.unpacked or size) + NOT_TOLD
+class Remote(Protocol):
+    """What is known of a file to download; an `Archive`, or anything that knows the same."""
+
+    @property
+    def url(self) -> str:
+        """Its http or https address."""
+
+    @property
+    def filename(self) -> str:
+        """Its name here, without a folder."""
+
+    @property
+    def checksum(self) -> str | None:
+        """In hexadecimal digits, where one is published."""
+
+    @property
+    def kind(self) -> str:
+        """Which checksum, as hashlib calls it."""
 
 
 class Counts(Protocol):
@@ -61,7 +72,11 @@ class Counts(Protocol):
 
 
 def download(
-    archives: Sequence[Archive], root: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
+    archives: Sequence[Remote],
+    root: Path,
+    bar: Counts | None = None,
+    pause: Callable[[float], object] = time.sleep,
+    limit: int | None = None,
 ) -> Path:
     """Download and unpack archives into one new folder, which is there whole or not at all.
 
@@ -73,6 +88,7 @@ def download(
         root: the folder that they unpack to.
         bar: shows the progress; by default a bar of bytes.
         pause: waits some seconds between two tries.
+        limit: most bytes that may come out of one archive; by default 4 times its size and 256 MiB on top.
 
     Raises:
         ValueError: see `fetch` and `unpack`.
@@ -86,7 +102,7 @@ def download(
         lock = root.with_name(f".{root.name}.lock")
         with FileLock(lock):
             if not _filled(root):
-                _fill(archives, root, work, bar, pause)
+                _fill(archives, root, work, bar, pause, limit)
         lock.unlink(missing_ok=True)  # who waits for it takes a new one and finds all done
         shutil.rmtree(work, ignore_errors=True)
     return root
@@ -97,7 +113,12 @@ def _filled(root: Path) -> bool:
 
 
 def _fill(
-    archives: Sequence[Archive], root: Path, work: Path, bar: Counts | None, pause: Callable[[float], object]
+    archives: Sequence[Remote],
+    root: Path,
+    work: Path,
+    bar: Counts | None,
+    pause: Callable[[float], object],
+    limit: int | None,
 ) -> None:
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(Bar("bytes")) if bar is None else bar
@@ -106,27 +127,27 @@ def _fill(
     shutil.rmtree(draft, ignore_errors=True)  # what a killed process left
     draft.mkdir()
     try:
-        for archive, path in zip(archives, paths, strict=True):
-            _place(archive, path, draft)
+        for path in paths:
+            _place(path, draft, limit)
         draft.rename(root)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
 
 
-def _place(archive: Archive, path: Path, draft: Path) -> None:
+def _place(path: Path, draft: Path, limit: int | None) -> None:
     if not path.name.lower().endswith(SUFFIXES):
         shutil.copyfile(path, draft / path.name)
         return
     try:
-        extract(path, draft, archive.limit(path.stat().st_size))
+        extract(path, draft, limit or 4 * path.stat().st_size + NOT_TOLD)
     except ValueError:
         path.unlink()  # a damaged one has to come again
         raise
 
 
 def fetch(
-    archive: Archive, folder: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
+    archive: Remote, folder: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
 ) -> Path:
     """Download one file; a download that was broken off goes on where it stopped if the file is still the same.
 
@@ -143,6 +164,8 @@ def fetch(
         ValueError: an address that is not http or https or has no such file; a server that keeps breaking off; a wrong
             checksum; a disk that is full or may not be written.
     """
+    if archive.filename in ("", ".", "..") or set(archive.filename) & set("/\\:\0"):
+        raise ValueError(f"{archive.filename!r} is no plain file name; give a name without a folder")
     path = folder / archive.filename
     if path.is_file():
         found = _digest(path, archive.kind) if archive.checksum else None
@@ -203,7 +226,7 @@ class Part:
         self.path.unlink(missing_ok=True)
         self.notes.unlink(missing_ok=True)
 
-    def finish(self, path: Path, archive: Archive) -> Path:
+    def finish(self, path: Path, archive: Remote) -> Path:
         """Give the whole file its name if its checksum is right."""
         found = _digest(self.path, archive.kind) if archive.checksum else None
         if archive.checksum and found != archive.checksum.lower():
