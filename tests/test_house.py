@@ -30,13 +30,13 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load", "describe"},
+        {"__init__", "load", "describe", "download"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers"},
         {"birds", "deal", "matfile", "thicket"},
         {"photos", "drawing"},
         {"images", "sample", "anatomy"},
-        {"about", "shapes"},
+        {"about", "shapes", "progress", "unpack", "web"},
     ],
 }
 
