@@ -31,7 +31,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "data": [
         {"__init__", "load"},
         {"transforms", "finches", "grocery"},
-        {"folder", "thicket"},
+        {"broken", "folder", "thicket"},
         {"drawing"},
         {"anatomy"},
         {"images", "sample", "shapes"},

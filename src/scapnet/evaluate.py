@@ -21,11 +21,12 @@ from scapnet.modules.boxes import cxcywh_to_xyxy, window_boxes
 
 
 class Evaluation(NamedTuple):
-    """Scores, and what they are made of, one row for each sample in order of its index."""
+    """Scores, and what they are made of, one row for each readable sample in order of its index."""
 
     scores: dict[str, float]
     target: Tensor  # (n,)
     probs: Tensor  # (n, K) the final answer
+    samples: Tensor  # (n,) their indices
 
 
 def holds(boxes: Tensor, marks: Tensor) -> Tensor:
@@ -98,21 +99,31 @@ def evaluate(
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, kept share
-        of the grid, and the hit rates of `mark_columns` where the data has marks.
+        of the grid, and the hit rates of `mark_columns` where the data has marks; and two counts, "images" that were
+        scored and "unreadable" ones that were left out.
+
+    Raises:
+        ValueError: no image of the split can be read.
     """
     model.eval()
     rows: list[dict[str, Tensor]] = []
     for batch in loader:
         output = model(batch["image"], batch.get("source"), batch["index"])
         row = columns(output, batch["target"], batch.get("marks"))
-        row |= {"index": batch["index"], "target": batch["target"], "probs": output.probs}
+        row |= {key: batch[key] for key in ("index", "target", "broken")} | {"probs": output.probs}
         rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
         on_batch(len(batch["target"]) * accelerator.num_processes)
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
-    order = table.pop("index").argsort()
-    target, probs = table.pop("target")[order], table.pop("probs")[order]
+    broken = table.pop("broken")
+    if broken.all():
+        raise ValueError(f"none of the {len(broken)} images of the split can be read; look at its files")
+    # In the order of the samples: a sum of floats depends on it, and the number of processes must not matter.
+    order = table["index"].argsort()
+    table = {key: value[order[~broken[order]]] for key, value in table.items()}
+    samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
-    return Evaluation(scores | {"images": float(len(target))}, target, probs)
+    counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
+    return Evaluation(scores | counts, target, probs, samples)
 
 
 def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.transforms import Views
 from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
@@ -80,22 +81,29 @@ class Window:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
+        self.broken: list[Tensor] = []
         self.steps, self.images, self.started = 0, 0, time.monotonic()
 
-    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, target: Tensor) -> None:
+    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, batch: Views) -> None:
         """Count one step."""
+        target = batch["target"]
         values = {key: value.detach() for key, value in terms.items()}
         values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
         if output.gate is not None:
             values["kept"] = output.gate.mask.detach().mean()
         for key, value in values.items():
             self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
+        self.broken.append(torch.where(batch["broken"], batch["index"], -1))
         self.steps += 1
         self.images += len(target)
 
     def means(self) -> dict[str, float]:
         """Means over the steps."""
         return {key: float(value) / self.steps for key, value in self.sums.items()}
+
+    def broken_indices(self) -> Tensor:
+        """(n,) index of each image that could not be read, -1 for the others; as many on every process."""
+        return torch.cat(self.broken)
 
     def speed(self) -> float:
         """Images per second."""
@@ -114,6 +122,12 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     for key, name in names.items():
         if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
             rows.append((name, f"{scores[key]:.1%}"))
+    for key, name in (
+        ("unreadable", "unreadable images, left out"),
+        ("train_unreadable", "unreadable training images, replaced"),
+    ):
+        if scores.get(key):
+            rows.append((name, f"{scores[key]:.0f}"))
     for key in sorted(scores):
         if key.startswith("hit_scale"):
             scale = key.removeprefix("hit_scale")
