@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "report", "export"},
     {"visualize"},
     {"predict"},
+    {"localize"},
     {"checkpoint", "data", "recipe"},
     {"hosts", "model"},
     {"backbones", "losses"},
@@ -34,7 +35,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"broken", "folder", "thicket"},
         {"drawing"},
         {"anatomy"},
-        {"images", "sample", "shapes"},
+        {"images", "names", "sample", "shapes"},
     ],
 }
 

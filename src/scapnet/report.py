@@ -128,21 +128,41 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     ):
         if scores.get(key):
             rows.append((name, f"{scores[key]:.0f}"))
-    for key in sorted(scores):
-        if key.startswith("hit_scale"):
-            scale = key.removeprefix("hit_scale")
-            value = f"{scores[key]:.1%} (random {scores[f'random_scale{scale}']:.1%})"
-            rows.append((f"chosen scale-{scale} units that hold a mark's centre", value))
+    pairs = {
+        f"hit_scale{u}": (f"chosen scale-{u} units that hold a mark's centre", f"random_scale{u}") for u in range(1, 10)
+    } | {
+        "covered": ("marks whose centre a chosen part holds", "random_covered"),
+        "gate_precision": ("kept area that lies in the object's box", "random_gate_precision"),
+        "gate_recall": ("the object's box that is kept", "random_gate_recall"),
+    }
+    rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
     return rows
 
 
+def _beside(scores: dict[str, float], key: str, chance: str) -> str:
+    return f"{scores[key]:.1%} (random {scores[chance]:.1%})" if key in scores else ""
+
+
+def mark_table(marks: dict[str, dict[str, float]]) -> Table:
+    """How often a chosen part holds the centre of a mark of each name, at any and at each scale."""
+    scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
+    table = Table("mark", "in view", "held by a part", *(f"of {scale.replace('scale', 'scale ')}" for scale in scales))
+    for name, row in marks.items():
+        found = [_beside(row, f"covered_{scale}", f"random_{scale}") for scale in scales]
+        table.add_row(name, f"{row['marks']:.0f}", _beside(row, "covered", "random"), *found)
+    return table
+
+
 def show_scores(scores: dict[str, Any]) -> None:
-    """Print a result as one table."""
+    """Print a result as one table, and a second one by the names of the marks where there are any."""
     title = f"{scores.get('preset', '')}: {int(scores.get('images', 0))} {scores.get('split', '')} images"
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in score_rows(scores):
         table.add_row(name, value, style=None)
-    Console(file=sys.stdout).print(table)
+    console = Console(file=sys.stdout)
+    console.print(table)
+    if scores.get("marks"):
+        console.print(mark_table(scores["marks"]))
 
 
 def show_data(splits: Splits) -> None:

@@ -15,9 +15,11 @@ from torchvision.transforms.v2 import functional as tv
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.broken import next_readable
 from scapnet.data.images import UnreadableImage
+from scapnet.data.names import pack_names
 from scapnet.data.sample import FineGrained
 
-# "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken", in evaluation "marks"
+# "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken"; in evaluation "marks" (MARKS, 4),
+# "mark_names" (MARKS, WIDTH) and "box" (4,) too
 Views = dict[str, Any]
 
 
@@ -135,8 +137,9 @@ class TrainViews(Dataset[Views]):
 
 
 class EvalViews(Dataset[Views]):
-    """Centre views of a split, with its marks (MARKS, 4) xyxy in [0, 1] of the view; rows without a mark are NaN.
+    """Centre views of a split, with its marks (MARKS, 4) and its object's box (4,), xyxy in [0, 1] of the view.
 
+    Rows without a mark, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
     A broken image gives a black view that "broken" tells, so that every process goes on; no score counts it.
     """
 
@@ -149,15 +152,16 @@ class EvalViews(Dataset[Views]):
         return len(self.data)
 
     def __getitem__(self, index: int) -> Views:
-        marks = torch.full((self.MARKS, 4), torch.nan)
+        facts = {"target": int(self.data.labels[index]), "index": index}
+        marks, nowhere = torch.full((self.MARKS, 4), torch.nan), torch.full((4,), torch.nan)
         try:
             sample = self.data[index]
         except UnreadableImage:
             side = self.view.source_size or self.view.size
-            source, broken = torch.zeros(3, side, side, dtype=torch.uint8), True
-        else:
-            source, frame = centre_view(sample.image, self.view)
-            marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
-            broken = False
-        facts = {"target": int(self.data.labels[index]), "index": index, "broken": broken, "marks": marks}
-        return to_input(source, self.view) | facts
+            black = to_input(torch.zeros(3, side, side, dtype=torch.uint8), self.view)
+            names = pack_names((), self.MARKS)
+            return black | facts | {"broken": True, "marks": marks, "mark_names": names, "box": nowhere}
+        source, frame = centre_view(sample.image, self.view)
+        marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
+        names, box = pack_names(sample.mark_names, self.MARKS), frame.to_view(getattr(sample, "box", nowhere))
+        return to_input(source, self.view) | facts | {"broken": False, "marks": marks, "mark_names": names, "box": box}
