@@ -330,7 +330,7 @@ def test_the_number_of_workers_changes_no_pixel() -> None:
         batches.append(list(loader))
     assert len(batches[0]) == len(batches[1]) == 3
     for one, two in zip(*batches, strict=True):
-        assert one.keys() == two.keys() == {"image", "target", "index"}  # no marks in training
+        assert one.keys() == two.keys() == {"image", "target", "index", "broken"}  # no marks in training
         assert all(torch.equal(one[key], two[key]) for key in one)
         assert one["target"].tolist() == [data.labels[i] for i in one["index"].tolist()]
 

@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "report", "export"},
     {"visualize"},
     {"predict"},
+    {"localize"},
     {"checkpoint", "data", "recipe"},
     {"hosts", "model"},
     {"backbones", "losses"},
@@ -33,10 +34,10 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__", "load", "describe", "download"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers"},
-        {"birds", "deal", "matfile", "thicket"},
+        {"birds", "broken", "deal", "matfile", "thicket"},
         {"photos", "drawing"},
         {"images", "sample", "anatomy"},
-        {"about", "shapes", "progress", "unpack", "web"},
+        {"about", "names", "shapes", "progress", "unpack", "web"},
     ],
 }
 

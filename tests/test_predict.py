@@ -23,7 +23,8 @@ from scapnet.config import ModelConfig, ViewConfig
 from scapnet.data.finches import Finches
 from scapnet.data.load import eval_loader
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import evaluate, holds, mark_columns
+from scapnet.evaluate import evaluate
+from scapnet.localize import holds, mark_columns
 from scapnet.model import SCAPNet, build_model
 from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.predict import predict_files, predict_images, predict_photo

@@ -76,6 +76,8 @@ class DataConfig:
     """Built-in data: how often a mark is hidden."""
     seed: int = 0
     """Built-in data: which pictures are drawn; your own: which are held out."""
+    broken_share: float = 0.01
+    """Training stops where a larger share of its images cannot be read; up to it, others of their class stand in."""
     workers: int | None = None
     """Loader processes for each training process; by default from the number of cores."""
 

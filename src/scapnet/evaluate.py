@@ -1,6 +1,6 @@
-"""Exact scores of a model on a split, also on several processes, and how well its parts meet the annotated marks.
+"""Exact scores of a model on a split, also on several processes.
 
-B batch, M parts, R marks, N grid, n = N - u + 1.
+B batch, K classes, R marks, n samples.
 """
 
 from collections.abc import Callable
@@ -16,58 +16,27 @@ from torch.utils.data import DataLoader
 from scapnet.checkpoint import from_pretrained, read_run, write_json
 from scapnet.data.load import default_workers, eval_loader, load_data
 from scapnet.data.transforms import Views
+from scapnet.localize import MarkTable, covered, gate_columns, mark_columns
 from scapnet.model import SCAPNetOutput
-from scapnet.modules.boxes import cxcywh_to_xyxy, window_boxes
 
 
 class Evaluation(NamedTuple):
-    """Scores, and what they are made of, one row for each sample in order of its index."""
+    """Scores, and what they are made of, one row for each readable sample in order of its index."""
 
     scores: dict[str, float]
     target: Tensor  # (n,)
     probs: Tensor  # (n, K) the final answer
+    samples: Tensor  # (n,) their indices
+    marks: dict[str, dict[str, float]]  # by the name of a mark, where the data has marks: see `MarkTable`
+
+    def figures(self) -> dict[str, Any]:
+        """Everything that a result file tells."""
+        return self.scores | ({"marks": self.marks} if self.marks else {})
 
 
-def holds(boxes: Tensor, marks: Tensor) -> Tensor:
-    """Which boxes hold the centre of a mark.
-
-    Args:
-        boxes: (B, M, 4) cxcywh in [0, 1].
-        marks: (B, R, 4) xyxy in [0, 1]; rows without a mark are NaN.
-
-    Returns:
-        (B, M) bool.
-    """
-    corners = cxcywh_to_xyxy(boxes).unsqueeze(2)  # (B, M, 1, 4)
-    centre = ((marks[..., :2] + marks[..., 2:]) / 2).unsqueeze(1)  # (B, 1, R, 2)
-    inside = (corners[..., :2] <= centre) & (centre < corners[..., 2:])  # NaN compares false
-    return inside.all(-1).any(-1)
-
-
-def mark_columns(output: SCAPNetOutput, marks: Tensor) -> dict[str, Tensor]:
-    """Per image and scale, the share of chosen windows that hold a mark's centre, and the share of all windows.
-
-    The second is what windows chosen at random would get, exactly and without drawing any. Images without a visible
-    mark in the view, and scales without a part, give NaN.
-    """
-    assert output.gate is not None
-    assert output.parts is not None
-    chosen = holds(output.parts.boxes, marks)  # (B, M)
-    visible = ((marks[..., :2] + marks[..., 2:]) / 2 - 0.5).abs().amax(-1).le(0.5).any(1)  # (B,)
-    columns = {}
-    height, width = output.gate.features.shape[-2:]
-    for scale, scores in enumerate(output.parts.maps, 1):
-        every = window_boxes(height, width, output.gate.mask.shape[-1], scale, device=marks.device)
-        random = holds(every.expand(len(marks), -1, -1), marks).float().mean(1)
-        here = (output.parts.scales == scale).to(scores)
-        mine = (chosen * here).sum(1) / here.sum(1)  # 0 / 0 is NaN
-        columns[f"hit_scale{scale}"] = torch.where(visible, mine, torch.nan)
-        columns[f"random_scale{scale}"] = torch.where(visible & here.any(1), random, torch.nan)
-    return columns
-
-
-def columns(output: SCAPNetOutput, target: Tensor, marks: Tensor | None = None) -> dict[str, Tensor]:
-    """Per-image figures (B,) of one batch."""
+def columns(output: SCAPNetOutput, batch: Views) -> dict[str, Tensor]:
+    """Figures of one batch, (B,) for each image, and "covered" (B, R, U + 1, 2) where there are marks and parts."""
+    target = batch["target"]
     found = {
         "accuracy": (output.probs.argmax(1) == target).float(),
         "accuracy_main": (output.logits.argmax(1) == target).float(),
@@ -76,8 +45,12 @@ def columns(output: SCAPNetOutput, target: Tensor, marks: Tensor | None = None) 
         found["accuracy_parts"] = (output.part_logits.float().mean(1).argmax(1) == target).float()
     if output.gate is not None:
         found["kept"] = output.gate.mask.float().mean((1, 2))
-    if output.parts is not None and marks is not None:
-        found |= mark_columns(output, marks)
+        found |= gate_columns(output, batch["box"])
+    if output.parts is not None:
+        cover = covered(output, batch["marks"])
+        together = cover[:, :, 0].nanmean(1)  # (B, 2)
+        found |= mark_columns(output, batch["marks"])
+        found |= {"covered": together[:, 0], "random_covered": together[:, 1], "marks": cover}
     return found
 
 
@@ -98,21 +71,36 @@ def evaluate(
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, kept share
-        of the grid, and the hit rates of `mark_columns` where the data has marks.
+        of the grid; where the data has marks the hit rates of `mark_columns` and the share of an image's marks that a
+        part covers, and where it has boxes `gate_columns`; and two counts, "images" that were scored and "unreadable"
+        ones that were left out.
+
+    Raises:
+        ValueError: no image of the split can be read.
     """
     model.eval()
-    rows: list[dict[str, Tensor]] = []
+    marks, rows = MarkTable(), list[dict[str, Tensor]]()
     for batch in loader:
         output = model(batch["image"], batch.get("source"), batch["index"])
-        row = columns(output, batch["target"], batch.get("marks"))
-        row |= {"index": batch["index"], "target": batch["target"], "probs": output.probs}
-        rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
+        row = columns(output, batch) | {"probs": output.probs}
+        row |= {key: batch[key] for key in ("index", "target", "broken", "mark_names")}
+        row = {key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()}
+        names = row.pop("mark_names")
+        if "marks" in row:
+            marks.add(row.pop("marks"), names)
+        rows.append(row)
         on_batch(len(batch["target"]) * accelerator.num_processes)
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
-    order = table.pop("index").argsort()
-    target, probs = table.pop("target")[order], table.pop("probs")[order]
+    broken = table.pop("broken")
+    if broken.all():
+        raise ValueError(f"none of the {len(broken)} images of the split can be read; look at its files")
+    # In the order of the samples: a sum of floats depends on it, and the number of processes must not matter.
+    order = table["index"].argsort()
+    table = {key: value[order[~broken[order]]] for key, value in table.items()}
+    samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
-    return Evaluation(scores | {"images": float(len(target))}, target, probs)
+    counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
+    return Evaluation(scores | counts, target, probs, samples, marks.result())
 
 
 def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:
@@ -143,7 +131,7 @@ def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, 
     loader = eval_loader(data, model.view, max(config.train.batch_size, 32), default_workers(accelerator.num_processes))
     net, prepared = accelerator.prepare(model, loader)
     found = evaluate(net, prepared, accelerator)
-    result = {"preset": config.preset, "split": name, "model": "best" if best else "last"} | found.scores
+    result = {"preset": config.preset, "split": name, "model": "best" if best else "last"} | found.figures()
     if accelerator.is_main_process:
         write_json(run / f"eval-{'best-' if best else ''}{name}.json", result)
     return result

@@ -1,13 +1,27 @@
 """The recipe of a run as plain functions: schedules, stages, the optimizer, and what cannot be a run."""
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from torch import nn
 
 from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig
+from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet
+
+
+@dataclass
+class Position:
+    """How far a run has come; a checkpoint holds it."""
+
+    epoch: int = 0
+    step: int = 0  # steps of this epoch that are done
+    log_bytes: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+    broken: list[int] = field(default_factory=list)  # training images that could not be read
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:
@@ -36,6 +50,11 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     if config.optimizer == "adamw":
         return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+
+
+def make_loss(config: LossConfig) -> SCAPNetLoss:
+    """The loss of Eq. 15 with the weights of a config."""
+    return SCAPNetLoss(config.cls, config.act, config.con, config.sub, config.margin, config.smoothing)
 
 
 def clip_branches(model: SCAPNet, norm: float) -> None:
@@ -79,6 +98,8 @@ def check(config: Config) -> None:
             f"stage 1 has {train.stage1_epochs} of {train.epochs} epochs, so the parts would never be trained; "
             f"use fewer with --train.stage1-epochs"
         )
+    if not 0 <= config.data.broken_share <= 1:
+        raise ValueError(f"data.broken_share is {config.data.broken_share}; it must be a share from 0 to 1")
     ViewConfig(config.data.size, config.data.resize, config.data.source_size)
 
 

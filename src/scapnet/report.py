@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scapnet.checkpoint import read_json, write_json
 from scapnet.data.sample import SPLITS, Splits
+from scapnet.data.transforms import Views
 from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
@@ -81,22 +82,29 @@ class Window:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
+        self.broken: list[Tensor] = []
         self.steps, self.images, self.started = 0, 0, time.monotonic()
 
-    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, target: Tensor) -> None:
+    def add(self, terms: dict[str, Tensor], output: SCAPNetOutput, batch: Views) -> None:
         """Count one step."""
+        target = batch["target"]
         values = {key: value.detach() for key, value in terms.items()}
         values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
         if output.gate is not None:
             values["kept"] = output.gate.mask.detach().mean()
         for key, value in values.items():
             self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
+        self.broken.append(torch.where(batch["broken"], batch["index"], -1))
         self.steps += 1
         self.images += len(target)
 
     def means(self) -> dict[str, float]:
         """Means over the steps."""
         return {key: float(value) / self.steps for key, value in self.sums.items()}
+
+    def broken_indices(self) -> Tensor:
+        """(n,) index of each image that could not be read, -1 for the others; as many on every process."""
+        return torch.cat(self.broken)
 
     def speed(self) -> float:
         """Images per second."""
@@ -115,21 +123,47 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     for key, name in names.items():
         if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
             rows.append((name, f"{scores[key]:.1%}"))
-    for key in sorted(scores):
-        if key.startswith("hit_scale"):
-            scale = key.removeprefix("hit_scale")
-            value = f"{scores[key]:.1%} (random {scores[f'random_scale{scale}']:.1%})"
-            rows.append((f"chosen scale-{scale} units that hold a mark's centre", value))
+    for key, name in (
+        ("unreadable", "unreadable images, left out"),
+        ("train_unreadable", "unreadable training images, replaced"),
+    ):
+        if scores.get(key):
+            rows.append((name, f"{scores[key]:.0f}"))
+    pairs = {
+        f"hit_scale{u}": (f"chosen scale-{u} units that hold a mark's centre", f"random_scale{u}") for u in range(1, 10)
+    } | {
+        "covered": ("marks whose centre a chosen part holds", "random_covered"),
+        "gate_precision": ("kept area that lies in the object's box", "random_gate_precision"),
+        "gate_recall": ("the object's box that is kept", "random_gate_recall"),
+    }
+    rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
     return rows
 
 
+def _beside(scores: dict[str, float], key: str, chance: str) -> str:
+    return f"{scores[key]:.1%} (random {scores[chance]:.1%})" if key in scores else ""
+
+
+def mark_table(marks: dict[str, dict[str, float]]) -> Table:
+    """How often a chosen part holds the centre of a mark of each name, at any and at each scale."""
+    scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
+    table = Table("mark", "in view", "held by a part", *(f"of {scale.replace('scale', 'scale ')}" for scale in scales))
+    for name, row in marks.items():
+        found = [_beside(row, f"covered_{scale}", f"random_{scale}") for scale in scales]
+        table.add_row(name, f"{row['marks']:.0f}", _beside(row, "covered", "random"), *found)
+    return table
+
+
 def show_scores(scores: dict[str, Any]) -> None:
-    """Print a result as one table."""
+    """Print a result as one table, and a second one by the names of the marks where there are any."""
     title = f"{scores.get('preset', '')}: {int(scores.get('images', 0))} {scores.get('split', '')} images"
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in score_rows(scores):
         table.add_row(name, value, style=None)
-    Console(file=sys.stdout).print(table)
+    console = Console(file=sys.stdout)
+    console.print(table)
+    if scores.get("marks"):
+        console.print(mark_table(scores["marks"]))
 
 
 def show_data(found: dict[str, Any]) -> None:

@@ -17,18 +17,20 @@ from torch.utils.data import DataLoader
 
 from scapnet.checkpoint import read_json, read_run, save_pretrained, write_json
 from scapnet.config import Config, to_dict
+from scapnet.data.broken import check_share, sort_out
 from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
-from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet, build_model
 from scapnet.recipe import (
+    Position,
     activation_weight,
     check,
     clip_branches,
     learning_rate,
     make_accelerator,
+    make_loss,
     make_optimizer,
     stage_of,
     view_of,
@@ -36,17 +38,6 @@ from scapnet.recipe import (
 )
 from scapnet.report import Bar, Window, keep_split, show_scores
 from scapnet.visualize import part_grid
-
-
-@dataclasses.dataclass
-class Position:
-    """How far a run has come; a checkpoint holds it."""
-
-    epoch: int = 0
-    step: int = 0  # steps of this epoch that are done
-    log_bytes: int = 0
-    best: float = -1.0
-    seconds: float = 0.0
 
 
 class Run:
@@ -66,14 +57,7 @@ class Run:
         self.model: SCAPNet = build_model(config.model, len(self.data.train.classes), config.data.size)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
-        self.losses = SCAPNetLoss(
-            config.loss.cls,
-            config.loss.act,
-            config.loss.con,
-            config.loss.sub,
-            config.loss.margin,
-            config.loss.smoothing,
-        )
+        self.losses = make_loss(config.loss)
         self.optimizer = make_optimizer(self.model, config.train)
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
@@ -169,7 +153,7 @@ class Run:
                 self.updater.step()
                 self.updater.zero_grad()
             position.step += 1
-            window.add(terms, output, batch["target"])
+            window.add(terms, output, batch)
             bar.advance(work_of(config, position.epoch) / steps)
             every = config.train.checkpoint_steps
             saves = every and position.step % every == 0 and self.accelerator.sync_gradients and position.step < steps
@@ -185,6 +169,7 @@ class Run:
             "lr": self.optimizer.param_groups[0]["lr"],
             "act_weight": self.losses.act,
             "images_per_second": window.speed() * self.accelerator.num_processes,
+            "unreadable": self._count_broken(window, bar),
         }
         if not math.isfinite(line["loss"]):
             raise ValueError(
@@ -194,6 +179,16 @@ class Run:
         stage = f" stage {self.model.stage}" if stage_of(self.config, 0) == 1 else ""
         bar.show(f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
         self.log({"epoch": self.position.epoch, "step": self.position.step} | line)
+
+    def _count_broken(self, window: Window, bar: Bar) -> int:
+        """How many training images could not be read so far, on all processes; all of them stop where it is many."""
+        found = set(self.accelerator.gather(window.broken_indices()).tolist()) - {-1, *self.position.broken}
+        if found:
+            self.position.broken = sorted({*self.position.broken, *found})
+            check_share(self.data.train, self.position.broken, self.config.data.broken_share)
+            for sentence in sort_out(self.data.train, sorted(found)[:3])[1]:
+                bar.note(f"{sentence}; others of its class stand in ({len(self.position.broken)} so far)")
+        return len(self.position.broken)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to ``log.jsonl``."""
@@ -240,15 +235,16 @@ class Run:
         split = next((name for name in ("test", "val") if getattr(self.data, name) is not None), None)
         result: dict[str, Any] = {"preset": self.config.preset, "epochs": self.config.train.epochs}
         result["train_images"], result["train_seconds"] = len(self.data.train), round(self.position.seconds, 1)
+        result["train_unreadable"] = len(self.position.broken)
         data = getattr(self.data, split) if split else None
         if data is not None:
             bar.note(f"evaluating {len(data)} {split} images")
-            result |= {"split": split} | evaluate(self.net, self._eval_loader(data), self.accelerator).scores
+            result |= {"split": split} | evaluate(self.net, self._eval_loader(data), self.accelerator).figures()
         self._save("model", result)
         if self.accelerator.is_main_process:
-            if data is not None:
-                picked = torch.linspace(0, len(data) - 1, min(8, len(data))).long().tolist()
-                part_grid(self.model.eval(), [data[i] for i in picked]).save(self.out / "parts.png")
+            picked = [] if data is None else torch.linspace(0, len(data) - 1, min(8, len(data))).long().tolist()
+            if data is not None and (samples := sort_out(data, picked)[0]):
+                part_grid(self.model.eval(), samples).save(self.out / "parts.png")
             write_json(self.out / "results.json", result)
         return result
 

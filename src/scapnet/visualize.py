@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import ViewConfig
+from scapnet.data.broken import sort_out
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.transforms import centre_view
@@ -159,15 +160,17 @@ def _legend(picture: Image.Image, scales: int) -> None:
 
 def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image.Image:
     """Pictures of a data set, spread over its length, with their classes, annotated marks and objects' boxes."""
-    count = min(count, len(data))
-    picked = torch.linspace(0, len(data) - 1, count).long().tolist()
+    picked = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
+    samples, unreadable = sort_out(data, picked)
+    if not samples:
+        raise ValueError(f"none of the pictures can be read: {unreadable[0]}")
+    count = len(samples)
     columns = min(columns, count)
     cell, line = TILE + MARGIN, 20
     sheet = Image.new("RGB", (columns * cell + MARGIN, -(-count // columns) * (cell + line) + MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
     view = ViewConfig(TILE, TILE)
-    for place, index in enumerate(picked):
-        sample = data[index]
+    for place, sample in enumerate(samples):
         source, frame = centre_view(sample.image, view)
         x, y = MARGIN + place % columns * cell, MARGIN + place // columns * (cell + line)
         annotated = frame.to_view(torch.cat([sample.box[None], sample.marks]))

@@ -13,6 +13,10 @@ from scapnet.config import reason
 SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 
+class UnreadableImage(ValueError):
+    """A file that is no readable image; the message names it and says why."""
+
+
 def read_image(path: Path) -> Tensor:
     """A photo as the user sees it: EXIF rotation applied, transparency on white, grey and CMYK turned into RGB.
 
@@ -20,14 +24,14 @@ def read_image(path: Path) -> Tensor:
         (3, H, W) uint8.
 
     Raises:
-        ValueError: the file is no readable image, with its name and the reason.
+        UnreadableImage: a ValueError with the file's name and the reason.
     """
     try:
         with Image.open(path) as photo:
             return to_tensor(to_rgb(ImageOps.exif_transpose(photo)))
     # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
     except Exception as error:
-        raise ValueError(f"{path} is no readable image ({reason(error).replace(str(path), 'file')})") from error
+        raise UnreadableImage(f"{path} is no readable image ({reason(error).replace(str(path), 'file')})") from error
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:

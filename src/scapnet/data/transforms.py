@@ -13,9 +13,14 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.broken import next_readable
+from scapnet.data.images import UnreadableImage
+from scapnet.data.names import pack_names
 from scapnet.data.sample import FineGrained
 
-Views = dict[str, Any]  # "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "marks"
+# "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken"; in evaluation "marks" (MARKS, 4),
+# "mark_names" (MARKS, WIDTH) and "box" (4,) too
+Views = dict[str, Any]
 
 
 class Frame(NamedTuple):
@@ -112,7 +117,7 @@ class TrainViews(Dataset[Views]):
     """Augmented views of a split. Item ``epoch * len + i`` is sample i as that epoch sees it.
 
     Its randomness depends on the seed, the epoch and the sample alone, so that neither the number of workers nor a
-    resumed run changes a pixel.
+    resumed run changes a pixel. A broken image is replaced by `next_readable` and told by "broken".
     """
 
     def __init__(self, data: FineGrained, view: ViewConfig, config: DataConfig, seed: int) -> None:
@@ -124,15 +129,19 @@ class TrainViews(Dataset[Views]):
 
     def __getitem__(self, key: int) -> Views:
         index = key % len(self.data)
-        sample = self.data[index]
+        sample, broken = next_readable(self.data, index)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(self.seed, key))
             source = self.augment(sample.image)
-        return {**to_input(source, self.view), "target": sample.label, "index": index}
+        return {**to_input(source, self.view), "target": sample.label, "index": index, "broken": broken}
 
 
 class EvalViews(Dataset[Views]):
-    """Centre views of a split, with its marks (MARKS, 4) xyxy in [0, 1] of the view; rows without a mark are NaN."""
+    """Centre views of a split, with its marks (MARKS, 4) and its object's box (4,), xyxy in [0, 1] of the view.
+
+    Rows without a mark, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
+    A broken image gives a black view that "broken" tells, so that every process goes on; no score counts it.
+    """
 
     MARKS = 32
 
@@ -143,8 +152,16 @@ class EvalViews(Dataset[Views]):
         return len(self.data)
 
     def __getitem__(self, index: int) -> Views:
-        sample = self.data[index]
+        facts = {"target": int(self.data.labels[index]), "index": index}
+        marks, nowhere = torch.full((self.MARKS, 4), torch.nan), torch.full((4,), torch.nan)
+        try:
+            sample = self.data[index]
+        except UnreadableImage:
+            side = self.view.source_size or self.view.size
+            black = to_input(torch.zeros(3, side, side, dtype=torch.uint8), self.view)
+            names = pack_names((), self.MARKS)
+            return black | facts | {"broken": True, "marks": marks, "mark_names": names, "box": nowhere}
         source, frame = centre_view(sample.image, self.view)
-        marks = torch.full((self.MARKS, 4), torch.nan)
         marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
-        return {**to_input(source, self.view), "target": sample.label, "index": index, "marks": marks}
+        names, box = pack_names(sample.mark_names, self.MARKS), frame.to_view(getattr(sample, "box", nowhere))
+        return to_input(source, self.view) | facts | {"broken": False, "marks": marks, "mark_names": names, "box": box}

@@ -1,0 +1,61 @@
+"""What happens to images that cannot be read: training takes another one of the class, evaluation leaves them out."""
+
+from collections.abc import Iterable
+
+from scapnet.data.images import UnreadableImage
+from scapnet.data.sample import FineGrained, Sample
+
+
+def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
+    """The sample at an index, or the next readable one of its class, the first after the last; the same every time.
+
+    Returns:
+        The sample, and whether the one that was asked for is broken.
+
+    Raises:
+        ValueError: no image of the class can be read, with the first file's name.
+    """
+    try:
+        return data[index], False
+    except UnreadableImage as error:
+        first = error
+    labels, count = data.labels, len(data)
+    for other in ((index + step) % count for step in range(1, count)):
+        if labels[other] == labels[index]:
+            try:
+                return data[other], True
+            except UnreadableImage:
+                continue
+    name = data.classes[labels[index]]
+    raise ValueError(f"{first}, nor is any other of class {name}; replace them, or take the class out") from first
+
+
+def sort_out(data: FineGrained, indices: Iterable[int]) -> tuple[list[Sample], list[str]]:
+    """The samples at some indices that can be read, and why the others cannot be, each with its file's name."""
+    samples, reasons = [], []
+    for index in indices:
+        try:
+            samples.append(data[index])
+        except UnreadableImage as error:
+            reasons.append(str(error))
+    return samples, reasons
+
+
+def check_share(data: FineGrained, broken: Iterable[int], allowed: float) -> None:
+    """Stop where too many images of a split are broken.
+
+    Args:
+        data: the training split.
+        broken: indices of the broken ones that were found so far.
+        allowed: the share of all images that may be broken.
+
+    Raises:
+        ValueError: more are, with the first three names.
+    """
+    found = sorted(broken)
+    if len(found) > allowed * len(data):
+        named = "; ".join(sort_out(data, found[:3])[1])
+        raise ValueError(
+            f"{len(found)} of {len(data)} training images cannot be read so far, more than the share of {allowed:g} "
+            f"that --data.broken-share allows: {named}; replace them, or allow more"
+        )
