@@ -277,6 +277,20 @@ def test_every_name_has_a_loader_and_its_facts() -> None:
         about_data("cars196")
 
 
+def test_every_data_set_has_its_page() -> None:
+    pages = Path(__file__).parents[1] / "docs" / "data"
+    index = (pages / "README.md").read_text(encoding="utf-8")
+    for name in set(LOADERS) - {name for name in NAMES if name.endswith("-trainval")}:
+        about, file = about_data(name), pages / f"{'vegfru' if name in NAMES else name}.md"
+        text = file.read_text(encoding="utf-8")
+        assert f"[`{name}`]({file.name})" in index
+        assert f"`{name}`" in text
+        assert about.homepage in text
+        figures = [f"{v:,}" for c in about.counts for v in (c.classes, c.train, c.val, c.test) if v is not None]
+        assert all(figure in text for figure in figures)
+        assert all(file.url in text and (file.checksum or "") in text for file in about.downloads)
+
+
 def test_a_level_that_a_data_set_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"aircraft data set has no level 'coarse'; --data\.level must be one of variant"

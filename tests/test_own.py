@@ -1,6 +1,7 @@
 """Your own photos: by a table, dealt into folds, and from the Hugging Face library."""
 
 import sys
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,15 @@ def test_a_table_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
         load_csv(tmp_path, None, 0.5, 0)
     with pytest.raises(ValueError, match=r"there is no table .*other\.csv; give it with --data\.table"):
         load_csv(None, tmp_path / "other.csv", 0.5, 0)
+
+
+def test_an_accent_and_a_suffix_may_be_stored_otherwise_than_listed(tmp_path: Path) -> None:
+    stored = photo(tmp_path / unicodedata.normalize("NFD", "é.JPG"), "lime")
+    photo(tmp_path / "b.png")
+    write(tmp_path / "labels.csv", ["path,label", unicodedata.normalize("NFC", "é.jpg") + ",x", "b.png,y"])
+    train = load_csv(tmp_path, None, None, 0).train
+    assert train[0].path == str(stored)
+    assert seen(train, 0) == "lime"
 
 
 # --- folds ---

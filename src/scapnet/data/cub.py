@@ -12,7 +12,7 @@ ABOUT = About(
     "Caltech-UCSD Birds-200-2011 (CUB-200-2011)",
     "C. Wah, S. Branson, P. Welinder, P. Perona, S. Belongie: The Caltech-UCSD Birds-200-2011 Dataset. "
     "California Institute of Technology, CNS-TR-2011-001, 2011",
-    "for research and teaching that is not commercial; the photos belong to their photographers",
+    "see its homepage; the photos come from Flickr and belong to their photographers",
     "https://www.vision.caltech.edu/datasets/cub_200_2011/",
     "get CUB_200_2011.tgz from Caltech (https://data.caltech.edu/records/65de6-vp158) and unpack it in ROOT",
     (Counts("Table II of the SCAPNet paper; 11,788 images in all", 200, 5994, None, 5794),),

@@ -16,7 +16,7 @@ ABOUT = About(
     "Stanford Dogs",
     "A. Khosla, N. Jayadevaprakash, B. Yao, L. Fei-Fei: Novel Dataset for Fine-Grained Image Categorization. "
     "Workshop on Fine-Grained Visual Categorization, CVPR 2011",
-    "none is stated by its authors; the photos are ImageNet's, for research that is not commercial",
+    "see its homepage; the photos are ImageNet's, whose terms allow research and teaching that is not commercial",
     f"{URL}main.html",
     f"get images.tar and lists.tar from {URL}main.html and unpack both in ROOT",
     (Counts("TensorFlow Datasets, catalog/stanford_dogs", 120, 12000, None, 8580),),

@@ -17,7 +17,7 @@ ABOUT = About(
     "flowers",
     "Oxford 102 Flower",
     "M.-E. Nilsback, A. Zisserman: Automated Flower Classification over a Large Number of Classes. ICVGIP 2008",
-    "none is stated by its authors; ask them before any use but research",
+    "see its homepage",
     URL,
     f"get 102flowers.tgz, imagelabels.mat and setid.mat from {URL} and put them in ROOT, the first unpacked to jpg/",
     (Counts("TensorFlow Datasets, catalog/oxford_flowers102", 102, 1020, 1020, 6149),),

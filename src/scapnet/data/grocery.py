@@ -22,7 +22,7 @@ ABOUT = About(
     "WACV 2019",
     "MIT",
     "https://github.com/marcusklasson/GroceryStoreDataset",
-    "git clone https://github.com/marcusklasson/GroceryStoreDataset and give that folder as ROOT",
+    "clone https://github.com/marcusklasson/GroceryStoreDataset with git and give that folder as ROOT",
     (Counts(f"the authors' lists and classes.csv at commit {COMMIT[:7]}", 81, 2640, 296, 2485),),
     None,
     (

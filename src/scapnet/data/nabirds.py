@@ -12,7 +12,7 @@ ABOUT = About(
     "NABirds",
     "G. Van Horn, S. Branson, R. Farrell, S. Haber, J. Barry, P. Ipeirotis, P. Perona, S. Belongie: Building a Bird "
     "Recognition App and Large Scale Dataset with Citizen Scientists. CVPR 2015",
-    "by the terms of use that one agrees to before the download; research and teaching",
+    "the terms of use that one agrees to before the download",
     "https://dl.allaboutbirds.org/nabirds",
     "agree to the terms at https://dl.allaboutbirds.org/nabirds (Cornell Lab of Ornithology), and unpack what they "
     "send in ROOT",

@@ -16,7 +16,7 @@ ABOUT = About(
     "vegfru",
     "VegFru",
     "S. Hou, Y. Feng, Z. Wang: VegFru: A Domain-Specific Dataset for Fine-grained Visual Categorization. ICCV 2017",
-    "none is stated by its authors; ask them before any use but research",
+    "none is stated in its repository; ask its authors",
     "https://github.com/ustc-vim/vegfru",
     "get VegFru from its authors at the University of Science and Technology of China: "
     "https://github.com/ustc-vim/vegfru names the place, which no program may fetch from; put veg200_images/, "
