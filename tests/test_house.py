@@ -29,12 +29,12 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load", "download"},
-        {"transforms", "finches", "grocery"},
-        {"folder", "thicket"},
+        {"__init__", "load", "download", "check"},
+        {"transforms", "finches", "grocery", "reading"},
+        {"folder", "thicket", "facts"},
         {"drawing"},
         {"anatomy"},
-        {"images", "sample", "shapes", "progress", "unpack", "web"},
+        {"images", "sample", "shapes", "progress", "partial", "unpack", "web"},
     ],
 }
 
@@ -108,6 +108,7 @@ def test_only_the_command_line_knows_the_command_line() -> None:
         ("scapnet.cli", ["torch", "torchvision", "timm", "accelerate", "numpy", "PIL"]),
         ("scapnet.modules", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
         ("scapnet.losses", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
+        ("scapnet.data.facts", ["torch", "torchvision", "numpy", "rich"]),
         ("scapnet.data.finches", ["timm", "accelerate", "safetensors"]),
     ],
 )
