@@ -275,11 +275,11 @@ def test_exit_codes_and_the_table(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "folder", "--root", root, "--jobs", 1) == 0
-    assert "0 errors, 0 warnings" in capsys.readouterr().out
+    assert "errors: 0, warnings: 0" in capsys.readouterr().out
     draw(root / "train" / "a" / "[red]tiny.png", 9, (9, 9))
     assert run(monkeypatch, "folder", "--root", root, "--jobs", 1) == 0
     out = capsys.readouterr().out
-    assert "0 errors, 1 warnings" in out
+    assert "errors: 0, warnings: 1" in out
     assert "[red]tiny.png" in out
     for number in range(6):
         (root / "train" / "b" / f"x{number}.jpg").write_bytes(b"")

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 from scapnet.data.check import Report
@@ -156,7 +156,7 @@ def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
     for name, size in report.splits.items():
         sizes.add_row(name, str(size["images"]), str(size["classes"]), f"{size['fewest']} to {size['most']}")
     console.print(sizes)
-    table = Table("", "found", "where")
+    table = Table("", "found", Column("where", overflow="fold"))
     for finding in report.findings:
         groups = [" = ".join(group) for group in finding.files[:most]]
         groups += [f"... {len(finding.files) - most} more"] if len(finding.files) > most else []
@@ -166,4 +166,4 @@ def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
         console.print(table)
     errors, warnings = report.count("error"), report.count("warning")
     counts = f"counts: {report.published}; {report.read} images read in {report.seconds:.1f} s"
-    console.print(f"{errors} errors, {warnings} warnings; {escape(counts)}", highlight=False, soft_wrap=True)
+    console.print(f"errors: {errors}, warnings: {warnings}; {escape(counts)}", highlight=False, soft_wrap=True)

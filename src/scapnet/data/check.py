@@ -107,6 +107,7 @@ def check_data(
         facts, read = read_facts(splits, entries, _writable(folder), jobs, bar)
     said, findings = _compare(splits, published)
     findings += _labels(splits, entries) + _unread(entries, facts) + _doubles(entries, facts) + _oddities(facts)
+    findings.sort(key=lambda finding: finding.level)  # errors first
     seconds = round(time.monotonic() - started, 2)
     report = Report(name, _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
     if folder is not None:
@@ -180,7 +181,7 @@ def _labels(splits: Splits, entries: Sequence[Entry]) -> list[Finding]:
     classes, findings = splits.train.classes, list[Finding]()
     outside = [entry for entry in entries if not 0 <= entry.label < len(classes)]
     if outside:
-        text = f"{len(outside)} labels lie outside 0 to {len(classes) - 1}"
+        text = f"labels outside 0 to {len(classes) - 1}: {len(outside)}"
         findings.append(Finding("labels", "error", text, tuple((entry.path,) for entry in outside)))
     for name, level in (("train", "error"), ("val", "warning"), ("test", "warning")):
         split = getattr(splits, name)
@@ -195,7 +196,7 @@ def _labels(splits: Splits, entries: Sequence[Entry]) -> list[Finding]:
 def _unread(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
     paths = dict.fromkeys(entry.path for entry in entries)
     bad = [(f"{path} ({facts[path].error})",) for path in paths if facts[path].error]
-    return [Finding("unreadable", "error", f"{len(bad)} images cannot be read", tuple(bad))] if bad else []
+    return [Finding("unreadable", "error", f"images that cannot be read: {len(bad)}", tuple(bad))] if bad else []
 
 
 def _doubles(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
@@ -213,15 +214,15 @@ def _doubles(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]
             kind = "across" if across else "labels differ" if differ else "within"
             kinds[kind].append(tuple(f"{entry.split}: {entry.path}" for entry in group))
     texts = {
-        "across": "pictures are in more than one split",
-        "labels differ": "pictures are in more than one class of a split",
-        "within": "pictures are more than once in a class",
+        "across": "pictures in more than one split",
+        "labels differ": "pictures in more than one class of a split",
+        "within": "pictures more than once in a class",
     }
     return [
         Finding(
             f"duplicates {kind}",
             "warning" if kind == "within" else "error",
-            f"{len(found)} {texts[kind]}",
+            f"{texts[kind]}: {len(found)}",
             tuple(found),
         )
         for kind, found in kinds.items()
@@ -234,5 +235,5 @@ def _oddities(facts: dict[str, Facts]) -> list[Finding]:
     for word, meaning in ODD.items():
         found = tuple((path,) for path, fact in facts.items() if word in fact.odd)
         if found:
-            findings.append(Finding(word, "warning", f"{len(found)} images have {meaning}", found))
+            findings.append(Finding(word, "warning", f"images with {meaning}: {len(found)}", found))
     return findings

@@ -46,7 +46,7 @@ ODD = {
     "animated": "several frames, of which the first is used",
     "16-bit": "more than 8 bits a channel",
     "CMYK": "CMYK colours",
-    "huge": f"more than {HUGE // 10**6} megapixels, not decoded",
+    "huge": f"more than {HUGE // 10**6} million pixels, not decoded",
 }
 
 
