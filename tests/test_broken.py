@@ -15,8 +15,8 @@ from PIL import Image
 
 from scapnet.config import Config, DataConfig, ModelConfig, TrainConfig, ViewConfig
 from scapnet.data.broken import check_share, next_readable, sort_out
-from scapnet.data.photos import PhotoList
 from scapnet.data.load import eval_loader, train_loader
+from scapnet.data.photos import PhotoList
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate
 from scapnet.model import build_model

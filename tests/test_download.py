@@ -18,6 +18,7 @@ from scapnet.data import download as module
 from scapnet.data import unpack as unpacking
 from scapnet.data import web
 from scapnet.data.download import WAITS, Archive, download, fetch
+from scapnet.data.partial import Part
 
 BODY = bytes(range(256)) * 1200  # larger than one block of a socket
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -183,7 +184,7 @@ def test_what_cannot_go_on_starts_anew(site: Site, tmp_path: Path, change: str) 
 
 def test_a_kill_before_the_new_name_costs_nothing(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(module.Part, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Part, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             fetch(site.archive(), tmp_path)
     assert not (tmp_path / "file.bin").exists()

@@ -31,13 +31,13 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load", "describe", "download"},
+        {"__init__", "load", "describe", "download", "check"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
-        | {"cars", "dogs", "flowers"},
-        {"birds", "broken", "deal", "matfile", "thicket"},
+        | {"cars", "dogs", "flowers", "reading"},
+        {"birds", "broken", "deal", "matfile", "thicket", "facts"},
         {"photos", "drawing"},
         {"images", "sample", "anatomy"},
-        {"about", "names", "shapes", "progress", "unpack", "web"},
+        {"about", "names", "shapes", "progress", "partial", "unpack", "web"},
     ],
 }
 
@@ -111,6 +111,7 @@ def test_only_the_command_line_knows_the_command_line() -> None:
         ("scapnet.cli", ["torch", "torchvision", "timm", "accelerate", "numpy", "PIL"]),
         ("scapnet.modules", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
         ("scapnet.losses", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
+        ("scapnet.data.facts", ["torch", "torchvision", "numpy", "rich"]),
         ("scapnet.data.finches", ["timm", "accelerate", "safetensors"]),
     ],
 )

@@ -4,10 +4,12 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
+from tyro import MISSING
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
@@ -181,6 +183,47 @@ def data_show(
     print(out)
 
 
+@dataclass(frozen=True)
+class NamedData(DataConfig):
+    """A data set whose name is an argument of its own."""
+
+    name: Any = MISSING
+    """Which data set."""
+    size: int = FINCHES.size
+    """Built-in data: side of the pictures."""
+    resize: int = FINCHES.resize
+    """Built-in data: as `size`."""
+
+
+NamedData.__annotations__["name"] = Positional[DataConfig.__annotations__["name"]]  # type: ignore[misc, valid-type, name-defined]
+
+
+def data_check(
+    data: Annotated[NamedData, arg(name="")],
+    out: Path | None = None,
+    jobs: int = 0,
+    json: bool = False,
+) -> None:
+    """Read every image of a data set once; exit code 1 if something is wrong, 0 if all is well or only odd.
+
+    Args:
+        data: which data set, and where it is.
+        out: a folder for the report and for the notes that a second call goes on with; by default ROOT/.scapnet-check.
+        jobs: processes that read; 0 is one for each core, and fewer for few images.
+        json: print the report as JSON.
+    """
+    from scapnet.data.check import check_data
+    from scapnet.data.load import load_data
+    from scapnet.report import show_check
+
+    splits = load_data(data)
+    published = getattr(getattr(splits, "about", None), "counts", ())
+    report = check_data(splits, data.name, data.root, out, jobs, published)
+    show_check(report, json)
+    if report.count("error"):
+        sys.exit(1)
+
+
 def app() -> SubcommandApp:
     """All commands."""
     commands, data = SubcommandApp(), SubcommandApp()
@@ -188,6 +231,7 @@ def app() -> SubcommandApp:
     for command in (train, resume, eval_, predict, show):
         commands.command(name=command.__name__.rstrip("_"))(command)
     data.command(name="show")(data_show)
+    data.command(name="check")(data_check)
     commands.command(data, name="data", help="Look at a data set.")
     return commands
 

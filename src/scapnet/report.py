@@ -1,5 +1,6 @@
 """What a run tells: its live bar, the means of its log, and the tables of its scores."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 
 from scapnet.checkpoint import read_json, write_json
+from scapnet.data.check import Report
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.data.transforms import Views
 from scapnet.model import SCAPNetOutput
@@ -212,3 +215,26 @@ def keep_split(folder: Path, splits: Splits) -> None:
             f"the photos are not those that this run began with: another split than that of {file} came out; "
             f"put them back, or train anew"
         )
+
+
+def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
+    """Print what a check found, with the first ``most`` files of each finding; the JSON report has them all."""
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=1))
+        return
+    console = Console(file=sys.stdout)
+    sizes = Table("split", "images", "classes", "images of a class", title=report.name, title_justify="left")
+    for name, size in report.splits.items():
+        sizes.add_row(name, str(size["images"]), str(size["classes"]), f"{size['fewest']} to {size['most']}")
+    console.print(sizes)
+    table = Table("", "found", Column("where", overflow="fold"))
+    for finding in report.findings:
+        groups = [" = ".join(group) for group in finding.files[:most]]
+        groups += [f"... {len(finding.files) - most} more"] if len(finding.files) > most else []
+        # A file's name may look like rich's markup.
+        table.add_row(finding.level, escape(finding.text), escape("\n".join(groups)))
+    if report.findings:
+        console.print(table)
+    errors, warnings = report.count("error"), report.count("warning")
+    counts = f"counts: {report.published}; {report.read} images read in {report.seconds:.1f} s"
+    console.print(f"errors: {errors}, warnings: {warnings}; {escape(counts)}", highlight=False, soft_wrap=True)

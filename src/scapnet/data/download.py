@@ -5,8 +5,6 @@ huggingface_hub's goes on only with files of its hub.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -17,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from filelock import FileLock
 
+from scapnet.data.partial import Part, digest
 from scapnet.data.progress import Bar
 from scapnet.data.unpack import BLOCK, extract, unpack, writing
 from scapnet.data.web import Broken, length_of, passing, request, version_of
@@ -168,7 +167,7 @@ def fetch(
         raise ValueError(f"{archive.filename!r} is no plain file name; give a name without a folder")
     path = folder / archive.filename
     if path.is_file():
-        found = _digest(path, archive.kind) if archive.checksum else None
+        found = digest(path, archive.kind) if archive.checksum else None
         if found != (archive.checksum and archive.checksum.lower()):
             raise ValueError(f"{path} has {archive.kind} {found} and not {archive.checksum}; remove it and try again")
         return path
@@ -181,12 +180,10 @@ def fetch(
                 break
             except Broken as error:
                 _wait(part, error, wait, bar, pause)
-        return part.finish(path, archive)
+        return part.finish(path, archive.checksum, archive.kind)
 
 
-def _wait(
-    part: "Part", error: Broken, wait: float | None, bar: Counts | None, pause: Callable[[float], object]
-) -> None:
+def _wait(part: Part, error: Broken, wait: float | None, bar: Counts | None, pause: Callable[[float], object]) -> None:
     if wait is None:
         raise ValueError(
             f"{part.url} failed {len(WAITS) + 1} times, at last because {error.args[0]}; "
@@ -195,54 +192,6 @@ def _wait(
     if bar is not None:
         bar.note(f"{part.url}: {error.args[0]}; trying again in {wait:g} s")
     pause(wait)
-
-
-class Part:
-    """The part of a file that has come, and beside it which version of the file it belongs to."""
-
-    def __init__(self, path: Path, url: str) -> None:
-        self.path, self.url = path, url
-        self.notes = path.with_name(f"{path.name}.json")
-
-    def size(self) -> int:
-        """Bytes that have come."""
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def known(self) -> dict[str, Any]:
-        """The version that the bytes belong to; empty where they are of no use."""
-        try:
-            notes = json.loads(self.notes.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return notes if isinstance(notes, dict) and notes.get("url") == self.url and self.size() else {}
-
-    def begin(self, version: str | None, total: int | None) -> None:
-        """Start anew with a version of the file."""
-        self.drop()
-        self.notes.write_text(json.dumps({"url": self.url, "version": version, "total": total}), encoding="utf-8")
-
-    def drop(self) -> None:
-        """Forget what has come."""
-        self.path.unlink(missing_ok=True)
-        self.notes.unlink(missing_ok=True)
-
-    def finish(self, path: Path, archive: Remote) -> Path:
-        """Give the whole file its name if its checksum is right."""
-        found = _digest(self.path, archive.kind) if archive.checksum else None
-        if archive.checksum and found != archive.checksum.lower():
-            self.drop()
-            raise ValueError(
-                f"{archive.url} has {archive.kind} {found} where {archive.checksum} was expected; it was deleted, so "
-                "try again, and if it is the same the file is no longer the published one"
-            )
-        self.path.replace(path)
-        self.notes.unlink(missing_ok=True)
-        return path
-
-
-def _digest(path: Path, kind: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def _attempt(part: Part, sure: bool, bar: Counts | None) -> None:
