@@ -238,6 +238,8 @@ def app() -> SubcommandApp:
 
 def main() -> None:
     """Entry point: bad input ends with one sentence and exit code 2."""
+    # Threads that spin at a barrier stall all others when anything else wants a core; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
