@@ -26,13 +26,14 @@ LAYERS: list[set[str]] = [
     {"hosts", "model"},
     {"backbones", "losses"},
     {"modules", "config"},
+    {"plain"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
         {"__init__", "load"},
         {"transforms", "finches", "grocery"},
-        {"broken", "folder", "thicket"},
+        {"augment", "broken", "folder", "thicket"},
         {"drawing"},
         {"anatomy"},
         {"images", "names", "sample", "shapes"},

@@ -3,12 +3,12 @@
 Nothing heavy is imported here, so that the command line can show every setting at once.
 """
 
-import dataclasses
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Literal
 
-T = TypeVar("T")
+from scapnet.plain import from_dict as from_dict
+from scapnet.plain import to_dict as to_dict
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,11 @@ class DataConfig:
     """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
     source_size: int | None = None
     """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
+    augment: Literal["paper", "fgvc", "strong"] = "paper"
+    """Random rotation, crop and mirroring as in the paper; the field's usual crop and mirroring; or these two with
+    TrivialAugmentWide and random erasing. The presets fgvc and strong set what goes with the last two."""
     rotation: float = 15.0
-    """Random rotation in training, degrees either way; the paper does not say how far (ours)."""
+    """Random rotation of augment paper, degrees either way; the paper does not say how far (ours)."""
     flip: bool = True
     """Random horizontal flip in training."""
     val_fraction: float = 0.1
@@ -207,6 +210,19 @@ def dagger() -> Config:
     )
 
 
+def fgvc() -> Config:
+    """The paper's network under the field's usual augmentation: resize 600, random crop 448, mirroring."""
+    base = paper()
+    return replace(base, preset="fgvc", data=replace(base.data, augment="fgvc", resize=600))
+
+
+def strong() -> Config:
+    """The same with TrivialAugmentWide, random erasing and label smoothing 0.1."""
+    base = fgvc()
+    data, loss = replace(base.data, augment="strong"), replace(base.loss, smoothing=0.1)
+    return replace(base, preset="strong", data=data, loss=loss)
+
+
 def photos() -> Config:
     """Your own photos: the gate starts open and closes late, the sub-network starts from the main branch."""
     base = paper()
@@ -262,38 +278,9 @@ def larks() -> Config:
     )
 
 
-PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, larks)}
+PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, fgvc, strong, larks)}
 
 
 def reason(error: BaseException) -> str:
     """The first line of an error's message, or its name where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as what JSON can hold."""
-    return {
-        key: to_dict(value) if dataclasses.is_dataclass(value) else str(value) if isinstance(value, Path) else value
-        for key, value in vars(config).items()
-    }
-
-
-def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """Read back what `to_dict` wrote.
-
-    Raises:
-        ValueError: a setting that this version does not know.
-    """
-    hints = get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}; it was written by another version")
-    return cls(**{key: _read(hints[key], value) for key, value in values.items()})
-
-
-def _read(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value)
-    if isinstance(value, list):
-        return tuple(value)
-    return Path(value) if hint == Path | None and value is not None else value

@@ -19,6 +19,8 @@ class PhotoList:
         classes: names of all classes.
     """
 
+    shorter: int | None = None  # pixels needed of the shorter side, where fewer than a photo has are enough
+
     def __init__(self, paths: Sequence[Path], labels: Sequence[int], classes: Sequence[str]) -> None:
         self.paths, self.labels, self.classes = tuple(paths), tuple(labels), tuple(classes)
 
@@ -27,7 +29,7 @@ class PhotoList:
 
     def __getitem__(self, index: int) -> Sample:
         path = self.paths[index]
-        return Sample(read_image(path), self.labels[index], str(path), torch.zeros(0, 4), ())
+        return Sample(read_image(path, self.shorter), self.labels[index], str(path), torch.zeros(0, 4), ())
 
     def subset(self, indices: Sequence[int]) -> "PhotoList":
         """The photos at some indices."""
