@@ -34,7 +34,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__", "load", "describe", "download", "check"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers", "reading"},
-        {"birds", "broken", "deal", "matfile", "thicket", "facts"},
+        {"augment", "birds", "broken", "deal", "matfile", "thicket", "facts"},
         {"photos", "drawing"},
         {"images", "sample", "anatomy"},
         {"about", "names", "shapes", "progress", "partial", "unpack", "web"},

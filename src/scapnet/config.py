@@ -52,8 +52,11 @@ class DataConfig:
     """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
     source_size: int | None = None
     """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
+    augment: Literal["paper", "fgvc", "strong"] = "paper"
+    """Random rotation, crop and mirroring as in the paper; the field's usual crop and mirroring; or these two with
+    TrivialAugmentWide and random erasing. The presets fgvc and strong set what goes with the last two."""
     rotation: float = 15.0
-    """Random rotation in training, degrees either way; the paper does not say how far (ours)."""
+    """Random rotation of augment paper, degrees either way; the paper does not say how far (ours)."""
     flip: bool = True
     """Random horizontal flip in training."""
     val_fraction: float = 0.1
@@ -238,6 +241,19 @@ def dagger() -> Config:
     )
 
 
+def fgvc() -> Config:
+    """The paper's network under the field's usual augmentation: resize 600, random crop 448, mirroring."""
+    base = paper()
+    return replace(base, preset="fgvc", data=replace(base.data, augment="fgvc", resize=600))
+
+
+def strong() -> Config:
+    """The same with TrivialAugmentWide, random erasing and label smoothing 0.1."""
+    base = fgvc()
+    data, loss = replace(base.data, augment="strong"), replace(base.loss, smoothing=0.1)
+    return replace(base, preset="strong", data=data, loss=loss)
+
+
 def photos() -> Config:
     """Your own photos: the gate starts open and closes late, the sub-network starts from the main branch."""
     base = paper()
@@ -293,7 +309,7 @@ def larks() -> Config:
     )
 
 
-PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, larks)}
+PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, fgvc, strong, larks)}
 
 
 def reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """A data set by name, and the loaders of a run."""
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data import aircraft, cars, csvfile, cub, dogs, finches, flowers, grocery, hub, nabirds, pets, vegfru
 from scapnet.data.about import FOLDER, About
+from scapnet.data.augment import sides
 from scapnet.data.deal import by_folds
 from scapnet.data.finches import Finches
 from scapnet.data.folder import load_folder
@@ -117,10 +119,17 @@ def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **op
 def train_loader(
     data: FineGrained, view: ViewConfig, config: DataConfig, batch_size: int, seed: int, workers: int
 ) -> tuple[DataLoader[Views], EpochSampler]:
-    """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped."""
+    """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped.
+
+    Large photos are read in fewer pixels here alone: evaluation takes the exact path, as `predict` does, and must know
+    where the marks lie.
+    """
     sampler = EpochSampler(len(data), seed)
     # Batch norm cannot normalise a single image, and a small batch would weigh as much as a full one.
     drop = len(data) >= batch_size
+    if hasattr(data, "shorter"):
+        data = copy.copy(data)
+        data.shorter = sides(view)[1]
     views = TrainViews(data, view, config, seed)
     return _loader(views, batch_size, workers, sampler=sampler, drop_last=drop), sampler
 

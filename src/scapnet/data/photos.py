@@ -27,6 +27,8 @@ class PhotoList:
         mark_names: the R names.
     """
 
+    shorter: int | None = None  # pixels needed of the shorter side, where fewer than a photo has are enough
+
     def __init__(
         self,
         paths: Sequence[Path],
@@ -50,7 +52,9 @@ class PhotoList:
             marks = self.marks[index][seen]
             names = tuple(name for name, here in zip(self.mark_names, seen.tolist(), strict=True) if here)
         box = NO_BOX if self.boxes is None else self.boxes[index]
-        return Sample(read_image(path), self.labels[index], str(path), marks, names, box)
+        # Boxes are in pixels of the whole photo, so a photo that has some is read in full.
+        shorter = self.shorter if self.boxes is None and self.marks is None else None
+        return Sample(read_image(path, shorter), self.labels[index], str(path), marks, names, box)
 
     def name(self, index: int) -> str:
         """The path of a photo."""

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.augment import LONGEST, TrainView, sides
 from scapnet.data.broken import next_readable
 from scapnet.data.images import UnreadableImage
 from scapnet.data.names import pack_names
@@ -41,12 +41,6 @@ class Frame(NamedTuple):
         return (boxes * self.side + offset) / scale
 
 
-def _sides(view: ViewConfig) -> tuple[int, int]:
-    """The source's side, and the shorter side of the photo before it is cropped."""
-    source = view.source_size or view.size
-    return source, round(view.resize * source / view.size)
-
-
 def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
     """Resize and centre crop.
 
@@ -57,9 +51,9 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
     Returns:
         (3, S', S') uint8, and where it lies in the photo.
     """
-    source, shorter = _sides(view)
-    # What lies farther from the middle is cropped in any case; a photo of 1 x 20,000 would not fit the memory resized.
-    side = 4 * min(image.shape[-2:])
+    source, shorter = sides(view)
+    # What lies farther from the middle is cropped in any case.
+    side = LONGEST * min(image.shape[-2:])
     height, width = min(image.shape[-2], side), min(image.shape[-1], side)
     cut_y, cut_x = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
     resized = tv.resize(tv.crop(image, cut_y, cut_x, height, width), [shorter], antialias=True)
@@ -70,35 +64,9 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
     return tv.crop(resized, top, left, source, source), frame
 
 
-class TrainView:
-    """The paper's augmentation: resize, random rotation, random crop and random horizontal flip, in this order.
-
-    Args:
-        view: sizes.
-        rotation: degrees either way.
-        flip: whether to mirror at random.
-    """
-
-    def __init__(self, view: ViewConfig, rotation: float = 15.0, flip: bool = True) -> None:
-        source, shorter = _sides(view)
-        steps: list[Any] = [v2.Resize(shorter, antialias=True)]
-        if rotation:
-            # Corners that rotation leaves empty get the mean colour, which normalisation turns into 0.
-            fill = [round(255 * value) for value in view.mean]
-            steps.append(v2.RandomRotation(rotation, v2.InterpolationMode.BILINEAR, fill=fill))
-        steps.append(v2.RandomCrop(source))
-        if flip:
-            steps.append(v2.RandomHorizontalFlip())
-        self.steps = v2.Compose(steps)
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """(3, H, W) uint8 to (3, S', S') uint8, at random by torch's generator."""
-        source: Tensor = self.steps(image)
-        return source
-
-
 def to_input(source: Tensor, view: ViewConfig) -> Views:
     """Normalised "image" (3, S, S), and "source" (3, S', S') where that is larger, from a uint8 source."""
+    source = source.contiguous()
     views = {"image": tv.resize(source, [view.size, view.size], antialias=True)}
     if source.shape[-1] != view.size:
         views["source"] = source
@@ -122,7 +90,7 @@ class TrainViews(Dataset[Views]):
 
     def __init__(self, data: FineGrained, view: ViewConfig, config: DataConfig, seed: int) -> None:
         self.data, self.view, self.seed = data, view, seed
-        self.augment = TrainView(view, config.rotation, config.flip)
+        self.augment = TrainView(view, config.augment, config.rotation, config.flip)
 
     def __len__(self) -> int:
         return len(self.data)

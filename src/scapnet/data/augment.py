@@ -1,0 +1,105 @@
+"""Training augmentation: one geometric transform, of which the view and the larger source of its parts are both made.
+
+S' side of the source. All chance is torch's own generator's.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import InterpolationMode, RandomErasing, TrivialAugmentWide
+from torchvision.transforms.v2 import functional as tv
+
+from scapnet.config import ViewConfig
+
+LONGEST = 4  # times the shorter side: a photo of 1 x 20,000 would not fit the memory resized
+
+
+def sides(view: ViewConfig) -> tuple[int, int]:
+    """The source's side S', and the shorter side of the photo before it is cropped."""
+    source = view.source_size or view.size
+    return source, round(view.resize * source / view.size)
+
+
+def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, flip: bool, fill: Tensor) -> Tensor:
+    """Rotate about the middle, crop and mirror, in one bilinear sampling of no more than the crop.
+
+    torchvision's rotation samples the whole photo and costs more than twice as much (``benchmarks/loading.py``).
+
+    Args:
+        image: (3, H, W) uint8.
+        angle: degrees counter-clockwise.
+        top: first row of the crop in the rotated image.
+        left: its first column.
+        side: its side S'.
+        flip: whether to mirror the crop.
+        fill: (3, 1, 1) what the corners get that rotation leaves empty.
+
+    Returns:
+        (3, S', S') uint8.
+    """
+    height, width = image.shape[-2:]
+    x = torch.arange(side) + (left + 0.5 - width / 2)
+    y = (torch.arange(side) + (top + 0.5 - height / 2))[:, None]
+    x = x.flip(0) if flip else x
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    grid = torch.stack(((cos * x - sin * y) * (2 / width), (sin * x + cos * y) * (2 / height)), -1)
+    # Outside lies 0, which the fill's distance from itself is.
+    apart = image.to(torch.float32, memory_format=torch.contiguous_format) - fill
+    found = F.grid_sample(apart[None], grid[None], align_corners=False)[0]
+    return found.add_(fill).round_().to(torch.uint8)
+
+
+class TrainView:
+    """Resize, random rotation, random crop, random mirroring, and what the preset adds.
+
+    Args:
+        view: sizes.
+        augment: "paper" is that; "fgvc" does not rotate; "strong" does not either and adds TrivialAugmentWide and
+            random erasing.
+        rotation: degrees either way.
+        flip: whether to mirror at random.
+    """
+
+    def __init__(self, view: ViewConfig, augment: str = "paper", rotation: float = 15.0, flip: bool = True) -> None:
+        self.side, self.shorter = sides(view)
+        self.rotation, self.flip = rotation if augment == "paper" else 0.0, flip
+        # What lies outside gets the mean colour, which normalisation turns into 0.
+        fill = [round(255 * value) for value in view.mean]
+        self.fill = torch.tensor(fill, dtype=torch.float32)[:, None, None]
+        self.extra: list[Any] = []
+        if augment == "strong":
+            trivial = TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR, fill=fill)
+            self.extra = [trivial, RandomErasing(0.25, value=fill)]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(3, H, W) uint8 to (3, S', S') uint8, at random by torch's generator."""
+        image = tv.resize(_cut(image), [self.shorter], antialias=True)
+        angle = float(torch.empty(()).uniform_(-self.rotation, self.rotation)) if self.rotation else 0.0
+        top, left = (_below(size - self.side + 1) for size in image.shape[-2:])
+        flip = self.flip and bool(torch.rand(()) < 0.5)
+        if angle:
+            source = turned_crop(image, angle, top, left, self.side, flip, self.fill)
+        else:
+            source = tv.crop(image, top, left, self.side, self.side)
+            source = source.flip(-1) if flip else source
+        for step in self.extra:
+            source = step(source)
+        return source
+
+
+def _below(count: int) -> int:
+    return int(torch.randint(count, ()))
+
+
+def _cut(image: Tensor) -> Tensor:
+    """A random piece of a photo whose longer side is more than LONGEST times the other."""
+    longest = LONGEST * min(image.shape[-2:])
+    height, width = (min(size, longest) for size in image.shape[-2:])
+    if (height, width) == tuple(image.shape[-2:]):
+        return image
+    top, left = _below(image.shape[-2] - height + 1), _below(image.shape[-1] - width + 1)
+    piece: Tensor = tv.crop(image, top, left, height, width)
+    return piece
