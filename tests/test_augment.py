@@ -11,11 +11,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from scapnet.config import PRESETS, DataConfig, ViewConfig
+from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView, turned_crop
 from scapnet.data.finches import Finches
 from scapnet.data.sample import Sample
 from scapnet.data.transforms import TrainViews, to_input
+from scapnet.presets import PRESETS
 
 AUGMENTS = ("paper", "fgvc", "strong")
 PLAIN = ViewConfig(64, 80, None, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

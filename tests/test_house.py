@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"localize"},
     {"checkpoint", "data", "recipe"},
     {"hosts", "model"},
-    {"backbones", "losses"},
+    {"backbones", "losses", "presets"},
     {"modules", "config"},
     {"plain"},
 ]

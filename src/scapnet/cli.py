@@ -13,7 +13,8 @@ from tyro import MISSING
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
-from scapnet.config import PRESETS, Config, DataConfig
+from scapnet.config import Config, DataConfig
+from scapnet.presets import PRESETS
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
     {name: preset() for name, preset in PRESETS.items()},

@@ -1,9 +1,9 @@
-"""A run's settings as frozen dataclasses, and the presets: functions that name a whole run.
+"""A run's settings as frozen dataclasses.
 
 Nothing heavy is imported here, so that the command line can show every setting at once.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -226,90 +226,6 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-
-
-def paper() -> Config:
-    """The paper's SCAPNet: ResNet-50 from ImageNet, 448 px, parts of 224 px, every loss weight 1."""
-    return Config("paper")
-
-
-def dagger() -> Config:
-    """SCAPNet-dagger of Table III: two-stage training and three heads in PRM."""
-    base = paper()
-    return replace(
-        base, preset="dagger", model=replace(base.model, heads=3), train=replace(base.train, stage1_epochs=20)
-    )
-
-
-def fgvc() -> Config:
-    """The paper's network under the field's usual augmentation: resize 600, random crop 448, mirroring."""
-    base = paper()
-    return replace(base, preset="fgvc", data=replace(base.data, augment="fgvc", resize=600))
-
-
-def strong() -> Config:
-    """The same with TrivialAugmentWide, random erasing and label smoothing 0.1."""
-    base = fgvc()
-    data, loss = replace(base.data, augment="strong"), replace(base.loss, smoothing=0.1)
-    return replace(base, preset="strong", data=data, loss=loss)
-
-
-def photos() -> Config:
-    """Your own photos: the gate starts open and closes late, the sub-network starts from the main branch."""
-    base = paper()
-    return replace(
-        base,
-        preset="photos",
-        model=replace(base.model, open=1.5),
-        loss=replace(base.loss, act=0.5, act_ramp=(3.0, 9.0)),
-        train=replace(
-            base.train, epochs=24, stage1_epochs=9, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0
-        ),
-    )
-
-
-def demo() -> Config:
-    """Drawn finches with the tiny backbone that comes with the package: minutes on two CPU cores."""
-    return Config(
-        "demo",
-        DataConfig("finches", size=128, resize=128, rotation=0.0, mark_scale=0.8),
-        ModelConfig("test_resnet", "tiny", open=1.5, part_size=64),
-        LossConfig(act=0.5, act_ramp=(2.0, 6.0)),
-        TrainConfig(
-            epochs=14,
-            stage1_epochs=4,
-            part_start="main",
-            batch_size=32,
-            lr=0.05,
-            schedule="cosine",
-            warmup_epochs=0.5,
-            clip=5.0,
-        ),
-    )
-
-
-def larks() -> Config:
-    """The backbone alone on drawn larks, each picture once: how the tiny backbone of the package was made."""
-    return Config(
-        "larks",
-        DataConfig(
-            "finches",
-            size=128,
-            resize=128,
-            rotation=0.0,
-            family="lark",
-            mark_scale=1.3,
-            hide=0.05,
-            train_length=120_000,
-        ),
-        ModelConfig("test_resnet", "none", gate=False, parts=False, relation=False),
-        train=TrainConfig(
-            epochs=1, batch_size=64, lr=0.1, schedule="cosine", warmup_epochs=0.03, clip=5.0, log_every=100
-        ),
-    )
-
-
-PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, fgvc, strong, larks)}
 
 
 def reason(error: BaseException) -> str:
