@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
@@ -115,6 +116,16 @@ def test_the_same_key_gives_the_same_bits_and_only_torch_is_random(augment: Any)
     torch.manual_seed(1)
     assert all(torch.equal(second[key]["image"], shown[key]) for key in reversed(range(16)))
     assert not any(torch.equal(shown[key], shown[key + 8]) for key in range(8))  # the next epoch
+
+
+@pytest.mark.parametrize("resize", [64, 80])
+def test_the_preset_fgvc_is_torchvisions_to_the_bit(resize: int) -> None:
+    image = Finches("train", 4, 4, 120)[2].image
+    steps = v2.Compose([v2.Resize(resize, antialias=True), v2.RandomCrop(64), v2.RandomHorizontalFlip()])
+    view = TrainView(replace(PLAIN, resize=resize), "fgvc")
+    for seed in range(8):
+        torch.manual_seed(seed)
+        assert torch.equal(steps(image), seeded(view, image, seed))
 
 
 def test_presets_do_what_they_say() -> None:

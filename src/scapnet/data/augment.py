@@ -45,9 +45,12 @@ def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, fli
     y = (torch.arange(side) + (top + 0.5 - height / 2))[:, None]
     x = x.flip(0) if flip else x
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    grid = torch.stack(((cos * x - sin * y) * (2 / width), (sin * x + cos * y) * (2 / height)), -1)
+    # Memory is written once and in place: new pages cost more here than the arithmetic.
+    grid = torch.empty(side, side, 2)
+    torch.add(x * (cos * 2 / width), y * (-sin * 2 / width), out=grid[..., 0])
+    torch.add(x * (sin * 2 / height), y * (cos * 2 / height), out=grid[..., 1])
     # Outside lies 0, which the fill's distance from itself is.
-    apart = image.to(torch.float32, memory_format=torch.contiguous_format) - fill
+    apart = image.to(torch.float32, memory_format=torch.contiguous_format).sub_(fill)
     found = F.grid_sample(apart[None], grid[None], align_corners=False)[0]
     return found.add_(fill).round_().to(torch.uint8)
 
@@ -91,7 +94,7 @@ class TrainView:
 
 
 def _below(count: int) -> int:
-    return int(torch.randint(count, ()))
+    return int(torch.randint(count, ())) if count > 1 else 0
 
 
 def _cut(image: Tensor) -> Tensor:

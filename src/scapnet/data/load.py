@@ -98,9 +98,18 @@ class EpochSampler(Sampler[int]):
         return iter((order + self.epoch * self.length).tolist())
 
 
-def default_workers(processes: int = 1) -> int:
-    """Loader processes for each of ``processes`` training processes on this machine."""
-    return max(1, min(8, len(os.sched_getaffinity(0)) // processes - 1))
+def cores_here() -> int:
+    """The cores that this process may use; not every system can tell them from the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers(processes: int = 1, cores: int | None = None) -> int:
+    """Loader processes for each of ``processes`` training processes on this machine.
+
+    One core is left to each of these: where there is no other, a loader process only costs (``results/loading.md``).
+    Each holds two batches that wait, so that more than 8 would rather fill the memory.
+    """
+    return min(8, max(0, (cores or cores_here()) // processes - 1))
 
 
 def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:

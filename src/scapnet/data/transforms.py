@@ -71,7 +71,7 @@ def to_input(source: Tensor, view: ViewConfig) -> Views:
     if source.shape[-1] != view.size:
         views["source"] = source
     return {
-        key: tv.normalize(tv.to_dtype(value, torch.float32, scale=True), list(view.mean), list(view.std))
+        key: tv.normalize(tv.to_dtype(value, torch.float32, scale=True), list(view.mean), list(view.std), True)
         for key, value in views.items()
     }
 
