@@ -31,7 +31,8 @@ LAYERS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
-        {"__init__", "load", "describe", "download", "check"},
+        {"__init__", "load", "describe", "check"},
+        {"download"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers", "reading"},
         {"augment", "birds", "broken", "deal", "matfile", "thicket", "facts"},

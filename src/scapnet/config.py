@@ -40,6 +40,8 @@ class DataConfig:
     """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
     root: Path | None = None
     """Where the data set lies; the built-in one needs no place."""
+    download: bool = False
+    """Fetch the data set into `root` (data/NAME by default) where its authors allow it and it is not there yet."""
     level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None
     """Which labels of aircraft (variant by default) or grocery (fine by default)."""
     table: Path | None = None

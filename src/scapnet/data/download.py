@@ -9,52 +9,22 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from filelock import FileLock
 
+from scapnet.data.about import Archive
 from scapnet.data.partial import Part, digest
 from scapnet.data.progress import Bar
 from scapnet.data.unpack import BLOCK, extract, unpack, writing
 from scapnet.data.web import Broken, length_of, passing, request, version_of
 
-__all__ = ["Archive", "Remote", "download", "fetch", "unpack"]
+__all__ = ["Archive", "download", "fetch", "unpack"]
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds before a new try
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 NOT_TOLD = 256 * 2**20  # bytes that may come out of an archive on top of four times its size
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file to download, as its authors publish it; what is no archive by its suffix is kept as it is."""
-
-    url: str
-    filename: str
-    checksum: str | None = None
-    kind: Literal["md5", "sha256"] = "md5"
-
-
-class Remote(Protocol):
-    """What is known of a file to download; an `Archive`, or anything that knows the same."""
-
-    @property
-    def url(self) -> str:
-        """Its http or https address."""
-
-    @property
-    def filename(self) -> str:
-        """Its name here, without a folder."""
-
-    @property
-    def checksum(self) -> str | None:
-        """In hexadecimal digits, where one is published."""
-
-    @property
-    def kind(self) -> str:
-        """Which checksum, as hashlib calls it."""
 
 
 class Counts(Protocol):
@@ -71,7 +41,7 @@ class Counts(Protocol):
 
 
 def download(
-    archives: Sequence[Remote],
+    archives: Sequence[Archive],
     root: Path,
     bar: Counts | None = None,
     pause: Callable[[float], object] = time.sleep,
@@ -112,7 +82,7 @@ def _filled(root: Path) -> bool:
 
 
 def _fill(
-    archives: Sequence[Remote],
+    archives: Sequence[Archive],
     root: Path,
     work: Path,
     bar: Counts | None,
@@ -146,7 +116,7 @@ def _place(path: Path, draft: Path, limit: int | None) -> None:
 
 
 def fetch(
-    archive: Remote, folder: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
+    archive: Archive, folder: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
 ) -> Path:
     """Download one file; a download that was broken off goes on where it stopped if the file is still the same.
 

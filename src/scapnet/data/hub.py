@@ -10,7 +10,7 @@ from PIL import ImageOps
 from scapnet.config import reason
 from scapnet.data.about import About
 from scapnet.data.deal import by_fraction
-from scapnet.data.images import to_rgb, to_tensor
+from scapnet.data.images import UnreadableImage, to_rgb, to_tensor
 from scapnet.data.sample import Sample, Splits
 
 ABOUT = About("hub", "a Hugging Face data set", licence="see its card", get="give its name with --data.hub OWNER/NAME")
@@ -47,7 +47,7 @@ class HubPhotos:
             image = to_tensor(to_rgb(photo))
         # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
         except Exception as error:
-            raise ValueError(f"{name} is no readable image ({reason(error)})") from error
+            raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
         return Sample(image, self.labels[index], name, torch.zeros(0, 4), ())
 
     def name(self, index: int) -> str:

@@ -3,6 +3,8 @@
 import copy
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -12,6 +14,7 @@ from scapnet.data import aircraft, cars, csvfile, cub, dogs, finches, flowers, g
 from scapnet.data.about import FOLDER, About
 from scapnet.data.augment import sides
 from scapnet.data.deal import by_folds
+from scapnet.data.download import download
 from scapnet.data.finches import Finches
 from scapnet.data.folder import load_folder
 from scapnet.data.sample import FineGrained, Splits
@@ -63,8 +66,18 @@ def load_data(config: DataConfig) -> Splits:
         known = f"one of {', '.join(levels)}" if levels else "left out"
         raise ValueError(f"the {config.name} data set has no level {config.level!r}; --data.level must be {known}")
     about_data(config.name)
+    config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
     return by_folds(splits, config.folds, config.fold, config.seed, config.root) if config.folds else splits
+
+
+def _fetched(config: DataConfig) -> DataConfig:
+    """The config with the root that the data set was downloaded to."""
+    about = about_data(config.name)
+    if not about.downloads:
+        raise ValueError(f"the {config.name} data set cannot be downloaded by a program: {about.get}")
+    root = config.root or Path("data") / config.name
+    return replace(config, root=download(about.downloads, root))
 
 
 def _share(config: DataConfig) -> float | None:

@@ -131,5 +131,5 @@ class EvalViews(Dataset[Views]):
             return black | facts | {"broken": True, "marks": marks, "mark_names": names, "box": nowhere}
         source, frame = centre_view(sample.image, self.view)
         marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
-        names, box = pack_names(sample.mark_names, self.MARKS), frame.to_view(getattr(sample, "box", nowhere))
+        names, box = pack_names(sample.mark_names, self.MARKS), frame.to_view(sample.box)
         return to_input(source, self.view) | facts | {"broken": False, "marks": marks, "mark_names": names, "box": box}
