@@ -8,17 +8,20 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import Request
 
 import pytest
 
+from scapnet.config import DataConfig
 from scapnet.data import download as module
+from scapnet.data import load, web
 from scapnet.data import unpack as unpacking
-from scapnet.data import web
 from scapnet.data.download import WAITS, Archive, download, fetch
 from scapnet.data.partial import Part
+from test_lists import grocery
 
 BODY = bytes(range(256)) * 1200  # larger than one block of a socket
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -353,3 +356,25 @@ def test_an_evil_or_huge_archive_leaves_nothing(site: Site, parts: list[Archive]
     site.files["/b.zip"] = zipped(two=bytes(300))
     with pytest.raises(ValueError, match=r"b\.zip unpacks to more than the 200 bytes"):
         download(parts, tmp_path / "set", Log(), limit=200)
+
+
+def test_a_data_set_is_downloaded_by_name_and_read(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "made" / "GroceryStoreDataset-1" / "dataset"
+    grocery(made)
+    shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "made")
+    site.files["/file.bin"] = (tmp_path / "archive.zip").read_bytes()
+    about = replace(load.ABOUTS["grocery"], downloads=(Archive(f"{site.url}/file.bin", "grocery.zip"),))
+    monkeypatch.setitem(load.ABOUTS, "grocery", about)
+    config = DataConfig("grocery", root=tmp_path / "there", download=True)
+    found, again = load.load_data(config), load.load_data(replace(config, download=False))
+    assert found.train[0].image.shape[0] == 3
+    assert found.train.labels == again.train.labels
+    asked = len(site.asked)
+    load.load_data(config)
+    assert len(site.asked) == asked  # what is there is not fetched again
+
+
+def test_what_may_not_be_downloaded_says_what_to_get() -> None:
+    with pytest.raises(ValueError, match="VegFru") as error:
+        load.load_data(DataConfig("veg200", download=True))
+    assert "\n" not in str(error.value)
