@@ -148,13 +148,19 @@ def _beside(scores: dict[str, float], key: str, chance: str) -> str:
 
 
 def mark_table(marks: dict[str, dict[str, float]]) -> Table:
-    """How often a chosen part holds the centre of a mark of each name, at any and at each scale."""
+    """How often a chosen part holds the centre of a mark of each name, at any and at each scale; % (% by chance)."""
     scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
-    table = Table("mark", "in view", "held by a part", *(f"of {scale.replace('scale', 'scale ')}" for scale in scales))
+    columns = [Column(scale.replace("scale", "scale "), justify="right") for scale in scales]
+    title = "marks whose centre a chosen part holds, % (random)"
+    table = Table("mark", "in view", Column("any scale", justify="right"), *columns, title=title, title_justify="left")
     for name, row in marks.items():
-        found = [_beside(row, f"covered_{scale}", f"random_{scale}") for scale in scales]
-        table.add_row(name, f"{row['marks']:.0f}", _beside(row, "covered", "random"), *found)
+        pairs = [("covered", "random"), *((f"covered_{scale}", f"random_{scale}") for scale in scales)]
+        table.add_row(name, f"{row['marks']:.0f}", *(_share_beside(row, *pair) for pair in pairs))
     return table
+
+
+def _share_beside(row: dict[str, float], key: str, chance: str) -> str:
+    return f"{100 * row[key]:.1f} ({100 * row[chance]:.1f})" if key in row else ""
 
 
 def show_scores(scores: dict[str, Any]) -> None:
