@@ -246,6 +246,6 @@ def test_tables_show_chance_beside_every_score(capsys: pytest.CaptureFixture[str
     table = mark_table({"beak": {"marks": 3.0, "covered": 0.5, "random": 0.25}, "tail": {"marks": 1.0, "covered": 1.0,
         "random": 0.5, "covered_scale2": 1.0, "random_scale2": 0.3}})  # fmt: skip
     assert [str(column.header) for column in table.columns][-1] == "scale 2"
-    assert list(table.columns[-1].cells) == ["", "100.0% (random 30.0%)"]
+    assert list(table.columns[-1].cells) == ["", "100.0 (30.0)"]
     show_scores({"images": 2.0})
     assert "beak" not in capsys.readouterr().out
