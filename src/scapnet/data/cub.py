@@ -35,7 +35,7 @@ def load_cub(root: Path | None) -> Splits:
     Raises:
         ValueError: another edition, or a list that is missing or malformed, with its file and line.
     """
-    root = check_root(root, "cub")
+    root = check_root(root, "cub", ABOUT.get)
     try:
         home = find_home(root, "cub", "images.txt", ABOUT.get)
     except ValueError:

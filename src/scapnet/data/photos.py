@@ -73,12 +73,13 @@ class PhotoList:
         )
 
 
-def check_root(root: Path | None, name: str) -> Path:
-    """The folder of a data set, if it is one."""
+def check_root(root: Path | None, name: str, get: str = "") -> Path:
+    """The folder of a data set, if it is one; ``get`` tells how to come by it."""
+    hint = get and f"; {get}"
     if root is None:
-        raise ValueError(f"the {name} data set needs a place; give it with --data.root FOLDER")
+        raise ValueError(f"the {name} data set needs a place; give it with --data.root FOLDER{hint}")
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give the data set's place with --data.root FOLDER")
+        raise ValueError(f"there is no folder {root}; give the data set's place with --data.root FOLDER{hint}")
     return root
 
 
@@ -94,7 +95,7 @@ def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
     Raises:
         ValueError: it is not there.
     """
-    root = check_root(root, name)
+    root = check_root(root, name, get)
     if (root / marker).exists():
         return root
     for pattern in (f"*/{marker}", f"*/*/{marker}"):
