@@ -25,6 +25,8 @@ from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.modules.ggau import GateOutput
 from scapnet.report import mark_table, score_rows, show_scores
 from scapnet.train import train
+from test_birds import cub
+from test_train import TINY
 
 
 def output_of(size: int, grid: int, **options: Any) -> SCAPNetOutput:
@@ -249,3 +251,16 @@ def test_tables_show_chance_beside_every_score(capsys: pytest.CaptureFixture[str
     assert list(table.columns[-1].cells) == ["", "100.0 (30.0)"]
     show_scores({"images": 2.0})
     assert "beak" not in capsys.readouterr().out
+
+
+def test_a_run_on_cub_is_scored_by_its_points_and_boxes(tmp_path: Path) -> None:
+    config = replace(
+        TINY,
+        data=replace(TINY.data, name="cub", root=cub(tmp_path / "cub")),
+        train=replace(TINY.train, epochs=2, batch_size=2),
+    )
+    result = json.loads((train(config, tmp_path / "run") / "results.json").read_text())
+    assert {"gate_precision", "gate_recall", "random_gate_precision", "covered", "random_covered"} <= set(result)
+    assert set(result["marks"]) == {"back", "left eye"}
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "covered" not in log  # annotation is for evaluation only
