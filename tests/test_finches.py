@@ -2,7 +2,6 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
-import PIL
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -13,7 +12,6 @@ from scapnet.data.finches import Finches, codes
 from scapnet.data.sample import Sample
 
 FAMILIES = ("finch", "lark")
-PILLOW = tuple(int(v) for v in PIL.__version__.split(".")[:2])
 
 
 def sha(data: bytes) -> str:
@@ -43,7 +41,6 @@ def test_parameters_are_golden_to_the_bit(family: str, golden: str) -> None:
     assert sha(repr([data.parameters(i) for i in range(20)]).encode()) == golden
 
 
-@pytest.mark.skipif(PILLOW < (11, 3), reason="Pillow filled polygons otherwise before 11.3")
 @pytest.mark.parametrize(
     ("family", "size", "golden"),
     [
