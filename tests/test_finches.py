@@ -1,5 +1,7 @@
 import hashlib
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from torch.utils.data import DataLoader
 from scapnet.data.anatomy import BUILDS
 from scapnet.data.drawing import Parameters, mark_boxes, render
 from scapnet.data.finches import Finches, codes
+from scapnet.data.kept import KeptFinches
 from scapnet.data.sample import Sample
 
 FAMILIES = ("finch", "lark")
@@ -217,3 +220,46 @@ def test_bad_arguments(name: str, value: object) -> None:
 def test_index_outside(index: int) -> None:
     with pytest.raises(IndexError, match=f"index {index} is not in this split of 5 pictures"):
         Finches(length=5)[index]
+
+
+def same(a: Sample, b: Sample) -> bool:
+    return (
+        torch.equal(a.image, b.image)
+        and torch.equal(a.marks, b.marks)
+        and a[1:3] == b[1:3]
+        and list(a.mark_names) == list(b.mark_names)
+    )
+
+
+def test_kept_pictures_are_drawn_once_and_are_those_that_were_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Finches(length=40, size=48)
+    loader = DataLoader(KeptFinches(data, tmp_path), batch_size=None, num_workers=2)
+    assert all(same(a, data[i]) for i, a in enumerate(loader))
+    kept = KeptFinches(data, tmp_path)  # another run, which finds the file
+    monkeypatch.setattr(data, "draw", None)
+    samples = [kept[i] for i in range(len(kept))]
+    monkeypatch.undo()
+    assert all(same(a, data[i]) for i, a in enumerate(samples))
+    with pytest.raises(IndexError):
+        kept[40]
+
+
+def test_other_pictures_are_kept_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: list[dict[str, Any]] = [{}, {"seed": 1}, {"split": "test"}, {"size": 64}, {"mark_scale": 0.5}]
+    changes += [{"hide": 0.5}, {"classes": 8}, {"length": 41}, {"family": "lark"}]
+    files = {KeptFinches(Finches(**{"length": 40, "size": 48} | change), tmp_path).file for change in changes}
+    assert len(files) == len(changes)
+    data = Finches(length=40, size=48)
+    monkeypatch.setattr(data, "draw", lambda p: Finches.draw(data, p) // 2)  # code that draws otherwise
+    assert KeptFinches(data, tmp_path).file not in files
+
+
+def test_a_picture_that_was_half_written_is_drawn_again(tmp_path: Path) -> None:
+    data = Finches(length=4, size=48)
+    kept = KeptFinches(data, tmp_path)
+    with kept.file.open("r+b") as file:
+        file.write(b"\x07" * 99)
+    assert same(kept[0], data[0])
+    assert same(kept[0], data[0])

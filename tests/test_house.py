@@ -32,7 +32,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
         {"__init__", "load", "describe", "check"},
-        {"download"},
+        {"download", "kept"},
         {"transforms", "finches", "folder", "csvfile", "hub", "cub", "nabirds", "aircraft", "vegfru", "grocery", "pets"}
         | {"cars", "dogs", "flowers", "reading"},
         {"augment", "birds", "broken", "deal", "matfile", "thicket", "facts"},

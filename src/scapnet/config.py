@@ -39,7 +39,7 @@ class DataConfig:
     name: DataName = "folder"
     """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
     root: Path | None = None
-    """Where the data set lies; the built-in one needs no place."""
+    """Where the data set lies; the built-in one needs no place, but keeps its pictures in one that it is given."""
     download: bool = False
     """Fetch the data set into `root` (data/NAME by default) where its authors allow it and it is not there yet."""
     level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None

@@ -148,7 +148,14 @@ class Finches(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         p = self.parameters(index)
-        image = torch.from_numpy(np.array(render(p, self.size))).permute(2, 0, 1).contiguous()
+        return self.sample(index, p, self.draw(p))
+
+    def draw(self, p: Parameters) -> torch.Tensor:
+        """The picture (3, size, size) uint8 of some parameters."""
+        return torch.from_numpy(np.array(render(p, self.size))).permute(2, 0, 1).contiguous()
+
+    def sample(self, index: int, p: Parameters, image: torch.Tensor) -> Sample:
+        """A picture with its label and its marks."""
         boxes = {name: box for name, box in mark_boxes(p, self.size).items() if name in self.telling}
         marks = torch.tensor(list(boxes.values()), dtype=torch.float32).reshape(-1, 4)
         return Sample(image, self.labels[index], f"{self.family}/{self.split}/{index}", marks, tuple(boxes))

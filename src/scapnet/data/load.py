@@ -17,6 +17,7 @@ from scapnet.data.deal import by_folds
 from scapnet.data.download import download
 from scapnet.data.finches import Finches
 from scapnet.data.folder import load_folder
+from scapnet.data.kept import KeptFinches
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
 
@@ -87,9 +88,11 @@ def _share(config: DataConfig) -> float | None:
 
 def _finches(config: DataConfig) -> Splits:
     side = round(config.resize * (config.source_size or config.size) / config.size)
+    lengths = {"train": config.train_length, "test": config.test_length}
     style = (side, config.seed, config.family, config.mark_scale, config.hide)
-    train = Finches("train", config.classes, config.train_length, *style)
-    return Splits(train, None, Finches("test", config.classes, config.test_length, *style), finches.ABOUT)
+    drawn = [Finches(split, config.classes, length, *style) for split, length in lengths.items()]
+    train, test = [KeptFinches(data, config.root) for data in drawn] if config.root else drawn
+    return Splits(train, None, test, finches.ABOUT)
 
 
 class EpochSampler(Sampler[int]):
