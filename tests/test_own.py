@@ -14,7 +14,7 @@ from PIL import Image
 from made import COLOURS, photo, seen, write
 from scapnet.config import DataConfig
 from scapnet.data.csvfile import load_csv
-from scapnet.data.deal import in_fold
+from scapnet.data.deal import in_block, in_fold
 from scapnet.data.hub import load_hub
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
@@ -156,11 +156,33 @@ def test_folds_that_cannot_be_are_refused(tmp_path: Path, config: DataConfig, wo
         load_data(replace(config, root=tmp_path))
 
 
-def test_data_with_a_validation_split_has_no_folds(tmp_path: Path) -> None:
-    for name in ("train/a", "train/b", "val/a"):
-        photo(tmp_path / name / "1.png")
-    with pytest.raises(ValueError, match="has a validation split of its own"):
-        load_data(DataConfig("folder", tmp_path, folds=2))
+def test_folds_are_dealt_over_training_and_validation_photos_together(tmp_path: Path) -> None:
+    for name in "ab":
+        for number in range(4):
+            photo(tmp_path / ("val" if number == 3 else "train") / name / f"{number}.png")
+    held: list[str] = []
+    for fold in range(2):
+        splits = load_data(DataConfig("folder", tmp_path, folds=2, fold=fold))
+        assert splits.val is not None
+        assert splits.drawn is not None
+        assert Counter(splits.val.labels) == {0: 2, 1: 2}
+        held += splits.drawn["val"]
+    assert len(set(held)) == len(held) == 8
+
+
+def test_neighbours_stay_together_in_folds() -> None:
+    labels = [0] * 11 + [1] * 5 + [2]
+    parts = [in_block(labels, 4, fold, 3) for fold in range(4)]
+    assert sorted(index for part in parts for index in part) == list(range(16))
+    for part in parts:
+        for label, size in ((0, 11), (1, 5)):
+            mine = [i for i in part if labels[i] == label]
+            assert size // 4 <= len(mine) <= -(-size // 4)
+            first = labels.index(label)
+            follow = sum((i - first + 1) % size + first in mine for i in mine)  # round the corner from last to first
+            assert follow == len(mine) - 1
+    assert parts == [in_block(labels, 4, fold, 3) for fold in range(4)]
+    assert parts != [in_block(labels, 4, fold, 4) for fold in range(4)]
 
 
 # --- the Hugging Face library ---

@@ -64,9 +64,11 @@ class DataConfig:
     val_fraction: float = 0.1
     """Share of the training photos held out, by class, where your own data has neither val nor test."""
     folds: int = 0
-    """Parts that the training photos are dealt into, class by class, of which one is held out; 0 deals none."""
+    """Parts that training and validation photos are dealt into, by class, of which one is held out; 0 deals none."""
     fold: int = 0
     """Which of them is held out, from 0."""
+    deal: Literal["photos", "neighbours"] = "photos"
+    """Deal photo by photo, or runs of neighbouring files of a class together, which often show the same thing."""
     classes: int = 32
     """Built-in data: number of species."""
     train_length: int = 2000

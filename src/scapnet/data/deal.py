@@ -18,6 +18,9 @@ class Divisible(FineGrained, Protocol):
     def name(self, index: int) -> str:
         """What a sample is called in its data set."""
 
+    def join(self, other: Any) -> "Divisible":
+        """These samples and then those of another split."""
+
 
 D = TypeVar("D", bound=Divisible)
 
@@ -48,6 +51,21 @@ def in_fold(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int
         if len(members) > 1:
             chosen += [index for turn, index in enumerate(members, first) if turn % folds == fold]
             first += len(members)  # small classes would otherwise all fill the first folds
+    return sorted(chosen)
+
+
+def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
+    """As `in_fold`, but each class is cut into runs of neighbours, round the corner from a start of the seed's."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, label in enumerate(labels):
+        groups[label].append(i)
+    chosen: list[int] = []
+    for label, members in groups.items():
+        dice, n = random.Random(f"{seed}/{label}"), len(members)
+        if n > 1:
+            start, first = dice.randrange(n), dice.randrange(folds)  # the larger runs would else share a fold
+            turned = members[start:] + members[:start]
+            chosen += [index for k, index in enumerate(turned) if (first + k * folds // n) % folds == fold]
     return sorted(chosen)
 
 
@@ -83,21 +101,34 @@ def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tupl
     return _divide(train, held_out(train.labels, fraction, seed), how, root)
 
 
-def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None) -> Splits:
-    """The splits with one of ``folds`` parts of the training photos held out as the validation split.
+def by_folds(
+    splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False
+) -> Splits:
+    """The splits with one of ``folds`` parts of the training and validation photos held out as the validation split.
+
+    Args:
+        splits: where they have a validation split, its photos are dealt together with the training ones.
+        folds: how many parts.
+        fold: which of them, from 0.
+        seed: of the dealing.
+        root: of the data set.
+        neighbours: keep files of a class that follow each other together, which often show the same thing.
 
     Raises:
-        ValueError: numbers that are no fold, or data that has a validation split or cannot be divided.
+        ValueError: numbers that are no fold, or data that cannot be divided.
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ValueError(
             f"fold {fold} of {folds} folds does not exist; use 2 folds or more and a fold from 0 on below it"
         )
-    if splits.val is not None:
-        raise ValueError("the data has a validation split of its own; leave --data.folds out, or take that split away")
     if not hasattr(splits.train, "subset"):
         raise ValueError("the built-in data has no folds: every picture can be drawn anew; leave --data.folds out")
     train: Any = splits.train
-    how = {"by": "folds", "folds": folds, "fold": fold, "seed": seed}
-    train, val, drawn = _divide(train, in_fold(train.labels, folds, fold, seed), how, root)
+    if splits.val is not None:
+        if not hasattr(train, "join"):
+            raise ValueError("this data has a validation split of its own to hold out; leave --data.folds out")
+        train = train.join(splits.val)
+    how = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
+    deal = in_block if neighbours else in_fold
+    train, val, drawn = _divide(train, deal(train.labels, folds, fold, seed), how, root)
     return splits._replace(train=train, val=val, drawn=drawn)

@@ -69,7 +69,9 @@ def load_data(config: DataConfig) -> Splits:
     about_data(config.name)
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
-    return by_folds(splits, config.folds, config.fold, config.seed, config.root) if config.folds else splits
+    if not config.folds:
+        return splits
+    return by_folds(splits, config.folds, config.fold, config.seed, config.root, config.deal == "neighbours")
 
 
 def _fetched(config: DataConfig) -> DataConfig:

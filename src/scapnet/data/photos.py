@@ -72,6 +72,17 @@ class PhotoList:
             self.mark_names,
         )
 
+    def join(self, other: "PhotoList") -> "PhotoList":
+        """These photos and then those of another split of the same data set."""
+        return PhotoList(
+            self.paths + other.paths,
+            self.labels + other.labels,
+            self.classes,
+            None if self.boxes is None or other.boxes is None else torch.cat([self.boxes, other.boxes]),
+            None if self.marks is None or other.marks is None else torch.cat([self.marks, other.marks]),
+            self.mark_names,
+        )
+
 
 def check_root(root: Path | None, name: str, get: str = "") -> Path:
     """The folder of a data set, if it is one; ``get`` tells how to come by it."""

@@ -1,0 +1,71 @@
+"""The recipe of each data set, from which a table's rows differ, and what changes from seed to seed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from scapnet.presets import demo, paper
+
+PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
+FOLDS = 5
+FIRST_SEED = 1000  # counted runs; smaller seeds are for trials, so that none of their pictures is seen twice
+
+
+def finches() -> Config:
+    """The preset `demo` in mixed precision, with 5,000 test pictures."""
+    base = demo()
+    return replace(
+        base,
+        data=replace(base.data, test_length=5000, workers=1),
+        train=replace(base.train, precision="bf16", log_every=10**6),
+    )
+
+
+def grocery() -> Config:
+    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together."""
+    return Config(
+        "grocery",
+        DataConfig("grocery", size=128, resize=144, source_size=256, folds=FOLDS, workers=1),
+        ModelConfig("mobilenetv2_100", open=1.5, part_size=96),
+        LossConfig(act=0.5, act_ramp=(1.0, 4.0)),
+        TrainConfig(
+            epochs=8, stage1_epochs=3, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0, log_every=50
+        ),
+    )
+
+
+def published(data: str) -> Config:
+    """The paper's own recipe on one of its data sets, with checkpoints within an epoch."""
+    base = paper()
+    return replace(base, data=replace(base.data, name=data), train=replace(base.train, checkpoint_steps=200))
+
+
+def base_of(data: str, root: Path | None, weights: str | None = None) -> Config:
+    """The recipe of a data set.
+
+    Args:
+        data: finches, grocery, or one of the paper's.
+        root: where it lies; the finches keep their pictures there.
+        weights: a file instead of the weights that the recipe would download.
+
+    Raises:
+        ValueError: a data set without a recipe.
+    """
+    if data in PAPER:
+        config = published(data)
+    elif data in ("finches", "grocery"):
+        config = finches() if data == "finches" else grocery()
+    else:
+        raise ValueError(f"there is no recipe for {data!r}; choose one of finches, grocery, {', '.join(PAPER)}")
+    model = replace(config.model, weights=weights) if weights else config.model
+    return replace(config, preset=data, data=replace(config.data, root=root), model=model)
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """A config of one of the seeds 0, 1, ...: new weights, order and noise, and other pictures where there are any."""
+    data, train = config.data, replace(config.train, seed=FIRST_SEED + seed)
+    if data.name == "finches":
+        data = replace(data, seed=FIRST_SEED + seed)
+    elif data.folds:
+        data = replace(data, fold=seed % data.folds, seed=FIRST_SEED + seed // data.folds)
+    return replace(config, data=data, train=train)

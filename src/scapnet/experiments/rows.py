@@ -1,0 +1,97 @@
+"""What a row of a table is: a name, the settings that it changes, and the figures that the paper prints for it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scapnet.config import Config
+from scapnet.recipe import work_of
+
+Changes = Mapping[str, Any]  # "part.setting" to its value, or to a function of the config that gives the value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Args:
+        name: of its runs; rows of several tables that are the same run share it. "" is a row that is only quoted.
+        label: what the table prints.
+        changes: what it changes in the base of its data set.
+        paper: accuracy in percent that the paper prints, by the name of the data set.
+        note: what a reader must know.
+        average: names of two rows whose answers are averaged; such a row trains nothing.
+        only: data sets that have the row; all, where it is empty.
+        listed: False for a row that another one needs and no table prints.
+    """
+
+    name: str
+    label: str
+    changes: Changes = field(default_factory=dict)
+    paper: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    average: tuple[str, str] | None = None
+    only: tuple[str, ...] = ()
+    listed: bool = True
+
+    def config(self, base: Config) -> Config:
+        """The run that this row is."""
+        return changed(base, self.changes)
+
+    def belongs(self, data: str) -> bool:
+        """Whether a data set has this row."""
+        return not self.only or data in self.only
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper.
+
+    Args:
+        name: as `scapnet reproduce` takes it.
+        title: what it compares.
+        rows: in the order of print; differences are to the first one.
+        columns: names of the data sets that the paper gives figures for.
+        shows: further scores, beside the accuracy.
+        notes: what holds for all of it.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[str, ...] = ("cub", "aircraft")
+    shows: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def changed(config: Config, changes: Changes) -> Config:
+    """A config with some settings changed.
+
+    Raises:
+        KeyError: no such setting.
+    """
+    for name, value in changes.items():
+        part, _, setting = name.partition(".")
+        section = getattr(config, part)
+        if not hasattr(section, setting):
+            raise KeyError(f"there is no setting {name}")
+        found = value(config) if callable(value) else value
+        config = replace(config, **{part: replace(section, **{setting: found})})
+    return config
+
+
+def times(name: str, factor: float) -> Callable[[Config], float]:
+    """The base's own weight of a loss times a factor: the paper's weights are relative to 1."""
+    return lambda config: float(getattr(config.loss, name)) * factor
+
+
+def equal_compute(config: Config) -> int:
+    """Epochs in which a plain backbone sees as many pixels as SCAPNet does in a config's epochs."""
+    full = changed(config, {"model.parts": True})
+    return math.ceil(sum(work_of(full, epoch) for epoch in range(config.train.epochs)))
+
+
+def another_seed(config: Config) -> int:
+    """A seed that no other row of the same pictures has."""
+    return config.train.seed + 500_000
