@@ -224,6 +224,33 @@ def eq16_relate(
     return result
 
 
+# The graph convolution of Table X.
+
+
+def graph_adjacency(boxes: Matrix) -> Matrix:
+    """exp(-d^2), d the distance of two centres in units of the mean width and height, which end at 1e-6."""
+    result = []
+    for xn, yn, wn, hn in boxes:
+        row = []
+        for xm, ym, wm, hm in boxes:
+            dx, dy = (xn - xm) / max((wn + wm) / 2, 1e-6), (yn - ym) / max((hn + hm) / 2, 1e-6)
+            row.append(math.exp(-(dx**2 + dy**2)))
+        result.append(row)
+    return result
+
+
+def graph_relate(parts: Matrix, boxes: Matrix, w_v: Matrix) -> Matrix:
+    """f_n + sum over m of A_nm / sqrt(degree_n degree_m) W_V f_m."""
+    adjacency = graph_adjacency(boxes)
+    degree = [math.fsum(row) for row in adjacency]
+    values = [linear(w_v, None, part) for part in parts]
+    result = []
+    for n, part in enumerate(parts):
+        weights = [adjacency[n][m] / math.sqrt(degree[n] * degree[m]) for m in range(len(parts))]
+        result.append(eq13_residual(part, eq12_message(weights, values)))
+    return result
+
+
 # Equations 14 and 15: the loss.
 
 

@@ -24,12 +24,12 @@ LAYERS: list[set[str]] = [
     {"localize"},
     {"checkpoint", "data", "recipe"},
     {"hosts", "model"},
-    {"backbones", "losses", "presets"},
+    {"backbones", "heads", "losses", "presets"},
     {"modules", "config"},
     {"plain"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
+    "modules": [{"__init__"}, {"gcn", "ggau", "scaps", "prm"}, {"boxes"}],
     "data": [
         {"__init__", "load", "describe", "check"},
         {"download", "kept"},

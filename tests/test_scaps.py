@@ -87,7 +87,7 @@ def test_equal_scores_are_chosen_by_scale_then_index() -> None:
     assert indices(top.boxes[0], top.scales[0], 4) == [(1, k) for k in range(16)] + [(2, k) for k in range(4)]
 
 
-@pytest.mark.parametrize("strategy", ["score", "top", "random"])
+@pytest.mark.parametrize("strategy", ["score", "top", "random", "fixed"])
 def test_evaluation_is_repeatable_and_a_batch_equals_its_images(strategy: str) -> None:
     torch.manual_seed(2)
     gate = make_gate(4)
@@ -141,7 +141,32 @@ def test_scores_are_probabilities_with_a_gradient_to_the_scorer() -> None:
     assert all(g.abs().max() > 0 for g in gradients)
 
 
-@pytest.mark.parametrize(("strategy", "total"), [("score", None), ("top", 5), ("random", None)])
+def test_fixed_windows_are_the_quadrants_the_centre_and_the_whole_view_in_every_image() -> None:
+    torch.manual_seed(7)
+    select, x = PartSelection(4, (0, 5, 0, 1), "fixed"), 3 * torch.randn(3, 2, 8, 8)
+    corners = [(x, y, 0.5, 0.5) for y, x in [(0.25, 0.25), (0.25, 0.75), (0.5, 0.5), (0.75, 0.25), (0.75, 0.75)]]
+    expected = torch.tensor([*corners, (0.5, 0.5, 1.0, 1.0)])
+    for training, score in [(True, torch.neg), (False, torch.neg), (False, torch.clone), (False, indifferent)]:
+        output = select.train(training)(x, score)
+        assert torch.equal(output.boxes, expected.expand(3, 6, 4))
+        assert output.scales.tolist() == [[2] * 5 + [4]] * 3
+        for m, (u, k) in enumerate(indices(expected, output.scales[0], 4)):
+            assert torch.equal(output.scores[:, m], output.maps[u - 1].flatten(1)[:, k])
+
+
+@pytest.mark.parametrize(("grid", "keep"), CASES)
+def test_fixed_windows_are_evenly_spaced(grid: int, keep: tuple[int, ...]) -> None:
+    output = PartSelection(grid, keep, "fixed")(torch.rand(2, 2, grid, grid), lambda pooled: pooled)
+    expected = []
+    for u, quota in enumerate(keep, start=1):
+        n = (grid - u + 1) ** 2
+        even = [n // 2] if quota == 1 else torch.linspace(0, n - 1, quota).double().round().int().tolist()
+        assert len(set(even)) == quota
+        expected += [(u, k) for k in even]
+    assert indices(output.boxes[1], output.scales[1], grid) == expected
+
+
+@pytest.mark.parametrize(("strategy", "total"), [("score", None), ("top", 5), ("random", None), ("fixed", None)])
 def test_large_features_and_autocast_stay_finite(strategy: str, total: int | None) -> None:
     torch.manual_seed(6)
     gate, select = GridGate(16), PartSelection(strategy=strategy, total=total)  # type: ignore[arg-type]

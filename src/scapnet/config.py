@@ -136,8 +136,8 @@ class ModelConfig:
     """SCAPS and the sub-network on the parts."""
     keep: tuple[int, ...] = (3, 2, 1)
     """Parts at scale 1, 2, ..."""
-    strategy: Literal["score", "top", "random"] = "score"
-    """How parts are chosen (Tables VIII and IX)."""
+    strategy: Literal["score", "top", "random", "fixed"] = "score"
+    """How parts are chosen (Tables VIII and IX); "fixed" takes the same evenly spaced windows in every image (ours)."""
     total: int | None = None
     """M of the strategy "top"."""
     part_size: int = 224
@@ -146,6 +146,10 @@ class ModelConfig:
     """Parts go through the main branch's own backbone instead of a second one."""
     relation: bool = True
     """PRM."""
+    way: Literal["attention", "gcn"] = "attention"
+    """How the relation is modelled: PRM's attention or a graph convolution over the boxes (Table X)."""
+    part_classifier: Literal["shared", "each", "concat"] = "shared"
+    """One classifier for all parts, one for each part, or one on all parts' features side by side (Table X)."""
     heads: int = 1
     """N_PRM of Eq. 16."""
     key_dim: int = 64

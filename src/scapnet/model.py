@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from scapnet.backbones import Backbone, create
 from scapnet.config import ModelConfig, ViewConfig
+from scapnet.heads import ConcatClassifier, EachClassifier, make_part_classifier
 from scapnet.modules.boxes import crop_parts
+from scapnet.modules.gcn import PartGraph
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
@@ -20,7 +22,7 @@ class SCAPNetOutput(NamedTuple):
     """Everything that a forward pass knows. What the network does not have, or did not run, is None."""
 
     logits: Tensor  # (B, K) of the main branch
-    part_logits: Tensor | None  # (B, M, K)
+    part_logits: Tensor | None  # (B, M, K); (B, 1, K) of a classifier over all parts at once
     probs: Tensor  # (B, K) the final answer
     gate: GateOutput | None
     parts: PartsOutput | None
@@ -35,8 +37,8 @@ class SCAPNet(nn.Module):
         gate: gGAU. Without it there is no mask and nothing to choose parts by.
         selection: SCAPS.
         part_backbone: the sub-network; ``backbone`` itself where the two share weights.
-        part_classifier: part features (B, M, D) to logits (B, M, K).
-        relation: PRM, between the sub-network and its classifier.
+        part_classifier: part features (B, M, D) to logits (B, M, K), or to (B, 1, K) for all parts at once.
+        relation: PRM or `PartGraph`, between the sub-network and its classifier.
         part_size: side of a crop in pixels.
         mask: where the gate's mask goes: "stage3", "stage4" or "none".
     """
@@ -79,7 +81,9 @@ class SCAPNet(nn.Module):
         """Give the sub-network the main branch's weights, where nothing pretrained fits or it knows more by now."""
         pairs = ((self.part_backbone, self.backbone), (self.part_classifier, self.classifier))
         for part, main in pairs:
-            if part is not None and part is not main:
+            if isinstance(part, EachClassifier | ConcatClassifier):
+                part.start_from(main.state_dict())
+            elif part is not None and part is not main:
                 part.load_state_dict(main.state_dict())
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
@@ -115,7 +119,7 @@ class SCAPNet(nn.Module):
         return self.backbone.tail(gate.features if self.mask == "stage3" else features)
 
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
-        """Part logits (B, M, K) from source (B, 3, S', S') and boxes (B, M, 4)."""
+        """Part logits (B, M or 1, K) from source (B, 3, S', S') and boxes (B, M, 4)."""
         assert self.part_backbone is not None
         assert self.part_classifier is not None
         crops = crop_parts(source, boxes, self.part_size)  # (B*M, 3, s, s)
@@ -138,16 +142,7 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     Raises:
         ValueError: settings that do not fit each other, the view or the network.
     """
-    if classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, {classes} were given")
-    if config.parts and config.part_size < 8:
-        raise ValueError(f"a part of {config.part_size} px is too small for a network; use at least 8")
-    if config.parts and not config.gate:
-        raise ValueError("parts are chosen by the gate's scorer; use a gate, with mask none where it shall not mask")
-    if config.relation and not config.parts:
-        raise ValueError("relation needs parts; switch parts on or relation off")
-    if config.mask not in ("stage3", "stage4", "none"):
-        raise ValueError(f"mask {config.mask!r} is unknown; use stage3, stage4 or none")
+    _check_settings(config, classes)
     weights = config.weights if start else "none"
     backbone = create(config.backbone, weights, size, cut=config.gate)
     gate = selection = sub = part_classifier = relation = None
@@ -159,11 +154,9 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     if config.parts:
         selection = PartSelection(config.grid, config.keep, config.strategy, config.total)
         sub = backbone if config.shared else create(config.backbone, weights, config.part_size, cut=False)
-        part_classifier = nn.Linear(backbone.dim, classes)
+        part_classifier = make_part_classifier(config.part_classifier, selection.parts, backbone.dim, classes)
     if config.relation:
-        relation = PartRelation(
-            backbone.dim, config.key_dim, config.geo_dim, config.heads, config.appearance, config.geometry
-        )
+        relation = _relation(config, backbone.dim)
     classifier = nn.Linear(backbone.dim, classes)
     model = SCAPNet(
         backbone, classifier, gate, selection, sub, part_classifier, relation, config.part_size, config.mask
@@ -172,6 +165,37 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     # A CPU trains 1.6 times as fast with channels last (results/memory-format.md). safetensors cannot tell then which
     # weights are shared.
     return model if config.shared else model.to(memory_format=torch.channels_last)
+
+
+def _relation(config: ModelConfig, dim: int) -> nn.Module:
+    if config.way == "gcn":
+        return PartGraph(dim)
+    return PartRelation(dim, config.key_dim, config.geo_dim, config.heads, config.appearance, config.geometry)
+
+
+def _check_settings(config: ModelConfig, classes: int) -> None:
+    if classes < 2:
+        raise ValueError(f"a classifier needs at least 2 classes, {classes} were given")
+    if config.parts and config.part_size < 8:
+        raise ValueError(f"a part of {config.part_size} px is too small for a network; use at least 8")
+    if config.parts and not config.gate:
+        raise ValueError("parts are chosen by the gate's scorer; use a gate, with mask none where it shall not mask")
+    if config.relation and not config.parts:
+        raise ValueError("relation needs parts; switch parts on or relation off")
+    if config.mask not in ("stage3", "stage4", "none"):
+        raise ValueError(f"mask {config.mask!r} is unknown; use stage3, stage4 or none")
+    if config.part_classifier != "shared" and not config.parts:
+        raise ValueError(f"part_classifier {config.part_classifier} needs parts; switch parts on or use shared")
+    _check_way(config)
+
+
+def _check_way(config: ModelConfig) -> None:
+    if config.way not in ("attention", "gcn"):
+        raise ValueError(f"way {config.way!r} is unknown; use attention or gcn")
+    if config.way == "gcn" and not config.relation:
+        raise ValueError("way gcn is a way to model the relation; switch relation on or use attention")
+    if config.way == "gcn" and not (config.heads == 1 and config.appearance and config.geometry):
+        raise ValueError("heads, appearance and geometry belong to way attention; leave them alone with way gcn")
 
 
 def _check_grid(backbone: Backbone, config: ModelConfig, size: int) -> None:

@@ -30,7 +30,7 @@ class Part:
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
     scale: int  # its side in units of the grid
     score: float  # P(keep)
-    name: str  # the class that this part alone speaks for
+    name: str  # the class that this part alone speaks for, or all at once where one classifier sees them all
     probability: float
 
 

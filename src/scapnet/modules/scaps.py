@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scapnet.modules.boxes import pool_windows, window_boxes
 
-Strategy = Literal["score", "top", "random"]
+Strategy = Literal["score", "top", "random", "fixed"]
 
 
 class PartsOutput(NamedTuple):
@@ -44,6 +44,13 @@ def _ranked(scores: Tensor, count: int) -> Tensor:
     return scores.argsort(dim=1, descending=True, stable=True)[:, :count]
 
 
+def _even(windows: int, count: int) -> list[int]:
+    """Indices of ``count`` windows, evenly spaced from the first to the last; one alone is the middle one."""
+    if count == 1:
+        return [windows // 2]
+    return [round(i * (windows - 1) / (count - 1)) for i in range(count)]
+
+
 class PartSelection(nn.Module):
     """Pick parts at several scales with one scorer. It has no parameters.
 
@@ -51,7 +58,8 @@ class PartSelection(nn.Module):
         grid: N, units on a side.
         keep: how many parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs it.
         strategy: "score" takes the best of each scale (the paper's 3, 2, 1), "top" the best over all scales,
-            "random" any windows, as many of each scale as ``keep`` says (Table VIII).
+            "random" any windows, as many of each scale as ``keep`` says (Table VIII), "fixed" the same ones in every
+            image, evenly spaced over a scale: a control of ours, which no score enters.
         total: M of "top"; the sum of ``keep`` by default.
 
     Raises:
@@ -97,7 +105,7 @@ class PartSelection(nn.Module):
 
         Returns:
             `PartsOutput`: by scale, then falling score, then window index; for "top" by falling score, then scale,
-            then index.
+            then index; for "fixed" by scale, then index.
         """
         scales = range(1, len(self.keep) + 1)
         height, width = features.shape[-2:]
@@ -116,6 +124,8 @@ class PartSelection(nn.Module):
     def _choose(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:
         if self.strategy == "top":
             return _ranked(scores, self.total)
+        if self.strategy == "fixed":
+            return self._fixed(sizes, scores.device).expand(scores.shape[0], -1)
         draw = self._draw(scores, index) if self.strategy == "random" else scores
         chosen, start = [], 0
         for quota, size in zip(self.keep, sizes, strict=True):
@@ -124,6 +134,13 @@ class PartSelection(nn.Module):
             chosen.append(picked.gather(1, _ranked(scores.gather(1, picked), quota)))
             start += size
         return torch.cat(chosen, 1)
+
+    def _fixed(self, sizes: list[int], device: torch.device) -> Tensor:
+        chosen, start = list[int](), 0
+        for quota, size in zip(self.keep, sizes, strict=True):
+            chosen += [start + k for k in _even(size, quota)]
+            start += size
+        return torch.tensor(chosen, device=device)  # (M,)
 
     def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
         if self.training:
