@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -32,6 +33,10 @@ class Evaluation(NamedTuple):
     def figures(self) -> dict[str, Any]:
         """Everything that a result file tells."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
+
+    def save(self, path: Path) -> None:
+        """Write the answers, "target", "probs" and "samples", as safetensors."""
+        save_file({"target": self.target, "probs": self.probs, "samples": self.samples}, path)
 
 
 def columns(output: SCAPNetOutput, batch: Views) -> dict[str, Tensor]:

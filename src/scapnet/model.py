@@ -85,6 +85,10 @@ class SCAPNet(nn.Module):
                 part.start_from(main.state_dict())
             elif part is not None and part is not main:
                 part.load_state_dict(main.state_dict())
+        # The main branch's features are not to be mixed at random: the relation starts silent, f-hat = f in Eq. 13.
+        value = getattr(self.relation, "value", None)
+        if isinstance(value, nn.Linear):
+            nn.init.zeros_(value.weight)
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
         """Classify, with the parts that were looked at.

@@ -239,7 +239,10 @@ class Run:
         data = getattr(self.data, split) if split else None
         if data is not None:
             bar.note(f"evaluating {len(data)} {split} images")
-            result |= {"split": split} | evaluate(self.net, self._eval_loader(data), self.accelerator).figures()
+            found = evaluate(self.net, self._eval_loader(data), self.accelerator)
+            result |= {"split": split} | found.figures()
+            if self.accelerator.is_main_process:
+                found.save(self.out / "answers.safetensors")
         self._save("model", result)
         if self.accelerator.is_main_process:
             picked = [] if data is None else torch.linspace(0, len(data) - 1, min(8, len(data))).long().tolist()

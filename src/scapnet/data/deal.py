@@ -101,9 +101,7 @@ def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tupl
     return _divide(train, held_out(train.labels, fraction, seed), how, root)
 
 
-def by_folds(
-    splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False
-) -> Splits:
+def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False) -> Splits:
     """The splits with one of ``folds`` parts of the training and validation photos held out as the validation split.
 
     Args:

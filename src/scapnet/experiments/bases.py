@@ -25,7 +25,7 @@ def grocery() -> Config:
     """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together."""
     return Config(
         "grocery",
-        DataConfig("grocery", size=128, resize=144, source_size=256, folds=FOLDS, workers=1),
+        DataConfig("grocery", size=128, resize=144, source_size=256, folds=FOLDS, deal="neighbours", workers=1),
         ModelConfig("mobilenetv2_100", open=1.5, part_size=96),
         LossConfig(act=0.5, act_ramp=(1.0, 4.0)),
         TrainConfig(

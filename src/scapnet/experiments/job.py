@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from scapnet.checkpoint import read_json, write_json
+from scapnet.checkpoint import read_json
 from scapnet.config import Config, from_dict, to_dict
 from scapnet.train import resume, train
 
@@ -32,7 +32,7 @@ def carry_out(folder: Path, config: Config) -> Path:
 
 def _end_with_parent() -> None:
     """Stop when standard input ends: a parent that was killed closes it, and cannot do anything else any more."""
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not through sys.stdin, whose lock a forked loader process would wait for for ever
     os._exit(1)
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         carry_out(folder, from_dict(Config, read_json(file)))
     except (ValueError, OSError) as error:
-        write_json(file.with_suffix(".error"), str(error).strip().splitlines()[-1])
+        print(str(error).strip().splitlines()[-1], file=sys.stderr, flush=True)
         sys.exit(2)
 
 

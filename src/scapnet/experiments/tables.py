@@ -142,9 +142,7 @@ TABLE10 = Table(
     "table10",
     "How parts are related",
     (
-        Row(
-            "concat", "concatenate", {"model.relation": False, "model.part_classifier": "concat"}, cub_air(87.9, 91.6)
-        ),
+        Row("concat", "concatenate", {"model.relation": False, "model.part_classifier": "concat"}, cub_air(87.9, 91.6)),
         Row("ensemble", "ensemble", {"model.relation": False, "model.part_classifier": "each"}, cub_air(88.0, 91.6)),
         Row("gcn", "graph convolution", {"model.way": "gcn"}, cub_air(87.5, 91.9)),
         Row("arm", "ARM", {"model.geometry": False}, cub_air(88.4, 92.2)),
@@ -208,6 +206,5 @@ FIG9 = Table(
     shows=("kept",),
 )
 TABLES = {
-    table.name: table
-    for table in (TABLE4, TABLE5, TABLE6, TABLE7, TABLE8, TABLE9, TABLE10, TABLE11, TABLE12, FIG9)
+    table.name: table for table in (TABLE4, TABLE5, TABLE6, TABLE7, TABLE8, TABLE9, TABLE10, TABLE11, TABLE12, FIG9)
 }

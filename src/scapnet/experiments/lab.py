@@ -1,0 +1,167 @@
+"""The lab: finds the rows of a table that are missing, runs them side by side, and leaves a file for each."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from scapnet.checkpoint import write_json
+from scapnet.config import Config, to_dict
+from scapnet.data.load import cores_here
+from scapnet.experiments.bases import with_seed
+from scapnet.experiments.record import from_average, from_run, same_run
+from scapnet.experiments.rows import Row, Table
+
+Say = Callable[[str], Any]
+
+
+class Job(NamedTuple):
+    """A row with one of its seeds."""
+
+    row: Row
+    seed: int
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Of its files and its run folder."""
+        return f"{self.row.name}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where a data set's rows are run and written.
+
+    Args:
+        base: the recipe; its preset is the name of the data set.
+        out: folder of the results; this data set has one of its name in it.
+        runs: folder of the run folders.
+        command: what a reader would type, for the records.
+        jobs: runs side by side; 0 chooses by the machine.
+        say: told what happens, a line at a time.
+    """
+
+    base: Config
+    out: Path
+    runs: Path
+    command: str
+    jobs: int = 0
+    say: Say = print
+
+    def file(self, job: Job) -> Path:
+        """The record of a job."""
+        return self.out / self.base.preset / "rows" / f"{job.name}.json"
+
+    def folder(self, job: Job) -> Path:
+        """The run folder of a job."""
+        return self.runs / self.base.preset / job.name
+
+    def plan(self, table: Table, seeds: Sequence[int]) -> list[Job]:
+        """Every job of a table, seed by seed, so that what comes first is a whole table of fewer seeds.
+
+        Raises:
+            ValueError: a row's file that other settings left.
+        """
+        rows = [row for row in table.rows if row.name and row.belongs(self.base.preset)]
+        jobs = [Job(row, seed, row.config(with_seed(self.base, seed))) for seed in seeds for row in rows]
+        for job in jobs:
+            if self.file(job).exists() and not same_run(self.file(job), job.config):
+                raise ValueError(f"{self.file(job)} is of other settings; move it away, or give another --out folder")
+        return jobs
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Jobs without a record."""
+        return [job for job in jobs if not self.file(job).exists()]
+
+    def run(self, jobs: Sequence[Job], minutes: float | None = None) -> bool:
+        """Carry out what is missing; True when nothing is.
+
+        Args:
+            jobs: of `plan`.
+            minutes: stop after so long; what was not finished goes on from its last checkpoint the next time.
+
+        Raises:
+            ValueError: a run that cannot be made. The others go on to their end first.
+        """
+        until = time.monotonic() + 60 * minutes if minutes else float("inf")
+        waiting = [job for job in self.missing(jobs) if job.row.average is None]
+        side = side_by_side(self.jobs, len(waiting), self.base.data.size)
+        running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+        errors: list[str] = []
+        try:
+            while (waiting or running) and time.monotonic() < until:
+                while waiting and len(running) < side:
+                    running.append((waiting[0], self._start(waiting.pop(0), max(1, cores_here() // side))))
+                for job, process in [pair for pair in running if pair[1].poll() is not None]:
+                    errors += self._end(job, process.returncode)
+                running = [pair for pair in running if pair[1].returncode is None]
+                time.sleep(0.2)
+        finally:
+            for _, process in running:
+                process.kill()
+                process.wait()
+        if errors:
+            raise ValueError(errors[0])
+        self._average(jobs)
+        return not self.missing(jobs)
+
+    def _start(self, job: Job, threads: int) -> "subprocess.Popen[bytes]":
+        folder = self.folder(job)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = folder.with_suffix(".json")
+        write_json(file, to_dict(for_machine(job.config)))
+        self.say(f"{job.name}: {'goes on' if folder.exists() else 'starts'}")
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        # Its input stays open as long as this process lives, see `job`.
+        with folder.with_suffix(".log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "scapnet.experiments.job", str(folder), str(file)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+
+    def _end(self, job: Job, code: int) -> list[str]:
+        folder = self.folder(job)
+        if code:
+            lines = folder.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            self.say(f"{job.name}: failed; its last words are in {folder.with_suffix('.log')}")
+            return [f"{job.name} failed: {(lines or ['it said nothing'])[-1]}"]
+        self._write(job, from_run(job.row.name, job.seed, folder, self.command))
+        return []
+
+    def _write(self, job: Job, record: dict[str, Any]) -> None:
+        self.file(job).parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.file(job), record)
+        self.say(f"{job.name}: {record['scores'].get('accuracy', float('nan')):.1%}")
+
+    def _average(self, jobs: Sequence[Job]) -> None:
+        """Average what can be: both runs of a job are finished, and their folders are still here."""
+        by_name = {job.name: job for job in jobs}
+        for job in self.missing(jobs):
+            pairs = [by_name.get(f"{name}-{job.seed}") for name in job.row.average or ()]
+            folders = [self.folder(pair) for pair in pairs if pair is not None]
+            if len(folders) == 2 and all((folder / "answers.safetensors").exists() for folder in folders):
+                both = (folders[0], folders[1])
+                self._write(job, from_average(job.row.name, job.seed, both, job.config, self.command))
+
+
+def for_machine(config: Config) -> Config:
+    """A config in mixed precision where there is a GPU."""
+    return replace(config, train=replace(config.train, precision="bf16")) if torch.cuda.is_available() else config
+
+
+def side_by_side(asked: int, jobs: int, size: int) -> int:
+    """How many runs go on at once: one for each core, up to 8, for small views; on a GPU one, or four small ones."""
+    if torch.cuda.is_available():
+        most = min(4, max(1, cores_here() // 4)) if size <= 256 else 1
+    else:
+        most = min(8, cores_here()) if size <= 256 else 1
+    return max(1, min(asked or most, jobs))

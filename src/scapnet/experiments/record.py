@@ -1,0 +1,135 @@
+"""The file that a finished row leaves: settings, scores, curve and what it ran on. n pictures, K classes."""
+
+import json
+import platform
+import subprocess
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from scapnet import __version__
+from scapnet.checkpoint import read_json
+from scapnet.config import Config, from_dict, to_dict
+from scapnet.experiments.stats import spread
+
+HERE = Path(__file__).parent
+# They say where and how fast a run goes, and not what comes out of it.
+PLACE = ("root", "workers", "download")
+PACE = ("precision", "log_every", "checkpoint_steps")
+
+
+def essence(config: Config) -> dict[str, Any]:
+    """The settings that decide what comes out; the same on every machine."""
+    values: dict[str, Any] = to_dict(config)
+    for section, names in (("data", PLACE), ("train", PACE)):
+        values[section] = {key: value for key, value in values[section].items() if key not in names}
+    values["model"]["weights"] = Path(config.model.weights).name
+    values.pop("preset")
+    return values
+
+
+def same_run(file: Path, config: Config) -> bool:
+    """Whether a row's file is of this config; settings that it was written before have their defaults."""
+    return essence(from_dict(Config, read_json(file)["config"])) == essence(config)
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def commit() -> str:
+    """The commit that the package runs from, with + where files were changed; its version where there is none."""
+    found = _git("rev-parse", "--short", "HEAD")
+    if not found:
+        return f"scapnet {__version__}"
+    return found + ("+" if _git("status", "--porcelain", "--untracked-files=no", ".") else "")
+
+
+def hardware() -> str:
+    """What computes here."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """Means of the log by epoch: training accuracy, kept share, the terms of the loss, and the validation accuracy."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    epochs: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        prefix = "val_" if line.get("split") == "val" else ""
+        for key in ("accuracy", "kept", "cls", "act", "con", "sub"):
+            if key in line:
+                epochs[line["epoch"]][prefix + key].append(line[key])
+    return [{key: round(fmean(values), 4) for key, values in epochs[epoch].items()} for epoch in sorted(epochs)]
+
+
+def pack(right: Tensor) -> str:
+    """Which of n pictures were named right, (n,) bool, as hexadecimal digits."""
+    return f"{len(right)}:{int('1' + ''.join('1' if r else '0' for r in right.tolist()), 2):x}"
+
+
+def unpack(text: str) -> list[bool]:
+    """What `pack` packed."""
+    return [digit == "1" for digit in f"{int(text.partition(':')[2], 16):b}"[1:]]
+
+
+def facts(command: str) -> dict[str, Any]:
+    """What a reader needs to run a row again."""
+    return {
+        "command": command,
+        "commit": commit(),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+    }
+
+
+def from_run(name: str, seed: int, folder: Path, command: str) -> dict[str, Any]:
+    """The record of a finished run folder."""
+    scores, answers = read_json(folder / "results.json"), load_file(folder / "answers.safetensors")
+    epochs = curve(folder)
+    kept = [epoch["kept"] for epoch in epochs[len(epochs) // 2 :] if "kept" in epoch]
+    if len(kept) > 1:
+        scores["kept_spread"] = round(spread(kept), 4)
+    right = answers["probs"].argmax(1) == answers["target"]
+    return {
+        "row": name,
+        "seed": seed,
+        **facts(command),
+        "config": read_json(folder / "config.json"),
+        "scores": scores,
+        "curve": epochs,
+        "right": pack(right),
+    }
+
+
+def from_average(name: str, seed: int, folders: tuple[Path, Path], config: Config, command: str) -> dict[str, Any]:
+    """The record of two networks whose softmax outputs are averaged.
+
+    Raises:
+        ValueError: they did not answer the same pictures.
+    """
+    first, second = (load_file(folder / "answers.safetensors") for folder in folders)
+    if not torch.equal(first["samples"], second["samples"]) or not torch.equal(first["target"], second["target"]):
+        raise ValueError(f"{folders[0]} and {folders[1]} were scored on different pictures; train them anew")
+    right = ((first["probs"] + second["probs"]) / 2).argmax(1) == first["target"]
+    seconds = sum(read_json(folder / "results.json")["train_seconds"] for folder in folders)
+    scores = {"accuracy": float(right.double().mean()), "images": float(len(right)), "train_seconds": seconds}
+    about = {"row": name, "seed": seed, **facts(command), "config": to_dict(replace(config)), "scores": scores}
+    return about | {"curve": [], "right": pack(right)}
