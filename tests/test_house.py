@@ -30,6 +30,14 @@ LAYERS: list[set[str]] = [
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"gcn", "ggau", "scaps", "prm"}, {"boxes"}],
+    "experiments": [
+        {"__init__", "reproduce"},
+        {"lab", "report", "cost", "job"},
+        {"figures", "record", "tables"},
+        {"tiles", "bases", "rows", "stats"},
+        {"architecture", "cam", "charts"},
+        {"inside"},
+    ],
     "data": [
         {"__init__", "load", "describe", "check"},
         {"download", "kept"},
@@ -114,6 +122,7 @@ def test_only_the_command_line_knows_the_command_line() -> None:
         ("scapnet.losses", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
         ("scapnet.data.facts", ["torch", "torchvision", "numpy", "rich"]),
         ("scapnet.data.finches", ["timm", "accelerate", "safetensors"]),
+        ("scapnet.experiments.charts", ["matplotlib"]),
     ],
 )
 def test_light_things_load_nothing_heavy(module: str, heavy: list[str]) -> None:

@@ -33,6 +33,11 @@ def scale_colour(scale: int) -> str:
     return COLOURS[(scale - 1) % len(COLOURS)]
 
 
+def to_tile(source: Tensor) -> Image.Image:
+    """A square view (3, S, S) uint8 as a tile."""
+    return to_photo(tv.resize(source, [TILE, TILE], antialias=True))
+
+
 def draw_gate(tile: Image.Image, mask: Tensor) -> Image.Image:
     """Grey out and darken the units (N, N) that the gate closed; a soft gate's units in proportion."""
     grid = mask.shape[0]
@@ -47,8 +52,15 @@ def draw_gate(tile: Image.Image, mask: Tensor) -> Image.Image:
     return Image.composite(tile, shade, weight)
 
 
-def draw_boxes(tile: Image.Image, boxes: Tensor, scales: Tensor, scores: Tensor | None = None) -> Image.Image:
-    """Draw parts (M, 4) cxcywh in [0, 1] in the colour of their scale, the best of each scale last and thickest."""
+def draw_boxes(
+    tile: Image.Image,
+    boxes: Tensor,
+    scales: Tensor,
+    scores: Tensor | None = None,
+    colours: Sequence[str] | None = None,
+    width: int = 2,
+) -> Image.Image:
+    """Draw parts (M, 4) cxcywh in [0, 1], the first one last, in the colour of their scale or one of their own each."""
     tile = tile.copy()
     draw = ImageDraw.Draw(tile)
     corners = (cxcywh_to_xyxy(boxes) * tile.width).tolist()
@@ -56,7 +68,8 @@ def draw_boxes(tile: Image.Image, boxes: Tensor, scales: Tensor, scores: Tensor 
         x0, y0, x1, y1 = corners[m]
         scale = int(scales[m])
         inset = scale - 1  # boxes of several scales share edges: each scale keeps a line of its own
-        draw.rectangle((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset), outline=scale_colour(scale), width=2)
+        edges = (x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset)
+        draw.rectangle(edges, outline=colours[m] if colours is not None else scale_colour(scale), width=width)
         if scores is not None and scale == 1:
             draw.text(
                 (x0 + 4, y0 + 2),
@@ -105,7 +118,7 @@ def part_row(model: SCAPNet, sample: Sample, truth: bool = True) -> Image.Image:
     output, _ = run_model(model, [sample.image], [0])
     answer = predict_images(model, [sample.image], [sample.path], top=1)[0]
     source, frame = centre_view(sample.image, model.view)
-    view = to_photo(tv.resize(source, [TILE, TILE], antialias=True))
+    view = to_tile(source)
     tiles = [draw_marks(view, frame.to_view(sample.marks))]
     if output.gate is not None:
         tiles.append(draw_gate(view, output.gate.mask[0].float().cpu()))
