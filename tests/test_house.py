@@ -23,13 +23,15 @@ LAYERS: list[set[str]] = [
     {"predict"},
     {"localize"},
     {"checkpoint", "data", "recipe"},
-    {"hosts", "model"},
+    {"hosts"},
+    {"model"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},
     {"plain"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"ggau", "scaps", "prm"}, {"boxes"}],
+    "hosts": [{"__init__"}, {"nts", "rra"}, {"anchors"}],
     "data": [
         {"__init__", "load", "describe", "check"},
         {"download", "kept"},

@@ -152,10 +152,7 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     backbone = create(config.backbone, weights, size, cut=config.gate)
     gate = selection = sub = part_classifier = relation = None
     if config.gate:
-        _check_grid(backbone, config, size)
-        gate = GridGate(
-            backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open
-        )
+        gate = make_gate(backbone, config, size)
     if config.parts:
         selection = PartSelection(config.grid, config.keep, config.strategy, config.total)
         sub = backbone if config.shared else create(config.backbone, weights, config.part_size, cut=False)
@@ -172,6 +169,16 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     # A CPU trains 1.6 times as fast with channels last (results/memory-format.md). safetensors cannot tell then which
     # weights are shared.
     return model if config.shared else model.to(memory_format=torch.channels_last)
+
+
+def make_gate(backbone: Backbone, config: ModelConfig, size: int) -> GridGate:
+    """The gate that a config describes, for a cut backbone and views of ``size`` pixels.
+
+    Raises:
+        ValueError: the grid does not fit the map.
+    """
+    _check_grid(backbone, config, size)
+    return GridGate(backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open)
 
 
 def _check_grid(backbone: Backbone, config: ModelConfig, size: int) -> None:
