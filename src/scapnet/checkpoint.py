@@ -9,7 +9,8 @@ from safetensors.torch import load_model, save_model
 
 from scapnet import __version__
 from scapnet.config import Config, ModelConfig, ViewConfig, from_dict, reason, to_dict
-from scapnet.model import SCAPNet, build_model
+from scapnet.hosts import build, title
+from scapnet.model import SCAPNet
 
 FORMAT = 1
 
@@ -94,7 +95,7 @@ def from_pretrained(path: Path | str) -> SCAPNet:
     """A trained network from a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
 
     Returns:
-        `SCAPNet` in evaluation mode on the CPU, with ``classes``, ``view`` and ``config``.
+        `SCAPNet`, or a host, in evaluation mode on the CPU, with ``classes``, ``view`` and ``config``.
 
     Raises:
         ValueError: no model there, or one that this version cannot read.
@@ -109,7 +110,7 @@ def from_pretrained(path: Path | str) -> SCAPNet:
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
-        model = build_model(config, len(classes), view.size, start=False)
+        model = build(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
     try:
@@ -154,7 +155,7 @@ def _card(model: SCAPNet, scores: dict[str, Any]) -> str:
         "tags: [fine-grained, part-attention, scapnet]",
         "---",
         "",
-        f"# SCAPNet for {len(model.classes)} classes",
+        f"# {title(model.config)} for {len(model.classes)} classes",
         "",
         f"A {model.config.backbone} at {model.view.size} px, trained with scapnet {__version__}.",
         f"Classes: {names}.",

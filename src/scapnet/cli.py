@@ -225,11 +225,46 @@ def data_check(
         sys.exit(1)
 
 
+def reproduce(
+    what: Positional[str],
+    data: str = "finches",
+    root: Path | None = None,
+    weights: str | None = None,
+    seeds: int = 3,
+    out: Path = Path("results/reproduce"),
+    runs: Path = Path("runs/reproduce"),
+    jobs: int = 0,
+    minutes: float | None = None,
+) -> None:
+    """Run what is missing of a table or a figure of the paper, and write it beside the paper's own figures.
+
+    Args:
+        what: table3 to table12, fig2, fig4, fig8, fig9, fig10; or list, which names them with the time to expect.
+        data: finches, grocery, cub, aircraft, veg200, fru92 or vegfru.
+        root: where the data set lies; the finches need no place.
+        weights: a file with the backbone's starting weights, where they shall not be downloaded.
+        seeds: runs of each row.
+        out: folder of the results; a row whose file is there is not run again.
+        runs: folder of the run folders; a run that was stopped goes on.
+        jobs: runs side by side; 0 chooses by the machine.
+        minutes: stop after so many; the same command goes on.
+    """
+    from scapnet.experiments import reproduce as lab
+
+    request = lab.Request(what, data, root, weights, seeds, out, runs, jobs, minutes)
+    if what == "list":
+        for name, title, count, hours in lab.catalogue(request):
+            print(f"{name:8} {title}: {count} runs a seed, about {hours:.1f} hours")
+        return
+    for file in lab.reproduce(request):
+        print(file.read_text(encoding="utf-8") if file.suffix == ".md" else "", file, sep="\n")
+
+
 def app() -> SubcommandApp:
     """All commands."""
     commands, data = SubcommandApp(), SubcommandApp()
     command: Callable[..., None]
-    for command in (train, resume, eval_, predict, show):
+    for command in (train, resume, eval_, predict, show, reproduce):
         commands.command(name=command.__name__.rstrip("_"))(command)
     data.command(name="show")(data_show)
     data.command(name="check")(data_check)

@@ -160,6 +160,8 @@ class ModelConfig:
     """ARM, Eq. 9."""
     geometry: bool = True
     """GRM, Eq. 10."""
+    host: Literal["scapnet", "nts", "rra"] = "scapnet"
+    """The network: SCAPNet, or another paper's, NTS-Net (with PRM if `relation`) or RRA (with gGAU if `gate`)."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def columns(output: SCAPNetOutput, batch: Views) -> dict[str, Tensor]:
     if output.gate is not None:
         found["kept"] = output.gate.mask.float().mean((1, 2))
         found |= gate_columns(output, batch["box"])
-    if output.parts is not None:
+    if output.parts is not None and output.gate is not None:  # a host's parts are no windows of a gate's grid
         cover = covered(output, batch["marks"])
         together = cover[:, :, 0].nanmean(1)  # (B, 2)
         found |= mark_columns(output, batch["marks"])

@@ -151,16 +151,13 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     backbone = create(config.backbone, weights, size, cut=config.gate)
     gate = selection = sub = part_classifier = relation = None
     if config.gate:
-        _check_grid(backbone, config, size)
-        gate = GridGate(
-            backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open
-        )
+        gate = make_gate(backbone, config, size)
     if config.parts:
         selection = PartSelection(config.grid, config.keep, config.strategy, config.total)
         sub = backbone if config.shared else create(config.backbone, weights, config.part_size, cut=False)
         part_classifier = make_part_classifier(config.part_classifier, selection.parts, backbone.dim, classes)
     if config.relation:
-        relation = _relation(config, backbone.dim)
+        relation = make_relation(config, backbone.dim)
     classifier = nn.Linear(backbone.dim, classes)
     model = SCAPNet(
         backbone, classifier, gate, selection, sub, part_classifier, relation, config.part_size, config.mask
@@ -171,7 +168,8 @@ def build_model(config: ModelConfig, classes: int, size: int, start: bool = True
     return model if config.shared else model.to(memory_format=torch.channels_last)
 
 
-def _relation(config: ModelConfig, dim: int) -> nn.Module:
+def make_relation(config: ModelConfig, dim: int) -> nn.Module:
+    """PRM, or what stands in its place, for features of size ``dim``."""
     if config.way == "gcn":
         return PartGraph(dim)
     return PartRelation(dim, config.key_dim, config.geo_dim, config.heads, config.appearance, config.geometry)
@@ -200,6 +198,16 @@ def _check_way(config: ModelConfig) -> None:
         raise ValueError("way gcn is a way to model the relation; switch relation on or use attention")
     if config.way == "gcn" and not (config.heads == 1 and config.appearance and config.geometry):
         raise ValueError("heads, appearance and geometry belong to way attention; leave them alone with way gcn")
+
+
+def make_gate(backbone: Backbone, config: ModelConfig, size: int) -> GridGate:
+    """The gate that a config describes, for a cut backbone and views of ``size`` pixels.
+
+    Raises:
+        ValueError: the grid does not fit the map.
+    """
+    _check_grid(backbone, config, size)
+    return GridGate(backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open)
 
 
 def _check_grid(backbone: Backbone, config: ModelConfig, size: int) -> None:

@@ -8,6 +8,8 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from torch import nn
 
 from scapnet.config import Config, LossConfig, TrainConfig, ViewConfig
+from scapnet.hosts.nts import PROPOSALS, NTSLoss
+from scapnet.hosts.rra import RRALoss
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet
 
@@ -52,8 +54,12 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
 
 
-def make_loss(config: LossConfig) -> SCAPNetLoss:
-    """The loss of Eq. 15 with the weights of a config."""
+def make_loss(config: LossConfig, host: str = "scapnet") -> SCAPNetLoss | NTSLoss | RRALoss:
+    """The loss of Eq. 15 with the weights of a config, or the host's with those of them that it has."""
+    if host == "nts":
+        return NTSLoss(config.cls, config.sub, smoothing=config.smoothing)
+    if host == "rra":
+        return RRALoss(config.cls, config.act, config.sub, config.smoothing)
     return SCAPNetLoss(config.cls, config.act, config.con, config.sub, config.margin, config.smoothing)
 
 
@@ -108,5 +114,8 @@ def work_of(config: Config, epoch: int) -> float:
     model = config.model
     if not model.parts or stage_of(config, epoch) == 1:
         return 1.0
-    parts = model.total if model.strategy == "top" and model.total else sum(model.keep)
+    if model.host == "nts":
+        parts = PROPOSALS
+    else:
+        parts = model.total if model.strategy == "top" and model.total else sum(model.keep)
     return 1.0 + parts * (model.part_size / config.data.size) ** 2

@@ -22,7 +22,8 @@ from scapnet.data.load import default_workers, eval_loader, load_data, train_loa
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
-from scapnet.model import SCAPNet, build_model
+from scapnet.hosts import build
+from scapnet.model import SCAPNet
 from scapnet.recipe import (
     Position,
     activation_weight,
@@ -54,10 +55,10 @@ class Run:
         set_seed(config.train.seed)
         self.accelerator = accelerator or make_accelerator(config.train)
         self.data: Splits = load_data(config.data)
-        self.model: SCAPNet = build_model(config.model, len(self.data.train.classes), config.data.size)
+        self.model: SCAPNet = build(config.model, len(self.data.train.classes), config.data.size)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
-        self.losses = make_loss(config.loss)
+        self.losses = make_loss(config.loss, config.model.host)
         self.optimizer = make_optimizer(self.model, config.train)
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers

@@ -18,9 +18,6 @@ class Divisible(FineGrained, Protocol):
     def name(self, index: int) -> str:
         """What a sample is called in its data set."""
 
-    def join(self, other: Any) -> "Divisible":
-        """These samples and then those of another split."""
-
 
 D = TypeVar("D", bound=Divisible)
 

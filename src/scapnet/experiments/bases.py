@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
-from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from scapnet.config import Config, DataConfig, DataName, LossConfig, ModelConfig, TrainConfig
 from scapnet.presets import demo, paper
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
@@ -37,7 +38,9 @@ def grocery() -> Config:
 def published(data: str) -> Config:
     """The paper's own recipe on one of its data sets, with checkpoints within an epoch."""
     base = paper()
-    return replace(base, data=replace(base.data, name=data), train=replace(base.train, checkpoint_steps=200))
+    return replace(
+        base, data=replace(base.data, name=cast(DataName, data)), train=replace(base.train, checkpoint_steps=200)
+    )
 
 
 def base_of(data: str, root: Path | None, weights: str | None = None) -> Config:

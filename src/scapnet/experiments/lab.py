@@ -75,22 +75,24 @@ class Lab:
                 raise ValueError(f"{self.file(job)} is of other settings; move it away, or give another --out folder")
         return jobs
 
-    def missing(self, jobs: Sequence[Job]) -> list[Job]:
-        """Jobs without a record."""
-        return [job for job in jobs if not self.file(job).exists()]
+    def missing(self, jobs: Sequence[Job], models: bool = False) -> list[Job]:
+        """Jobs without a record, or without the model of their run."""
+        wanted = [(job, self.folder(job) / "model" if models else self.file(job)) for job in jobs]
+        return [job for job, file in wanted if not file.exists()]
 
-    def run(self, jobs: Sequence[Job], minutes: float | None = None) -> bool:
+    def run(self, jobs: Sequence[Job], minutes: float | None = None, models: bool = False) -> bool:
         """Carry out what is missing; True when nothing is.
 
         Args:
             jobs: of `plan`.
             minutes: stop after so long; what was not finished goes on from its last checkpoint the next time.
+            models: a job without its trained model is missing, too: a figure needs more than the record.
 
         Raises:
             ValueError: a run that cannot be made. The others go on to their end first.
         """
         until = time.monotonic() + 60 * minutes if minutes else float("inf")
-        waiting = [job for job in self.missing(jobs) if job.row.average is None]
+        waiting = [job for job in self.missing(jobs, models) if job.row.average is None]
         side = side_by_side(self.jobs, len(waiting), self.base.data.size)
         running: list[tuple[Job, subprocess.Popen[bytes]]] = []
         errors: list[str] = []
@@ -109,7 +111,7 @@ class Lab:
         if errors:
             raise ValueError(errors[0])
         self._average(jobs)
-        return not self.missing(jobs)
+        return not self.missing(jobs, models)
 
     def _start(self, job: Job, threads: int) -> "subprocess.Popen[bytes]":
         folder = self.folder(job)

@@ -55,6 +55,7 @@ class Table:
         columns: names of the data sets that the paper gives figures for.
         shows: further scores, beside the accuracy.
         notes: what holds for all of it.
+        costs: show what each row's network costs, too.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Table:
     columns: tuple[str, ...] = ("cub", "aircraft")
     shows: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    costs: bool = False
 
 
 def changed(config: Config, changes: Changes) -> Config:

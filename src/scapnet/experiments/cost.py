@@ -1,0 +1,99 @@
+"""What a network and a run cost: parameters of the location module, multiply-adds, seconds, and hours to expect."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from scapnet.config import Config
+from scapnet.data.load import about_data
+from scapnet.experiments.rows import changed
+from scapnet.experiments.tables import PLAIN
+from scapnet.hosts import build
+from scapnet.model import SCAPNet
+from scapnet.recipe import make_loss, work_of
+
+
+class Cost(NamedTuple):
+    """Of a network in evaluation."""
+
+    location: int  # parameters of what locates: the gate, or a host's navigator
+    gmacs: float  # billions of multiply-adds for one image, of convolutions and matrix products
+    seconds: float  # of a forward pass of a batch
+
+
+def location_parameters(model: SCAPNet) -> int:
+    """Parameters of the module that finds parts; 0 where there is none."""
+    found = [model.gate, getattr(model, "navigator", None)]
+    return sum(p.numel() for module in found if isinstance(module, nn.Module) for p in module.parameters())
+
+
+def cost_of(model: SCAPNet, size: int, batch: int = 16, repeats: int = 3) -> Cost:
+    """Count and time a network on random images of ``size`` pixels, on the device that it is on.
+
+    The time is the least of some repeats, after one that is not counted.
+    """
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    images = torch.randn(batch, 3, size, size, device=device)
+    times: list[float] = []
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            model(images[:1], None, torch.zeros(1, dtype=torch.long, device=device))
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            model(images, None, torch.arange(batch, device=device))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - started)
+    model.train(training)
+    # A multiply-add is counted as two operations.
+    return Cost(location_parameters(model), counter.get_total_flops() / 2e9, min(times[1:]))
+
+
+def seconds_an_image(config: Config, batch: int = 4) -> float:
+    """Seconds of a training step of the plain backbone for an image, measured here and now on random pixels."""
+    plain = changed(config, {**PLAIN, "model.weights": "none"})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, losses = build(plain.model, 10, plain.data.size).to(device).train(), make_loss(plain.loss)
+    images = torch.randn(batch, 3, plain.data.size, plain.data.size, device=device)
+    target = torch.zeros(batch, dtype=torch.long, device=device)
+    bf16 = plain.train.precision == "bf16" or device.type == "cuda"
+    times: list[float] = []
+    for _ in range(4):
+        started = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            output = model(images)
+        losses(output, target)["loss"].backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - started)
+    return min(times) / batch
+
+
+def training_images(config: Config) -> int:
+    """How many images an epoch has, by what was published of the data set."""
+    if config.data.name == "finches":
+        return config.data.train_length
+    counts = about_data(config.data.name).counts[0]
+    if config.data.folds:
+        return ((counts.train or 0) + (counts.val or 0)) * (config.data.folds - 1) // config.data.folds
+    return counts.train or 0
+
+
+def hours(configs: Sequence[Config], seconds: float) -> float:
+    """Hours that some runs would take one after another, by the pixels that they see; loading comes on top.
+
+    Args:
+        configs: the runs.
+        seconds: of `seconds_an_image`.
+    """
+    work = sum(
+        training_images(config) * sum(work_of(config, epoch) for epoch in range(config.train.epochs))
+        for config in configs
+    )
+    return work * seconds / 3600

@@ -1,0 +1,205 @@
+"""`scapnet reproduce`: a table or a figure of the paper by its name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from scapnet.checkpoint import from_pretrained
+from scapnet.data.broken import sort_out
+from scapnet.data.load import load_data
+from scapnet.data.sample import FineGrained, Sample
+from scapnet.experiments.architecture import architecture
+from scapnet.experiments.bases import base_of, with_seed
+from scapnet.experiments.charts import Point, curves, histogram_chart, kept_against_accuracy, score_histogram
+from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
+from scapnet.experiments.figures import cam_beside_gate, parts_with_and_without
+from scapnet.experiments.lab import Job, Lab
+from scapnet.experiments.report import read_rows, write_table
+from scapnet.experiments.rows import Row, Table
+from scapnet.experiments.tables import TABLES
+from scapnet.hosts import build
+
+FIGURES = {
+    "fig2": "Architecture with the shape of each tensor",
+    "fig4": "How often units of each score are kept",
+    "fig8": "CAM beside the gate",
+    "fig9": "Kept share against accuracy over beta",
+    "fig10": "Parts chosen with and without L_con",
+}
+PHOTOS = 6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be reproduced, and where.
+
+    Args:
+        what: name of a table or a figure.
+        data: name of the data set.
+        root: where it lies.
+        weights: a file with the backbone's starting weights instead of those that would be downloaded.
+        seeds: how many runs of each row.
+        out: folder of the results.
+        runs: folder of the run folders.
+        jobs: runs side by side; 0 chooses by the machine.
+        minutes: stop after so many.
+    """
+
+    what: str
+    data: str = "finches"
+    root: Path | None = None
+    weights: str | None = None
+    seeds: int = 3
+    out: Path = Path("results/reproduce")
+    runs: Path = Path("runs/reproduce")
+    jobs: int = 0
+    minutes: float | None = None
+
+    @property
+    def command(self) -> str:
+        """What a reader would type."""
+        place = f" --root {self.root}" if self.root is not None and self.data != "finches" else ""
+        weights = f" --weights {self.weights}" if self.weights else ""
+        return f"scapnet reproduce {self.what} --data {self.data}{place}{weights} --seeds {self.seeds}"
+
+    def lab(self) -> Lab:
+        """The lab that runs it; drawn pictures are kept beside the runs."""
+        root = self.runs / "drawn" if self.data == "finches" and self.root is None else self.root
+        base = base_of(self.data, root, self.weights)
+        return Lab(base, self.out, self.runs, self.command, self.jobs)
+
+
+def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
+    """Name, title, number of runs of one seed, and hours to expect for them on this machine, of everything."""
+    lab = request.lab()
+    second = seconds_an_image(lab.base)
+    found = []
+    for table in TABLES.values():
+        jobs = _trained(lab.plan(table, [0]))
+        found.append((table.name, table.title, len(jobs), hours([job.config for job in jobs], second)))
+    for name, title in FIGURES.items():
+        if name not in TABLES:
+            jobs = [_job(lab, row) for row in _models_of(name)]
+            found.append((name, title, len(jobs), hours([job.config for job in jobs], second)))
+    return found
+
+
+def reproduce(request: Request) -> list[Path]:
+    """Run what is missing of a table or a figure and write it; what is there already is used.
+
+    Returns:
+        The files that show it.
+
+    Raises:
+        ValueError: an unknown name, data that is not there, or a run that cannot be made.
+    """
+    if request.what not in {**TABLES, **FIGURES}:
+        raise ValueError(f"there is no {request.what}; choose one of {', '.join({**TABLES, **FIGURES})}, or list")
+    if request.seeds < 1:
+        raise ValueError(f"seeds {request.seeds} must be at least 1")
+    lab = request.lab()
+    load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+    if request.what in TABLES:
+        return _table(request, lab, TABLES[request.what])
+    return [_figure(request, lab)]
+
+
+def _trained(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.row.average is None]
+
+
+def _table(request: Request, lab: Lab, table: Table) -> list[Path]:
+    jobs = lab.plan(table, range(request.seeds))
+    missing = _trained(lab.missing(jobs))
+    if missing:
+        expected = hours([job.config for job in missing], seconds_an_image(lab.base))
+        lab.say(f"{len(missing)} of {len(jobs)} runs are missing: about {expected:.1f} hours here, and loading on top")
+    whole = lab.run(jobs, request.minutes)
+    if not whole:
+        lab.say(f"stopped with {len(lab.missing(jobs))} runs missing; the same command goes on")
+    place = request.out / request.data
+    costs = _costs(lab, table) if table.costs else {}
+    files = [write_table(table, place, request.data, request.command, costs)]
+    chart = _chart(table, place, request.data) if table.name in ("table12", "fig9") else None
+    return [*files, chart] if chart else files
+
+
+def _costs(lab: Lab, table: Table) -> dict[str, Cost]:
+    """Of each row's network, with random weights and as many classes as CUB has."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {}
+    for row in table.rows:
+        if row.name and row.belongs(lab.base.preset):
+            config = row.config(lab.base)
+            model = build(config.model, 200, config.data.size, start=False).to(device)
+            found[row.name] = cost_of(model, config.data.size)
+    return found
+
+
+def _chart(table: Table, place: Path, data: str) -> Path | None:
+    found = [mine for mine in read_rows(table, place / "rows", data) if mine.records]
+    if not found:
+        return None
+    file = place / f"{table.name}.png"
+    if table.name == "fig9":
+        points = [
+            Point(
+                beta=record["config"]["loss"]["act"],
+                seed=seed,
+                kept=record["scores"]["kept"],
+                accuracy=record["scores"]["accuracy"],
+            )
+            for mine in found
+            for seed, record in mine.records.items()
+        ]
+        kept_against_accuracy(points).savefig(file)
+        return file
+    series = {}
+    for mine in found:
+        epochs = list(zip(*(record["curve"] for record in mine.records.values()), strict=False))
+        means = [sum(epoch["accuracy"] for epoch in several) / len(several) for several in epochs]
+        series[mine.row.label] = list(enumerate(means, 1))
+    curves(series).savefig(file)
+    return file
+
+
+def _models_of(name: str) -> list[Row]:
+    """The rows whose models a figure shows."""
+    rows = {row.name: row for table in TABLES.values() for row in table.rows}
+    wanted = {"fig4": ["full"], "fig8": ["full", "plain"], "fig10": ["full", "con-0"]}
+    return [rows[row] for row in wanted.get(name, [])]
+
+
+def _job(lab: Lab, row: Row) -> Job:
+    return Job(row, 0, row.config(with_seed(lab.base, 0)))
+
+
+def _figure(request: Request, lab: Lab) -> Path:
+    jobs = [_job(lab, row) for row in _models_of(request.what)]
+    if not lab.run(jobs, request.minutes, models=True):
+        raise ValueError("stopped before the models were trained; the same command goes on")
+    models = [from_pretrained(lab.folder(job)).eval() for job in jobs]
+    file = request.out / request.data / f"{request.what}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if request.what == "fig2":
+        model = build(lab.base.model, 200, lab.base.data.size, start=False)
+        architecture(model, lab.base.data.size).save(file)
+        return file
+    splits = load_data(jobs[0].config.data)
+    data = splits.test or splits.val or splits.train
+    if request.what == "fig4":
+        found = score_histogram(models[0], _some(data, 200))
+        histogram_chart(found).savefig(file)
+    elif request.what == "fig8":
+        cam_beside_gate(models[0], models[1], _some(data, PHOTOS)).save(file)
+    else:
+        parts_with_and_without(models[0], models[1], _some(data, PHOTOS)).save(file)
+    return file
+
+
+def _some(data: FineGrained, count: int) -> list[Sample]:
+    """Readable samples, spread over a split."""
+    picked = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
+    return sort_out(data, picked)[0]
