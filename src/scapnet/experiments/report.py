@@ -1,7 +1,7 @@
 """A table of what was found beside what the paper prints, as Markdown and as JSON."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -70,6 +70,25 @@ def by_pictures(ours: Found, theirs: Found) -> Difference | None:
     return difference(*pairs) if pairs[0] else None
 
 
+def comparison(found: Sequence[Found]) -> Callable[[Found, Found], Difference | None]:
+    """Pair runs where there are three or more of a row, and the pictures of the runs where there are fewer."""
+    return by_seeds if max((len(f.records) for f in found), default=0) > 2 else by_pictures
+
+
+def claim_lines(table: Table, found: Sequence[Found]) -> list[str]:
+    """What should hold by the paper, and whether it does; only claims that both rows were run for."""
+    rows = {f.row.name: f for f in found if f.row.name}
+    lines = []
+    for better, worse in table.claims:
+        if better in rows and worse in rows and (gap := comparison(found)(rows[better], rows[worse])) is not None:
+            verdict = (
+                "not decided" if not (gap.low > 0 or gap.high < 0) else "holds" if gap.low > 0 else "does not hold"
+            )
+            claim = f"{rows[better].row.label} > {rows[worse].row.label}"
+            lines.append(f"| {claim} | {difference_text(gap)} | {verdict} |")
+    return ["", "| claim | points | |", "|---|---|---|", *lines] if lines else []
+
+
 def mean_text(values: Sequence[float]) -> str:
     """Mean and standard deviation."""
     if not values:
@@ -101,14 +120,13 @@ def _cost(cost: Cost | None, first: Cost | None) -> list[str]:
 
 def lines_of(table: Table, found: Sequence[Found], costs: Mapping[str, Cost]) -> list[str]:
     """The Markdown rows of a table."""
-    several = max((len(f.records) for f in found), default=0) > 2
     shows = [name for name in table.shows if any(f.values(name) for f in found)]
     heads = ["row", "runs", "accuracy", "to the first row", "to the row above", *(NAMES[name] for name in shows)]
     heads += COSTS if costs else ()
     heads += [head for column in table.columns for head in (f"paper, {TITLES[column]}", "to its first row")]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     listed = [f for f in found if f.row.listed]
-    compare = by_seeds if several else by_pictures
+    compare = comparison(found)
     for place, mine in enumerate(listed):
         gaps = ["", ""]
         if place and mine.records:
@@ -124,9 +142,8 @@ def lines_of(table: Table, found: Sequence[Found], costs: Mapping[str, Cost]) ->
 def markdown(table: Table, found: Sequence[Found], data: str, command: str, costs: Mapping[str, Cost]) -> str:
     """A table's page."""
     records = [record for f in found for record in f.records.values()]
-    counts = {len(f.records) for f in found if f.records}
-    several = max(counts, default=0) > 2
-    over = "runs, paired by seed" if several else "test pictures, paired; they say nothing about other seeds"
+    seeded = comparison(found) is by_seeds
+    over = "runs, paired by seed" if seeded else "test pictures, paired; they say nothing about other seeds"
     notes = [f"- {f.row.label}: {f.row.note}." for f in found if f.row.note]
     lines = [f"# {table.title}", "", f"`{command}`", ""]
     if not records:
@@ -142,7 +159,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
             f"Made on {machines} at commit {commits}; training took {seconds / 3600:.1f} hours in all.",
             "",
         ]
-    lines += [*lines_of(table, found, costs), ""]
+    lines += [*lines_of(table, found, costs), *claim_lines(table, found), ""]
     lines += [*(f"- {note}" for note in table.notes), *notes, ""] if table.notes or notes else []
     return "\n".join(lines)
 

@@ -56,6 +56,7 @@ class Table:
         shows: further scores, beside the accuracy.
         notes: what holds for all of it.
         costs: show what each row's network costs, too.
+        claims: pairs of rows of which the first should be the better one, by the paper or as a control.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Table:
     shows: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     costs: bool = False
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 def changed(config: Config, changes: Changes) -> Config:
