@@ -9,17 +9,21 @@ memory that the process held. A file that is there already is gone on with: only
 
 import argparse
 import json
-import subprocess
-import sys
+import resource
 import time
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from scapnet.config import ModelConfig, from_dict, to_dict
 from scapnet.experiments.bases import base_of
 from scapnet.experiments.record import facts
 from scapnet.experiments.tables import TABLES
+from scapnet.hosts import build
+from scapnet.recipe import make_loss, make_optimizer
 
 CLASSES = 200
 
@@ -39,13 +43,6 @@ def networks() -> dict[str, tuple[str, dict[str, Any]]]:
 
 def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     """One training step of a network, in this process."""
-    import resource
-
-    import torch
-
-    from scapnet.hosts import build
-    from scapnet.recipe import make_loss, make_optimizer
-
     config = base_of("cub", None)
     config = replace(config, model=from_dict(ModelConfig, values))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,7 +56,8 @@ def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     loss.backward()
     optimizer.step()
     seconds = time.perf_counter() - started
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else 1024 * _peak_kilobytes(resource)
+    held = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else held
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "logits": list(output.logits.shape),
@@ -70,10 +68,6 @@ def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     }
 
 
-def _peak_kilobytes(resource: Any) -> int:
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
 def page(found: dict[str, Any]) -> str:
     """The result as Markdown."""
     first = found["rows"].get("plain", {}).get("seconds")
@@ -81,8 +75,8 @@ def page(found: dict[str, Any]) -> str:
         "# The paper's networks at the paper's size",
         "",
         f"`{found['command']}`, {found['hardware']}, commit {found['commit']}, torch {found['torch']}:",
-        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Accuracies of these rows are",
-        "not yet measured; `scapnet reproduce TABLE --data cub --root FOLDER` runs them.",
+        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Accuracies of these",
+        "rows are not yet measured; `scapnet reproduce TABLE --data cub --root FOLDER` runs them.",
         "",
         "| row | tables | parameters | logits | part logits | most memory, GiB | time to the first row |",
         "|---|---|---|---|---|---|---|",
@@ -100,19 +94,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/paper-configs"))
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(step(json.loads(options.one), options.batch)))
-        return
     file = options.out.with_suffix(".json")
     about = facts("python benchmarks/paper_configs.py") | {"batch": options.batch, "rows": {}}
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
     for name, (tables, values) in networks().items():
         if name not in found["rows"]:
-            command = [sys.executable, __file__, "--batch", str(options.batch), "--one", json.dumps(values)]
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found["rows"][name] = {"tables": tables} | json.loads(said)
+            # A process for each: the most memory that one held is never given back to what is told of it.
+            with get_context("spawn" if torch.cuda.is_available() else "fork").Pool(1) as pool:
+                found["rows"][name] = {"tables": tables} | pool.apply(step, (values, options.batch))
             print(name, found["rows"][name], flush=True)
         found["rows"][name]["tables"] = tables
         file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
