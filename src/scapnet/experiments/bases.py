@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import cast
 
 from scapnet.config import Config, DataConfig, DataName, LossConfig, ModelConfig, TrainConfig
+from scapnet.data.load import about_data
 from scapnet.presets import demo, paper
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
-FOLDS = 5
+FOLDS = 5  # of which the last one is for trials: its photos are never held out in a counted run
 FIRST_SEED = 1000  # counted runs; smaller seeds are for trials, so that none of their pictures is seen twice
 
 
@@ -64,11 +65,17 @@ def base_of(data: str, root: Path | None, weights: str | None = None) -> Config:
     return replace(config, preset=data, data=replace(config.data, root=root), model=model)
 
 
+def classes_of(config: Config) -> int:
+    """K of a data set, as its recipe uses it or as it is published."""
+    return config.data.classes if config.data.name == "finches" else about_data(config.data.name).counts[0].classes
+
+
 def with_seed(config: Config, seed: int) -> Config:
     """A config of one of the seeds 0, 1, ...: new weights, order and noise, and other pictures where there are any."""
     data, train = config.data, replace(config.train, seed=FIRST_SEED + seed)
     if data.name == "finches":
         data = replace(data, seed=FIRST_SEED + seed)
     elif data.folds:
-        data = replace(data, fold=seed % data.folds, seed=FIRST_SEED + seed // data.folds)
+        counted = data.folds - 1
+        data = replace(data, fold=seed % counted, seed=FIRST_SEED + seed // counted)
     return replace(config, data=data, train=train)
