@@ -67,7 +67,11 @@ def base_of(data: str, root: Path | None, weights: str | None = None) -> Config:
 
 def classes_of(config: Config) -> int:
     """K of a data set, as its recipe uses it or as it is published."""
-    return config.data.classes if config.data.name == "finches" else about_data(config.data.name).counts[0].classes
+    if config.data.name == "finches":
+        return config.data.classes
+    found = about_data(config.data.name).counts[0].classes
+    assert found is not None  # every data set with a recipe is published
+    return found
 
 
 def with_seed(config: Config, seed: int) -> Config:
