@@ -8,8 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
-from scapnet.checkpoint import read_json
-from scapnet.config import Config, from_dict, to_dict
+from scapnet.checkpoint import read_json, read_run
+from scapnet.config import Config, from_dict
 from scapnet.train import resume, train
 
 
@@ -25,7 +25,7 @@ def carry_out(folder: Path, config: Config) -> Path:
         folder.rmdir()  # killed before it wrote a thing
     if not folder.exists():
         return train(config, folder)
-    if read_json(folder / "config.json") != to_dict(config):
+    if read_run(folder) != config:
         raise ValueError(f"{folder} holds a run of other settings; move it away, or give another --runs folder")
     return resume(folder)
 
