@@ -24,15 +24,17 @@ def finches() -> Config:
 
 
 def grocery() -> Config:
-    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together."""
+    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together.
+
+    The gate closes late and little, because it cost the main branch 4.7 points (results/grocery.md), and the sub-network
+    starts from ImageNet, because one that starts from the main branch makes its mistakes, too.
+    """
     return Config(
         "grocery",
         DataConfig("grocery", size=128, resize=144, source_size=256, folds=FOLDS, deal="neighbours", workers=1),
         ModelConfig("mobilenetv2_100", open=1.5, part_size=96),
-        LossConfig(act=0.5, act_ramp=(1.0, 4.0)),
-        TrainConfig(
-            epochs=8, stage1_epochs=3, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0, log_every=50
-        ),
+        LossConfig(act=0.1, act_ramp=(2.0, 6.0), con=0.3),
+        TrainConfig(epochs=8, stage1_epochs=2, schedule="cosine", warmup_epochs=0.5, clip=10.0, log_every=50),
     )
 
 
