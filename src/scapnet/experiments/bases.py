@@ -26,7 +26,7 @@ def finches() -> Config:
 def grocery() -> Config:
     """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together.
 
-    The gate closes late and little, because it cost the main branch 4.7 points (results/grocery.md), and the sub-network
+    The gate closes late and little, because it cost the main branch 4.7 points (results/grocery.md). The sub-network
     starts from ImageNet, because one that starts from the main branch makes its mistakes, too.
     """
     return Config(

@@ -4,7 +4,6 @@ import json
 import platform
 import subprocess
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scapnet import __version__
-from scapnet.checkpoint import read_json
+from scapnet.checkpoint import read_json, read_run
 from scapnet.config import Config, from_dict, to_dict
 from scapnet.experiments.stats import spread
 
@@ -32,6 +31,13 @@ def essence(config: Config) -> dict[str, Any]:
         values[section] = {key: value for key, value in values[section].items() if key not in names}
     values["model"]["weights"] = Path(config.model.weights).name
     values.pop("preset")
+    return values
+
+
+def portable(config: Config) -> dict[str, Any]:
+    """A config as it is written down, without the folders of the machine that it ran on; the command tells them."""
+    values: dict[str, Any] = to_dict(config)
+    values["data"]["root"], values["model"]["weights"] = None, Path(config.model.weights).name
     return values
 
 
@@ -112,7 +118,7 @@ def from_run(name: str, seed: int, folder: Path, command: str) -> dict[str, Any]
         "row": name,
         "seed": seed,
         **facts(command),
-        "config": read_json(folder / "config.json"),
+        "config": portable(read_run(folder)),
         "scores": scores,
         "curve": epochs,
         "right": pack(right),
@@ -131,5 +137,5 @@ def from_average(name: str, seed: int, folders: tuple[Path, Path], config: Confi
     right = ((first["probs"] + second["probs"]) / 2).argmax(1) == first["target"]
     seconds = sum(read_json(folder / "results.json")["train_seconds"] for folder in folders)
     scores = {"accuracy": float(right.double().mean()), "images": float(len(right)), "train_seconds": seconds}
-    about = {"row": name, "seed": seed, **facts(command), "config": to_dict(replace(config)), "scores": scores}
+    about = {"row": name, "seed": seed, **facts(command), "config": portable(config), "scores": scores}
     return about | {"curve": [], "right": pack(right)}
