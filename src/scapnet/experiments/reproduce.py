@@ -102,7 +102,10 @@ def reproduce(request: Request) -> list[Path]:
     if request.jobs < 0 or (request.minutes or 0) < 0:
         raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
     lab = request.lab()
-    load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+    try:
+        load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+    except ValueError as error:  # it names the option of `scapnet train`
+        raise ValueError(str(error).replace("--data.root", "--root")) from error
     if request.what in TABLES:
         return _table(request, lab, TABLES[request.what])
     return [_figure(request, lab)]
