@@ -198,6 +198,10 @@ def test_rows_change_what_their_labels_say() -> None:
     assert sum(named["top-5"].model.keep) == 6
     assert named["top-5"].model.total == 5
     assert named["gcn"].model.way == "gcn"
+    looked = [row.name for row in TABLES["table4"].rows if row.name in named and named[row.name].model.parts]
+    assert looked == ["scaps", "ggau-prm", "ggau-scaps", "scaps-prm", "full", "fixed", "printed", "scratch"]
+    assert {sum(named[name].model.keep) for name in looked} == {6}
+    assert named["fixed"].model.strategy == "fixed"
     assert named["dagger"].model.heads == 3
     for data, stages in (("finches", 4), ("grocery", 3), ("cub", 20)):
         rows = {row.label: row.config(one(data)) for table, row in rows_of(data) if table.name == "table5"}
@@ -382,6 +386,8 @@ def test_a_page_of_three_seeds() -> None:
     assert "100 test pictures a run" in page
     assert "training took 4.5 hours in all" in page
     assert "- Toys are no birds." in page
+    averaged = THREE | {"bad": [made | {"curve": []} for made in THREE["bad"]]}  # their hours are the others' already
+    assert "training took 3.0 hours in all" in markdown(TABLE, found(averaged), "finches", "c", {})
     assert "- better: ours." in page
     assert "`scapnet reproduce toy`" in page
     turned = replace(TABLE, claims=(("bad", "good"),))
@@ -412,6 +418,10 @@ def test_a_picture_that_two_seeds_answered_is_one_picture() -> None:
     assert gap is not None
     assert gap.mean == pytest.approx(100 * (sum(map(sum, runs[0])) - sum(map(sum, runs[1]))) / 800)
     assert gap.n == 400
+    longer = [Found(f.row, {**f.records, 2: record(2, answers(n, 500))}) for f, n in ((a, 500), (b, 0))]
+    gap = by_pictures(longer[0], longer[1])
+    assert gap is not None
+    assert gap.n == 500  # a run of more pictures is used whole
     short = Found(TABLE.rows[0], {0: record(0, answers(1, 3))})
     assert by_pictures(a, short) is None
     assert by_pictures(a, Found(TABLE.rows[0], {5: record(5, answers(1))})) is None
@@ -435,10 +445,10 @@ def test_nothing_run_yet() -> None:
         assert len(cells(markdown(table, rows, "cub", "c", {}))) == len(rows) + 2
     paid = replace(TABLE, costs=True)
     costs = {"base": Cost(0, 1.5, 2.0), "good": Cost(16434, 4.125, 3.0)}
-    rows = cells(markdown(paid, found({}), "cub", "c", costs))
-    assert rows["bare"][4:7] == ["-", "1.50", "2 (1.00 x)"]
-    assert rows["better"][4:7] == ["16,434", "4.12", "3 (1.50 x)"]
-    assert rows["quoted"][4:7] == ["", "", ""]
+    priced = cells(markdown(paid, found({}), "cub", "c", costs))
+    assert priced["bare"][4:7] == ["-", "1.50", "2 (1.00 x)"]
+    assert priced["better"][4:7] == ["16,434", "4.12", "3 (1.50 x)"]
+    assert priced["quoted"][4:7] == ["", "", ""]
 
 
 def test_files_say_the_same_twice(tmp_path: Path) -> None:
