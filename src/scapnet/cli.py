@@ -288,7 +288,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
     except KeyboardInterrupt:
-        sys.exit("scapnet: stopped; go on with a training run by: scapnet resume RUN")
+        sys.exit("scapnet: stopped; reproduce goes on by the same command, a training run by: scapnet resume RUN")
     except (ValueError, OSError) as error:
         if os.environ.get("SCAPNET_DEBUG"):
             raise

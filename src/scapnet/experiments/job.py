@@ -8,8 +8,11 @@ import sys
 import threading
 from pathlib import Path
 
-from scapnet.checkpoint import read_json, read_run
-from scapnet.config import Config, from_dict
+from filelock import FileLock
+
+from scapnet.checkpoint import read_json
+from scapnet.config import Config, from_dict, reason
+from scapnet.experiments.record import same_settings
 from scapnet.train import resume, train
 
 
@@ -19,15 +22,14 @@ def carry_out(folder: Path, config: Config) -> Path:
     Raises:
         ValueError: the folder holds another run.
     """
-    if (folder / "results.json").exists():
-        return folder
     if folder.exists() and not (folder / "config.json").exists():
-        folder.rmdir()  # killed before it wrote a thing
+        (folder / ".config.json.draft").unlink(missing_ok=True)  # killed before it wrote a thing
+        folder.rmdir()
     if not folder.exists():
         return train(config, folder)
-    if read_run(folder) != config:
+    if not same_settings(read_json(folder / "config.json"), config):
         raise ValueError(f"{folder} holds a run of other settings; move it away, or give another --runs folder")
-    return resume(folder)
+    return folder if (folder / "results.json").exists() else resume(folder)
 
 
 def _end_with_parent() -> None:
@@ -41,9 +43,11 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
     try:
-        carry_out(folder, from_dict(Config, read_json(file)))
+        # Another lab may want the same row: whoever comes second waits, and finds it finished.
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            carry_out(folder, from_dict(Config, read_json(file)))
     except (ValueError, OSError) as error:
-        print(str(error).strip().splitlines()[-1], file=sys.stderr, flush=True)
+        print((str(error).strip().splitlines() or [reason(error)])[-1], file=sys.stderr, flush=True)
         sys.exit(2)
 
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from scapnet.checkpoint import write_json
+from scapnet.checkpoint import read_json, write_json
 from scapnet.config import Config, to_dict
 from scapnet.data.load import cores_here
 from scapnet.experiments.bases import with_seed
-from scapnet.experiments.record import from_average, from_run, same_run
+from scapnet.experiments.record import files_of, from_average, from_run, same_run, same_settings
 from scapnet.experiments.rows import Row, Table
 
 Say = Callable[[str], Any]
@@ -69,16 +69,24 @@ class Lab:
             ValueError: a row's file that other settings left.
         """
         rows = [row for row in table.rows if row.name and row.belongs(self.base.preset)]
-        jobs = [Job(row, seed, row.config(with_seed(self.base, seed))) for seed in seeds for row in rows]
-        for job in jobs:
-            if self.file(job).exists() and not same_run(self.file(job), job.config):
-                raise ValueError(f"{self.file(job)} is of other settings; move it away, or give another --out folder")
-        return jobs
+        for row in rows:  # of every seed: a table shows all that there are
+            for seed, file in files_of(row.name, self.out / self.base.preset / "rows").items():
+                if not same_run(file, self.job(row, seed).config):
+                    raise ValueError(f"{file} is of other settings; move it away, or give another --out folder")
+        return [self.job(row, seed) for seed in seeds for row in rows]
+
+    def job(self, row: Row, seed: int) -> Job:
+        """A row with one of its seeds."""
+        return Job(row, seed, row.config(with_seed(self.base, seed)))
+
+    def finished(self, job: Job) -> bool:
+        """Whether a job's run folder holds its finished run, and not one of other settings."""
+        folder = self.folder(job)
+        return (folder / "results.json").exists() and same_settings(read_json(folder / "config.json"), job.config)
 
     def missing(self, jobs: Sequence[Job], models: bool = False) -> list[Job]:
         """Jobs without a record, or without the model of their run."""
-        wanted = [(job, self.folder(job) / "model" if models else self.file(job)) for job in jobs]
-        return [job for job, file in wanted if not file.exists()]
+        return [job for job in jobs if not (self.finished(job) if models else self.file(job).exists())]
 
     def run(self, jobs: Sequence[Job], minutes: float | None = None, models: bool = False) -> bool:
         """Carry out what is missing; True when nothing is.
@@ -91,7 +99,7 @@ class Lab:
         Raises:
             ValueError: a run that cannot be made. The others go on to their end first.
         """
-        until = time.monotonic() + 60 * minutes if minutes else float("inf")
+        until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
         waiting = [job for job in self.missing(jobs, models) if job.row.average is None]
         side = side_by_side(self.jobs, len(waiting), self.base.data.size)
         running: list[tuple[Job, subprocess.Popen[bytes]]] = []
@@ -108,20 +116,20 @@ class Lab:
             for _, process in running:
                 process.kill()
                 process.wait()
+        self._average(jobs)
         if errors:
             raise ValueError(errors[0])
-        self._average(jobs)
         return not self.missing(jobs, models)
 
     def _start(self, job: Job, threads: int) -> "subprocess.Popen[bytes]":
         folder = self.folder(job)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        file = folder.with_suffix(".json")
+        file = _beside(folder, ".json")
         write_json(file, to_dict(for_machine(job.config)))
         self.say(f"{job.name}: {'goes on' if folder.exists() else 'starts'}")
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         # Its input stays open as long as this process lives, see `job`.
-        with folder.with_suffix(".log").open("ab") as log:
+        with _beside(folder, ".log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "scapnet.experiments.job", str(folder), str(file)],
                 stdin=subprocess.PIPE,
@@ -133,10 +141,13 @@ class Lab:
     def _end(self, job: Job, code: int) -> list[str]:
         folder = self.folder(job)
         if code:
-            lines = folder.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            self.say(f"{job.name}: failed; its last words are in {folder.with_suffix('.log')}")
-            return [f"{job.name} failed: {(lines or ['it said nothing'])[-1]}"]
-        self._write(job, from_run(job.row.name, job.seed, folder, self.command))
+            log = _beside(folder, ".log")
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            self.say(f"{job.name}: failed; its last words are in {log}")
+            killed = f"signal {-code} ended it; where memory is short, use fewer --jobs" if code < 0 else ""
+            return [f"{job.name} failed: {killed or (lines or ['it said nothing'])[-1]}"]
+        if not self.file(job).exists():  # a figure may have needed the model of a run whose record is kept
+            self._write(job, from_run(job.row.name, job.seed, folder, self.command))
         return []
 
     def _write(self, job: Job, record: dict[str, Any]) -> None:
@@ -148,11 +159,18 @@ class Lab:
         """Average what can be: both runs of a job are finished, and their folders are still here."""
         by_name = {job.name: job for job in jobs}
         for job in self.missing(jobs):
-            pairs = [by_name.get(f"{name}-{job.seed}") for name in job.row.average or ()]
-            folders = [self.folder(pair) for pair in pairs if pair is not None]
-            if len(folders) == 2 and all((folder / "answers.safetensors").exists() for folder in folders):
-                both = (folders[0], folders[1])
+            wanted = [f"{name}-{job.seed}" for name in job.row.average or ()]
+            pair = [by_name[name] for name in wanted if name in by_name]
+            if len(pair) == 2 and all(self.finished(one) for one in pair):
+                both = (self.folder(pair[0]), self.folder(pair[1]))
                 self._write(job, from_average(job.row.name, job.seed, both, job.config, self.command))
+            elif len(pair) == 2 and not self.missing(pair):
+                self.say(f"{job.name}: the run folders of {' and '.join(wanted)} are gone; it needs them run again")
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    """A file beside a run folder; `with_suffix` would cut a name with a point, and two runs would share the file."""
+    return folder.with_name(folder.name + ending)
 
 
 def for_machine(config: Config) -> Config:

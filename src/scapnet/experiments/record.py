@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scapnet import __version__
-from scapnet.checkpoint import read_json, read_run
+from scapnet.checkpoint import read_json
 from scapnet.config import Config, from_dict, to_dict
 from scapnet.experiments.stats import spread
 
-HERE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 # They say where and how fast a run goes, and not what comes out of it.
 PLACE = ("root", "workers", "download")
 PACE = ("precision", "log_every", "checkpoint_steps")
@@ -34,21 +34,31 @@ def essence(config: Config) -> dict[str, Any]:
     return values
 
 
-def portable(config: Config) -> dict[str, Any]:
-    """A config as it is written down, without the folders of the machine that it ran on; the command tells them."""
-    values: dict[str, Any] = to_dict(config)
-    values["data"]["root"], values["model"]["weights"] = None, Path(config.model.weights).name
-    return values
+def same_settings(values: dict[str, Any], config: Config) -> bool:
+    """Whether written settings are those of a config; ones that they were written before have their defaults."""
+    return essence(from_dict(Config, values)) == essence(config)
 
 
 def same_run(file: Path, config: Config) -> bool:
-    """Whether a row's file is of this config; settings that it was written before have their defaults."""
-    return essence(from_dict(Config, read_json(file)["config"])) == essence(config)
+    """Whether a row's file is of this config."""
+    return same_settings(read_json(file)["config"], config)
+
+
+def without_place(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings without the places that only one machine has."""
+    model = values["model"] | {"weights": Path(values["model"]["weights"]).name}
+    return values | {"data": values["data"] | {"root": None}, "model": model}
+
+
+def files_of(row: str, folder: Path) -> dict[int, Path]:
+    """The files of a row by seed, in order."""
+    files = [file for file in folder.glob(f"{row}-*.json") if file.stem.removeprefix(f"{row}-").isdecimal()]
+    return dict(sorted((int(file.stem.rsplit("-", 1)[1]), file) for file in files))
 
 
 def _git(*words: str) -> str:
     try:
-        return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -56,7 +66,7 @@ def _git(*words: str) -> str:
 def commit() -> str:
     """The commit that the package runs from, with + where files were changed; its version where there is none."""
     found = _git("rev-parse", "--short", "HEAD")
-    if not found:
+    if not found or not _git("ls-files", "__init__.py"):  # it may be installed below a repository that is not its own
         return f"scapnet {__version__}"
     return found + ("+" if _git("status", "--porcelain", "--untracked-files=no", ".") else "")
 
@@ -118,7 +128,7 @@ def from_run(name: str, seed: int, folder: Path, command: str) -> dict[str, Any]
         "row": name,
         "seed": seed,
         **facts(command),
-        "config": portable(read_run(folder)),
+        "config": without_place(read_json(folder / "config.json")),
         "scores": scores,
         "curve": epochs,
         "right": pack(right),
@@ -137,5 +147,5 @@ def from_average(name: str, seed: int, folders: tuple[Path, Path], config: Confi
     right = ((first["probs"] + second["probs"]) / 2).argmax(1) == first["target"]
     seconds = sum(read_json(folder / "results.json")["train_seconds"] for folder in folders)
     scores = {"accuracy": float(right.double().mean()), "images": float(len(right)), "train_seconds": seconds}
-    about = {"row": name, "seed": seed, **facts(command), "config": portable(config), "scores": scores}
+    about = {"row": name, "seed": seed, **facts(command), "config": without_place(to_dict(config)), "scores": scores}
     return about | {"curve": [], "right": pack(right)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from scapnet.checkpoint import read_json, write_json
 from scapnet.experiments.cost import Cost
-from scapnet.experiments.record import unpack
+from scapnet.experiments.record import files_of, unpack
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.stats import Difference, difference, spread
 
@@ -48,9 +48,8 @@ def read_rows(table: Table, folder: Path, data: str) -> list[Found]:
     found = []
     for row in table.rows:
         if row.belongs(data):
-            files = sorted(folder.glob(f"{row.name}-[0-9]*.json")) if row.name else []
-            files = [file for file in files if file.stem.removeprefix(f"{row.name}-").isdecimal()]
-            found.append(Found(row, {int(file.stem.rsplit("-", 1)[1]): read_json(file) for file in files}))
+            files = files_of(row.name, folder) if row.name else {}
+            found.append(Found(row, {seed: read_json(file) for seed, file in files.items()}))
     return found
 
 
@@ -61,13 +60,23 @@ def by_seeds(ours: Found, theirs: Found) -> Difference | None:
 
 
 def by_pictures(ours: Found, theirs: Found) -> Difference | None:
-    """Points between two rows, from each picture that both answered in the same run."""
-    pairs: tuple[list[float], list[float]] = ([], [])
-    for seed in ours.records:
-        if seed in theirs.records:
-            for values, found in zip(pairs, (ours, theirs), strict=True):
-                values += [100.0 * right for right in unpack(found.records[seed]["right"])]
-    return difference(*pairs) if pairs[0] else None
+    """Points between two rows, from each picture that both answered in the same run.
+
+    Runs of other seeds may have had the same pictures, which are no new evidence: each place in the split counts once.
+    """
+    seeds = [seed for seed in ours.records if seed in theirs.records]
+    if not seeds:
+        return None
+    sides = [[unpack(found.records[seed]["right"]) for seed in seeds] for found in (ours, theirs)]
+    if [len(run) for run in sides[0]] != [len(run) for run in sides[1]]:
+        return None  # a picture that could not be read leaves the others without their partners
+    means = [[100 * fmean(several) for several in _columns(runs)] for runs in sides]
+    return difference(*means)
+
+
+def _columns(runs: Sequence[Sequence[bool]]) -> list[list[bool]]:
+    """Picture by picture, what those runs answered that had as many."""
+    return [[run[place] for run in runs if place < len(run)] for place in range(max(map(len, runs)))]
 
 
 def comparison(found: Sequence[Found]) -> Callable[[Found, Found], Difference | None]:
@@ -125,16 +134,15 @@ def lines_of(table: Table, found: Sequence[Found], costs: Mapping[str, Cost]) ->
     heads += COSTS if costs else ()
     heads += [head for column in table.columns for head in (f"paper, {TITLES[column]}", "to its first row")]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    listed = [f for f in found if f.row.listed]
     compare = comparison(found)
-    for place, mine in enumerate(listed):
+    for place, mine in enumerate(found):
         gaps = ["", ""]
         if place and mine.records:
-            gaps = [difference_text(compare(mine, other)) for other in (listed[0], listed[place - 1])]
+            gaps = [difference_text(compare(mine, other)) for other in (found[0], found[place - 1])]
         cells = [mine.row.label, str(len(mine.records) or ""), mean_text(mine.values("accuracy")), *gaps]
         cells += [mean_text(mine.values(name)) for name in shows]
-        cells += _cost(costs.get(mine.row.name), costs.get(listed[0].row.name)) if costs else []
-        cells += [cell for column in table.columns for cell in _paper(mine.row, listed[0].row, column)]
+        cells += _cost(costs.get(mine.row.name), costs.get(found[0].row.name)) if costs else []
+        cells += [cell for column in table.columns for cell in _paper(mine.row, found[0].row, column)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -81,7 +81,7 @@ def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
         found.append((table.name, table.title, len(jobs), hours([job.config for job in jobs], second)))
     for name, title in FIGURES.items():
         if name not in TABLES:
-            jobs = [_job(lab, row) for row in _models_of(name)]
+            jobs = [lab.job(row, 0) for row in _models_of(name)]
             found.append((name, title, len(jobs), hours([job.config for job in jobs], second)))
     return found
 
@@ -99,8 +99,13 @@ def reproduce(request: Request) -> list[Path]:
         raise ValueError(f"there is no {request.what}; choose one of {', '.join({**TABLES, **FIGURES})}, or list")
     if request.seeds < 1:
         raise ValueError(f"seeds {request.seeds} must be at least 1")
+    if request.jobs < 0 or (request.minutes or 0) < 0:
+        raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
     lab = request.lab()
-    load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+    try:
+        load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+    except ValueError as error:  # it names the option of `scapnet train`
+        raise ValueError(str(error).replace("--data.root", "--root")) from error
     if request.what in TABLES:
         return _table(request, lab, TABLES[request.what])
     return [_figure(request, lab)]
@@ -116,9 +121,17 @@ def _table(request: Request, lab: Lab, table: Table) -> list[Path]:
     if missing:
         expected = hours([job.config for job in missing], seconds_an_image(lab.base))
         lab.say(f"{len(missing)} of {len(jobs)} runs are missing: about {expected:.1f} hours here, and loading on top")
-    whole = lab.run(jobs, request.minutes)
-    if not whole:
-        lab.say(f"stopped with {len(lab.missing(jobs))} runs missing; the same command goes on")
+    try:
+        if not lab.run(jobs, request.minutes):
+            lab.say(f"stopped with {len(lab.missing(jobs))} runs missing; the same command goes on")
+    except ValueError:
+        _pages(request, lab, table)  # a row that cannot be run hides none of the others
+        raise
+    return _pages(request, lab, table)
+
+
+def _pages(request: Request, lab: Lab, table: Table) -> list[Path]:
+    """Write what is there of a table."""
     place = request.out / request.data
     costs = _costs(lab, table) if table.costs else {}
     files = [write_table(table, place, request.data, request.command, costs)]
@@ -172,12 +185,8 @@ def _models_of(name: str) -> list[Row]:
     return [rows[row] for row in wanted.get(name, [])]
 
 
-def _job(lab: Lab, row: Row) -> Job:
-    return Job(row, 0, row.config(with_seed(lab.base, 0)))
-
-
 def _figure(request: Request, lab: Lab) -> Path:
-    jobs = [_job(lab, row) for row in _models_of(request.what)]
+    jobs = [lab.job(row, 0) for row in _models_of(request.what)]
     if not lab.run(jobs, request.minutes, models=True):
         raise ValueError("stopped before the models were trained; the same command goes on")
     models = [from_pretrained(lab.folder(job)).eval() for job in jobs]

@@ -23,7 +23,6 @@ class Row:
         note: what a reader must know.
         average: names of two rows whose answers are averaged; such a row trains nothing.
         only: data sets that have the row; all, where it is empty.
-        listed: False for a row that another one needs and no table prints.
     """
 
     name: str
@@ -33,7 +32,6 @@ class Row:
     note: str = ""
     average: tuple[str, str] | None = None
     only: tuple[str, ...] = ()
-    listed: bool = True
 
     def config(self, base: Config) -> Config:
         """The run that this row is."""
