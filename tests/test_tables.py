@@ -203,7 +203,7 @@ def test_rows_change_what_their_labels_say() -> None:
     assert {sum(named[name].model.keep) for name in looked} == {6}
     assert named["fixed"].model.strategy == "fixed"
     assert named["dagger"].model.heads == 3
-    for data, stages in (("finches", 4), ("grocery", 3), ("cub", 20)):
+    for data, stages in (("finches", 4), ("grocery", 2), ("cub", 20)):
         rows = {row.label: row.config(one(data)) for table, row in rows_of(data) if table.name == "table5"}
         assert [(c.train.stage1_epochs, c.model.heads) for c in rows.values()] == [
             (0, 1),
