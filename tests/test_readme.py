@@ -1,4 +1,4 @@
-"""What the README says can be done: its code runs and its commands parse."""
+"""What the README and the lab's page say can be done: the code runs and the commands parse."""
 
 import re
 import shlex
@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from scapnet import cli
+from scapnet.experiments.reproduce import FIGURES
+from scapnet.experiments.tables import TABLES
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("scapnet ")]
+LAB = (Path(__file__).parents[1] / "docs" / "reproduce.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("#")[0].strip() for line in (README + LAB).splitlines() if line.startswith("scapnet ")]
 
 
 def blocks(language: str) -> list[str]:
@@ -28,7 +31,7 @@ def test_the_module_example_runs_in_ten_lines() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    for function in ("train", "resume", "eval_", "predict", "show", "data_show"):
+    for function in ("train", "resume", "eval_", "predict", "show", "data_show", "reproduce"):
         original = getattr(cli, function)
 
         def stand_in(*_: object, name: str = function, **__: object) -> None:
@@ -52,3 +55,8 @@ def test_the_two_commands_are_what_ci_runs() -> None:
     assert "bash bin/demo" in README
     assert "bash bin/test" in README
     assert "bin/test" in (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_documentation_names_everything_that_can_be_reproduced() -> None:
+    named = set(re.findall(r"^\| ((?:table|fig)\d+) \|", LAB, re.MULTILINE))
+    assert named == {*TABLES, *FIGURES}

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import cast
 
 from scapnet.config import Config, DataConfig, DataName, LossConfig, ModelConfig, TrainConfig
+from scapnet.data.load import about_data
 from scapnet.presets import demo, paper
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
-FOLDS = 5
+FOLDS = 5  # of which the last one is for trials: its photos are never held out in a counted run
 FIRST_SEED = 1000  # counted runs; smaller seeds are for trials, so that none of their pictures is seen twice
 
 
@@ -23,15 +24,17 @@ def finches() -> Config:
 
 
 def grocery() -> Config:
-    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together."""
+    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together.
+
+    The gate closes late and little, because it cost the main branch 4.7 points (results/grocery.md). The sub-network
+    starts from ImageNet, because one that starts from the main branch makes its mistakes, too.
+    """
     return Config(
         "grocery",
         DataConfig("grocery", size=128, resize=144, source_size=256, folds=FOLDS, deal="neighbours", workers=1),
         ModelConfig("mobilenetv2_100", open=1.5, part_size=96),
-        LossConfig(act=0.5, act_ramp=(1.0, 4.0)),
-        TrainConfig(
-            epochs=8, stage1_epochs=3, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0, log_every=50
-        ),
+        LossConfig(act=0.1, act_ramp=(2.0, 6.0), con=0.3),
+        TrainConfig(epochs=8, stage1_epochs=2, schedule="cosine", warmup_epochs=0.5, clip=10.0, log_every=50),
     )
 
 
@@ -64,11 +67,21 @@ def base_of(data: str, root: Path | None, weights: str | None = None) -> Config:
     return replace(config, preset=data, data=replace(config.data, root=root), model=model)
 
 
+def classes_of(config: Config) -> int:
+    """K of a data set, as its recipe uses it or as it is published."""
+    if config.data.name == "finches":
+        return config.data.classes
+    found = about_data(config.data.name).counts[0].classes
+    assert found is not None  # every data set with a recipe is published
+    return found
+
+
 def with_seed(config: Config, seed: int) -> Config:
     """A config of one of the seeds 0, 1, ...: new weights, order and noise, and other pictures where there are any."""
     data, train = config.data, replace(config.train, seed=FIRST_SEED + seed)
     if data.name == "finches":
         data = replace(data, seed=FIRST_SEED + seed)
     elif data.folds:
-        data = replace(data, fold=seed % data.folds, seed=FIRST_SEED + seed // data.folds)
+        counted = data.folds - 1
+        data = replace(data, fold=seed % counted, seed=FIRST_SEED + seed // counted)
     return replace(config, data=data, train=train)

@@ -90,9 +90,9 @@ def claim_lines(table: Table, found: Sequence[Found]) -> list[str]:
     lines = []
     for better, worse in table.claims:
         if better in rows and worse in rows and (gap := comparison(found)(rows[better], rows[worse])) is not None:
-            verdict = (
-                "not decided" if not (gap.low > 0 or gap.high < 0) else "holds" if gap.low > 0 else "does not hold"
-            )
+            verdict = "holds" if gap.low > 0 else "does not hold" if gap.high < 0 else "not decided"
+            if comparison(found) is by_pictures and verdict != "not decided":
+                verdict += " in these runs"
             claim = f"{rows[better].row.label} > {rows[worse].row.label}"
             lines.append(f"| {claim} | {difference_text(gap)} | {verdict} |")
     return ["", "| claim | points | |", "|---|---|---|", *lines] if lines else []

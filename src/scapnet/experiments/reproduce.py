@@ -11,7 +11,7 @@ from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.experiments.architecture import architecture
-from scapnet.experiments.bases import base_of, with_seed
+from scapnet.experiments.bases import base_of, classes_of, with_seed
 from scapnet.experiments.charts import Point, curves, histogram_chart, kept_against_accuracy, score_histogram
 from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
 from scapnet.experiments.figures import cam_beside_gate, parts_with_and_without
@@ -140,13 +140,13 @@ def _pages(request: Request, lab: Lab, table: Table) -> list[Path]:
 
 
 def _costs(lab: Lab, table: Table) -> dict[str, Cost]:
-    """Of each row's network, with random weights and as many classes as CUB has."""
+    """Of each row's network, with random weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = {}
     for row in table.rows:
         if row.name and row.belongs(lab.base.preset):
             config = row.config(lab.base)
-            model = build(config.model, 200, config.data.size, start=False).to(device)
+            model = build(config.model, classes_of(config), config.data.size, start=False).to(device)
             found[row.name] = cost_of(model, config.data.size)
     return found
 
@@ -193,7 +193,7 @@ def _figure(request: Request, lab: Lab) -> Path:
     file = request.out / request.data / f"{request.what}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     if request.what == "fig2":
-        model = build(lab.base.model, 200, lab.base.data.size, start=False)
+        model = build(lab.base.model, classes_of(lab.base), lab.base.data.size, start=False)
         architecture(model, lab.base.data.size).save(file)
         return file
     splits = load_data(jobs[0].config.data)
