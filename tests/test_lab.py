@@ -462,6 +462,20 @@ def test_averages_wait_for_both(done: Done, tmp_path: Path) -> None:
     assert said == ["two-0: the run folders of plain-0.5-0 and plain-b-0 are gone; it needs them run again"]
 
 
+def test_every_run_is_told_its_own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda words, **_: told.append(words))
+    lab = make(tmp_path, replace(BASE, preset="finches"))
+    jobs = [job for name in ("table12", "fig9") for job in lab.plan(TABLES[name], [0, 1])]
+    assert {(job.seed, job.config.train.seed) for job in jobs} == {(0, 1000), (1, 1001)}
+    for job in jobs:
+        lab._start(job, 1)
+    for job, words in zip(jobs, told, strict=True):
+        assert Path(words[-2]) == lab.folder(job)
+        assert from_dict(Config, read_json(Path(words[-1]))) == for_machine(job.config)
+    assert len({words[-1] for words in told}) == len(jobs) == 28
+
+
 def test_a_figure_keeps_the_record_that_is_there(done: Done, tmp_path: Path) -> None:
     lab = make(tmp_path)
     job = lab.job(ROWS[1], 0)

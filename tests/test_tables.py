@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from scapnet.config import Config, ModelConfig, to_dict
-from scapnet.experiments.bases import FIRST_SEED, PAPER, base_of, with_seed
+from scapnet.experiments.bases import FIRST_SEED, PAPER, base_of, classes_of, with_seed
 from scapnet.experiments.cost import Cost, cost_of, hours, location_parameters, seconds_an_image, training_images
 from scapnet.experiments.record import essence, pack
 from scapnet.experiments.report import Found, by_pictures, by_seeds, markdown, read_rows, write_table
@@ -247,8 +247,8 @@ def test_seeds_draw_anew_and_pair_all_rows(data: str) -> None:
         assert len({config.data for config in seeds}) == 12
         assert all(config.data.seed >= FIRST_SEED for config in seeds)
     if data == "grocery":
-        assert [c.data.fold for c in seeds] == [*range(5), *range(5), 0, 1]
-        assert [c.data.seed for c in seeds] == [1000] * 5 + [1001] * 5 + [1002] * 2
+        assert [c.data.fold for c in seeds] == [*range(4)] * 3  # the fifth is for trials
+        assert [c.data.seed for c in seeds] == [1000] * 4 + [1001] * 4 + [1002] * 4
     for seed in (0, 7):
         others = [row.config(seeds[seed]) for _, row in rows_of(data)]
         assert {config.data for config in others} == {seeds[seed].data}
@@ -259,6 +259,8 @@ def test_seeds_draw_anew_and_pair_all_rows(data: str) -> None:
 def test_a_data_set_without_a_recipe_is_told() -> None:
     with pytest.raises(ValueError, match=r"no recipe for 'cats'.*vegfru"):
         base_of("cats", None)
+    known = {"finches": 32, "grocery": 81, "cub": 200, "aircraft": 100, "veg200": 200, "fru92": 92, "vegfru": 292}
+    assert {data: classes_of(one(data)) for data in SETS} == known
     base = base_of("cub", Path("birds"), "some/file.pth")
     assert (base.preset, base.data.root, base.model.weights) == ("cub", Path("birds"), "some/file.pth")
 
@@ -401,6 +403,13 @@ def test_one_seed_is_compared_picture_by_picture() -> None:
     gap = difference(gaps, [0.0] * 100)
     assert rows["better"][:3] == ["1", "60.0", f"+10.0 [{gap.low:+.1f}, {gap.high:+.1f}]"]
     assert "over test pictures, paired" in page
+    assert rows["better > bare"][1] == "holds in these runs"
+    assert rows["worse > bare"][1] == "not decided"
+    lost = replace(TABLE, claims=(("base", "good"), ("base", "bad")))
+    few["bad"] = [record(0, answers(50))]
+    rows = cells(markdown(lost, found(few), "finches", "c", {}))
+    assert rows["bare > better"][1] == "does not hold in these runs"
+    assert rows["bare > worse"][1] == "not decided"
     assert by_seeds(*(found(few)[i] for i in (2, 0))) == pytest.approx((10.0, math.nan, math.nan, 1), nan_ok=True)
 
 
