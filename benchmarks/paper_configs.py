@@ -10,7 +10,6 @@ memory that the process held. A file that is there already is gone on with: only
 import argparse
 import json
 import resource
-import time
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -50,12 +49,10 @@ def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     optimizer = make_optimizer(model, config.train)
     images = torch.randn(batch, 3, config.data.size, config.data.size, device=device)
     target = torch.arange(batch, device=device)
-    started = time.perf_counter()
     output = model(images)
     loss = make_loss(config.loss, config.model.host)(output, target)["loss"]
     loss.backward()
     optimizer.step()
-    seconds = time.perf_counter() - started
     held = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else held
     return {
@@ -64,13 +61,11 @@ def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
         "part_logits": None if output.part_logits is None else list(output.part_logits.shape),
         "loss_is_finite": bool(torch.isfinite(loss)),
         "peak_gib": round(peak / 2**30, 2),
-        "seconds": round(seconds, 2),
     }
 
 
 def page(found: dict[str, Any]) -> str:
     """The result as Markdown."""
-    first = found["rows"].get("plain", {}).get("seconds")
     lines = [
         "# The paper's networks at the paper's size",
         "",
@@ -78,13 +73,12 @@ def page(found: dict[str, Any]) -> str:
         f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Accuracies of these",
         "rows are not yet measured; `scapnet reproduce TABLE --data cub --root FOLDER` runs them.",
         "",
-        "| row | tables | parameters | logits | part logits | most memory, GiB | time to the first row |",
-        "|---|---|---|---|---|---|---|",
+        "| row | tables | parameters | logits | part logits | most memory, GiB |",
+        "|---|---|---|---|---|---|",
     ]
     for name, row in found["rows"].items():
         shapes = ["-" if s is None else " x ".join(map(str, s)) for s in (row["logits"], row["part_logits"])]
-        ratio = f"{row['seconds'] / first:.1f}" if first else ""
-        cells = [name, row["tables"], f"{row['parameters']:,}", *shapes, str(row["peak_gib"]), ratio]
+        cells = [name, row["tables"], f"{row['parameters']:,}", *shapes, str(row["peak_gib"])]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
@@ -98,7 +92,9 @@ def main() -> None:
     file = options.out.with_suffix(".json")
     about = facts("python benchmarks/paper_configs.py") | {"batch": options.batch, "rows": {}}
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
-    for name, (tables, values) in networks().items():
+    wanted = networks()
+    found["rows"] = {name: row for name, row in found["rows"].items() if name in wanted}
+    for name, (tables, values) in wanted.items():
         if name not in found["rows"]:
             # A process for each: the most memory that one held is never given back to what is told of it.
             with get_context("spawn" if torch.cuda.is_available() else "fork").Pool(1) as pool:
