@@ -28,7 +28,7 @@ from scapnet.experiments.job import carry_out
 from scapnet.experiments.lab import Job, Lab, for_machine, side_by_side
 from scapnet.experiments.record import essence, files_of, from_average, from_run, pack, same_run, unpack
 from scapnet.experiments.reproduce import FIGURES, Request
-from scapnet.experiments.rows import Row, Table
+from scapnet.experiments.rows import Row
 from scapnet.experiments.tables import PLAIN, TABLES
 from test_cli import Refuse, sentence
 from test_cli import refuse as refuse
@@ -46,7 +46,6 @@ ROWS = (
     Row("two", "both", PLAIN, average=("plain-0.5", "plain-b")),
 )
 BAD = Row("bad", "cannot be", {"model.grid": 9})
-TOYS = Table("toys", "Toys", ROWS)
 
 
 def make(folder: Path, base: Config = BASE, jobs: int = 2, say: Callable[[str], Any] = lambda _: None) -> Lab:
@@ -91,7 +90,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("lab")
     said: list[str] = []
     lab = fake(folder, "import sys; sys.exit('no such grid' if sys.argv[1] == 'bad-0' else 0)", say=said.append)
-    jobs = lab.plan(Table("toys", "Toys", (BAD, *ROWS)), [0])
+    jobs = lab.plan((BAD, *ROWS), [0])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for job in jobs[1:3]:
@@ -132,6 +131,12 @@ def test_essence_ignores_place_and_pace_alone() -> None:
             assert (essence(moved) == whole) == ignored, (section, name)
             count += not ignored
     assert count > 55
+    bare = replace(BASE, model=replace(BASE.model, parts=False))
+    unlike = replace(bare, model=replace(bare.model, keep=(1,), total=4), loss=replace(BASE.loss, con=9.0))
+    assert essence(unlike) == essence(bare) != whole  # of parts that are not there
+    assert essence(replace(bare, loss=replace(bare.loss, act=9.0))) != essence(bare)
+    bare = replace(bare, model=replace(bare.model, gate=False))
+    assert essence(replace(bare, loss=replace(bare.loss, act=9.0))) == essence(bare)
     assert essence(replace(BASE, preset="other")) == whole
     deep, flat = (replace(BASE, model=replace(BASE.model, weights=w)) for w in ("a/b/w.pth", "c/w.pth"))
     assert essence(deep) == essence(flat) != whole
@@ -204,6 +209,11 @@ def test_curves_are_means_of_an_epoch(tmp_path: Path) -> None:
     lines += [{"epoch": 2, "accuracy": 1.0, "kept": 0.4}, {"epoch": 3, "accuracy": 1.0, "kept": 0.2}]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert from_run("x", 3, tmp_path, "c")["scores"]["kept_spread"] == pytest.approx(0.1414)
+    config = replace(config, loss=replace(config.loss, act_ramp=(0.0, 2.5)))  # beta grows until one epoch is left
+    write_json(tmp_path / "config.json", to_dict(config))
+    again = from_run("x", 3, tmp_path, "c", "abc, def")
+    assert "kept_spread" not in again["scores"]
+    assert again["commit"] == "abc, def"
 
 
 def test_averages_are_of_both_softmaxes(tmp_path: Path) -> None:
@@ -272,21 +282,28 @@ def test_what_is_there_is_not_run_again(done: Done, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Lab, "_start", start)
     before = {file: file.stat().st_mtime_ns for file in done.file("x").parent.iterdir()}
     lab = make(done.folder)
-    jobs = lab.plan(TOYS, [0])
+    jobs = lab.plan(ROWS, [0])
     assert lab.run(jobs)
     assert lab.run(jobs[:2], models=True)
     assert before == {file: file.stat().st_mtime_ns for file in done.file("x").parent.iterdir()}
     assert lab.missing(jobs) == []
-    assert [job.name for job in lab.missing(lab.plan(TOYS, [1]))] == ["plain-0.5-1", "plain-b-1", "two-1"]
+    assert [job.name for job in lab.missing(lab.plan(ROWS, [1]))] == ["plain-0.5-1", "plain-b-1", "two-1"]
 
 
 def test_records_and_runs_of_other_settings_are_refused(done: Done, tmp_path: Path) -> None:
     other = replace(BASE, train=replace(BASE.train, lr=0.5))
     text = done.file("two-0").read_text()
-    for seeds in ([0], [5]):  # a table shows every seed that there is
-        with pytest.raises(ValueError, match="is of other settings; move it away") as error:
-            make(done.folder, other).plan(TOYS, seeds)
-        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="is of other settings; move it away") as error:
+        make(done.folder, other).check(ROWS)
+    assert "\n" not in str(error.value)
+    make(done.folder).check(ROWS)
+    lab = make(tmp_path)
+    lab.file(lab.job(ROWS[0], 5)).parent.mkdir(parents=True)
+    for text in ("{}", json.dumps({"config": {"train": {"newer": 1}}})):  # of a seed that was not asked for, too
+        lab.file(lab.job(ROWS[0], 5)).write_text(text)
+        with pytest.raises(ValueError, match=r"plain-0\.5-5\.json cannot be used .*; move it away"):
+            lab.check(ROWS)
+    text = done.file("two-0").read_text()
     assert done.file("two-0").read_text() == text
     folder = done.folder / "runs" / "toys" / "plain-b-0"
     lab = make(done.folder, other)
@@ -308,7 +325,7 @@ def test_folders_that_a_kill_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("scapnet.experiments.job.resume", lambda folder: called.append("resume"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "draft").mkdir()
-    (tmp_path / "draft" / ".config.json.draft").write_text("{")
+    (tmp_path / "draft" / ".config.json.77.draft").write_text("{")
     for name in ("new", "empty", "draft"):
         carry_out(tmp_path / name, BASE)
         assert called.pop() == "train"
@@ -379,7 +396,7 @@ def test_a_killed_lab_leaves_nothing_running_and_goes_on(
     monkeypatch.setattr(lab_module, "cores_here", lambda: 1)  # as many threads as the unbroken runs had
     said: list[str] = []
     lab = make(tmp_path, say=said.append)
-    jobs = lab.plan(TOYS, [0])[:1]
+    jobs = lab.plan(ROWS, [0])[:1]
     folder = lab.folder(jobs[0])
     parent = os.fork()
     if not parent:
@@ -408,7 +425,7 @@ def test_a_killed_lab_leaves_nothing_running_and_goes_on(
 
 def test_minutes_stop(tmp_path: Path) -> None:
     lab = fake(tmp_path, "import os, time; print(os.getpid(), flush=True); time.sleep(99)")
-    jobs = lab.plan(TOYS, [0, 1])
+    jobs = lab.plan(ROWS, [0, 1])
     assert lab.run(jobs, minutes=0) is False
     assert lab.started == []
     started = time.monotonic()
@@ -427,7 +444,7 @@ def test_last_words(tmp_path: Path) -> None:
         ("import os; print('epoch 1', flush=True); os.kill(os.getpid(), 9)", "signal 9 ended it"),
     ):
         lab = fake(tmp_path, script, jobs=1)
-        jobs = lab.plan(TOYS, [0, 1])
+        jobs = lab.plan(ROWS, [0, 1])
         with pytest.raises(ValueError, match=words) as error:
             lab.run(jobs)
         assert "\n" not in str(error.value)
@@ -438,7 +455,7 @@ def test_last_words(tmp_path: Path) -> None:
 def test_averages_wait_for_both(done: Done, tmp_path: Path) -> None:
     said: list[str] = []
     lab = make(tmp_path, say=said.append)
-    jobs = lab.plan(TOYS, [0])
+    jobs = lab.plan(ROWS, [0])
     lab._average(jobs)
     assert said == []
     folders = [lab.folder(job) for job in jobs[:2]]
@@ -459,17 +476,28 @@ def test_averages_wait_for_both(done: Done, tmp_path: Path) -> None:
         write_json(lab.file(job), read_json(done.file(job.name)))
     said.clear()
     assert lab.run(jobs) is False
-    assert said == ["two-0: the run folders of plain-0.5-0 and plain-b-0 are gone; it needs them run again"]
+    assert len(said) == 1
+    assert said[0].startswith("two-0 needs the run folders of plain-0.5-0 and plain-b-0, which are gone; move ")
+    assert said[0].endswith("rows/plain-b-0.json away")
 
 
 def test_every_run_is_told_its_own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[list[str]] = []
     monkeypatch.setattr(subprocess, "Popen", lambda words, **_: told.append(words))
+    commits = iter(("a", "b", "b", "c"))
+    monkeypatch.setattr(lab_module, "commit", lambda: next(commits, "c"))
     lab = make(tmp_path, replace(BASE, preset="finches"))
-    jobs = [job for name in ("table12", "fig9") for job in lab.plan(TABLES[name], [0, 1])]
+    jobs = [job for name in ("table12", "fig9") for job in lab.plan(TABLES[name].rows, [0, 1])]
     assert {(job.seed, job.config.train.seed) for job in jobs} == {(0, 1000), (1, 1001)}
     for job in jobs:
         lab._start(job, 1)
+    ran = lab.folder(jobs[0]).with_name(f"{jobs[0].name}.commits")
+    assert ran.read_text() == "a"
+    lab.folder(jobs[0]).mkdir()  # its process wrote something, so that it goes on
+    ran.write_text("a, b")
+    lab._start(jobs[0], 1)
+    assert ran.read_text() == "a, b, c"
+    told.pop()
     for job, words in zip(jobs, told, strict=True):
         assert Path(words[-2]) == lab.folder(job)
         assert from_dict(Config, read_json(Path(words[-1]))) == for_machine(job.config)
@@ -491,6 +519,8 @@ def test_how_many_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     cores, gpu = 16, False
     monkeypatch.setattr(lab_module, "cores_here", lambda: cores)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    native = True
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
     assert [side_by_side(0, 20, 128), side_by_side(0, 3, 128), side_by_side(0, 20, 448)] == [8, 3, 1]
     assert [side_by_side(5, 20, 448), side_by_side(5, 2, 448), side_by_side(-1, 9, 128), side_by_side(0, 0, 128)] == [
         *(5, 2, 1, 1),
@@ -503,6 +533,8 @@ def test_how_many_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = 16
     assert side_by_side(0, 20, 128) == 4
     assert for_machine(BASE).train.precision == "bf16"
+    native = False
+    assert for_machine(BASE).train.precision == "fp16"
 
 
 def test_files_of_a_row(tmp_path: Path) -> None:
@@ -572,6 +604,9 @@ def test_a_table_is_written_whatever_becomes_of_its_runs(
     assert said[0].startswith("14 of 14 runs are missing: about ")
     assert said[-1] == "stopped with 14 runs missing; the same command goes on"
     files[0].unlink()
+    monkeypatch.setattr(reproduce, "load_data", lambda config: pytest.fail("no data is needed"))
+    assert [file.name for file in reproduce.reproduce(replace(request, data="cub"))] == ["fig9.md"]
+    monkeypatch.setattr(reproduce, "load_data", lambda config: None)
 
     def run(*_: object, **__: object) -> bool:
         raise ValueError("ggau-0 failed: for a test")

@@ -1,6 +1,7 @@
 """Model folders: ``model.safetensors``, ``config.json`` and a model card, which hold all that prediction needs."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ FORMAT = 1
 
 def write_json(path: Path, values: Any) -> None:
     """Write JSON in one step: a reader, or a kill, meets the old file or the new one and never half of it."""
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same
     draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
 

@@ -247,7 +247,7 @@ def reproduce(
         out: folder of the results; a row whose file is there is not run again.
         runs: folder of the run folders; a run that was stopped goes on.
         jobs: runs side by side; 0 chooses by the machine.
-        minutes: stop after so many; the same command goes on.
+        minutes: stop after so many; the same command goes on. With 0 a table shows what is there, without data.
     """
     from scapnet.experiments import reproduce as lab
 

@@ -113,7 +113,6 @@ class Run:
         work = [work_of(self.config, epoch) for epoch in range(epochs)]
         bar.start(sum(work), sum(work[: self.position.epoch]))
         while self.trains:
-            started = time.monotonic()
             epoch = self.position.epoch
             stage = stage_of(self.config, epoch)
             if stage != self.model.stage:
@@ -123,7 +122,6 @@ class Run:
                 self._start_parts()
             self.epoch(bar)
             self.position.epoch, self.position.step = epoch + 1, 0
-            self.position.seconds += time.monotonic() - started
             self._validate(bar)
             self.checkpoint()
 
@@ -138,7 +136,7 @@ class Run:
         self.sampler.skip = position.step * config.train.batch_size * self.accelerator.num_processes
         self.net.train()
         steps = len(self.loader) + position.step
-        window = Window()
+        window, since = Window(), time.monotonic()
         for batch in self.loader:
             at = position.epoch + position.step / steps
             for group in self.optimizer.param_groups:
@@ -154,6 +152,8 @@ class Run:
                 self.updater.step()
                 self.updater.zero_grad()
             position.step += 1
+            since, before = time.monotonic(), since
+            position.seconds += since - before
             window.add(terms, output, batch)
             bar.advance(work_of(config, position.epoch) / steps)
             every = config.train.checkpoint_steps

@@ -9,7 +9,7 @@ from scapnet.data.load import about_data
 from scapnet.presets import demo, paper
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
-FOLDS = 5  # of which the last one is for trials: its photos are never held out in a counted run
+FOLDS = 5  # of which the last one is for trials: its photos are never held out in a counted run; dealt alike for all
 FIRST_SEED = 1000  # counted runs; smaller seeds are for trials, so that none of their pictures is seen twice
 
 
@@ -82,6 +82,5 @@ def with_seed(config: Config, seed: int) -> Config:
     if data.name == "finches":
         data = replace(data, seed=FIRST_SEED + seed)
     elif data.folds:
-        counted = data.folds - 1
-        data = replace(data, fold=seed % counted, seed=FIRST_SEED + seed // counted)
+        data = replace(data, fold=seed % (data.folds - 1), seed=FIRST_SEED)
     return replace(config, data=data, train=train)

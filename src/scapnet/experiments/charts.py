@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"  # one more than colours: together they tell 56 lines apart
 TEXT = 11
+NO_MATPLOTLIB = 'charts are drawn with matplotlib, which is missing; pip install "scapnet[lab]"'
 
 
 class ScoreHistogram(TypedDict):
@@ -114,7 +115,7 @@ def _figure(width: float, height: float, **grid: Any) -> tuple["Figure", list["A
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError('charts are drawn with matplotlib, which is missing; pip install "scapnet[lab]"') from error
+        raise ValueError(NO_MATPLOTLIB) from error
     figure = Figure((width, height), dpi=150, layout="constrained", facecolor="white")
     axes = list(figure.subplots(squeeze=False, **grid)[:, 0])
     for ax in axes:
@@ -187,11 +188,12 @@ def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
     return figure
 
 
-def curves(series: Mapping[str, Sequence[tuple[int, float]]]) -> "Figure":
+def curves(series: Mapping[str, Sequence[tuple[int, float]]], what: str = "accuracy (%)") -> "Figure":
     """Accuracy over epochs, a line for each name: Table XII's "slows down the convergence" can be seen there.
 
     Args:
         series: name to (epoch, accuracy in [0, 1]).
+        what: name of the upright axis.
 
     Raises:
         ValueError: there is no line.
@@ -204,5 +206,5 @@ def curves(series: Mapping[str, Sequence[tuple[int, float]]]) -> "Figure":
         ax.plot(epochs, [100 * y for _, y in points], color=colour, marker=marker, markersize=4, label=name)
     ax.locator_params(axis="x", integer=True)
     ax.legend(fontsize=TEXT - 1, frameon=False)
-    _label(ax, "epoch", "accuracy (%)")
+    _label(ax, "epoch", what)
     return figure

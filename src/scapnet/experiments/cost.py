@@ -1,11 +1,12 @@
 """What a network and a run cost: parameters of the location module, multiply-adds, seconds, and hours to expect."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.config import Config
@@ -21,7 +22,7 @@ class Cost(NamedTuple):
     """Of a network in evaluation."""
 
     location: int  # parameters of what locates: the gate, or a host's navigator
-    gmacs: float  # billions of multiply-adds for one image, of convolutions and matrix products
+    gmacs: float  # billions of multiply-adds for one image, of convolutions, matrix products and LSTMs
     seconds: float  # of a forward pass of a batch
 
 
@@ -42,7 +43,7 @@ def cost_of(model: SCAPNet, size: int, batch: int = 16, repeats: int = 3) -> Cos
     images = torch.randn(batch, 3, size, size, device=device)
     times: list[float] = []
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter, _recurrent_macs(model) as recurrent:
             model(images[:1], None, torch.zeros(1, dtype=torch.long, device=device))
         for _ in range(repeats + 1):
             started = time.perf_counter()
@@ -52,7 +53,25 @@ def cost_of(model: SCAPNet, size: int, batch: int = 16, repeats: int = 3) -> Cos
             times.append(time.perf_counter() - started)
     model.train(training)
     # A multiply-add is counted as two operations.
-    return Cost(location_parameters(model), counter.get_total_flops() / 2e9, min(times[1:]))
+    macs = counter.get_total_flops() / 2 + sum(recurrent)
+    return Cost(location_parameters(model), macs / 1e9, min(times[1:]))
+
+
+@contextmanager
+def _recurrent_macs(model: nn.Module) -> Iterator[list[int]]:
+    """Collect the multiply-adds of each LSTM's calls, which PyTorch's counter takes for nothing."""
+    macs: list[int] = []
+
+    def count(lstm: nn.Module, given: tuple[Tensor, ...], _: object) -> None:
+        weights = sum(p.numel() for p in lstm.parameters() if p.ndim > 1)
+        macs.append(weights * given[0].shape[:-1].numel())  # each weight once at each time step
+
+    hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, nn.LSTM)]
+    try:
+        yield macs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def seconds_an_image(config: Config, batch: int = 4) -> float:

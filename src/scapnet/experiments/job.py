@@ -23,7 +23,8 @@ def carry_out(folder: Path, config: Config) -> Path:
         ValueError: the folder holds another run.
     """
     if folder.exists() and not (folder / "config.json").exists():
-        (folder / ".config.json.draft").unlink(missing_ok=True)  # killed before it wrote a thing
+        for draft in folder.glob(".config.json.*draft"):  # killed before it wrote a thing
+            draft.unlink()
         folder.rmdir()
     if not folder.exists():
         return train(config, folder)

@@ -15,10 +15,11 @@ from scapnet.checkpoint import read_json, write_json
 from scapnet.config import Config, to_dict
 from scapnet.data.load import cores_here
 from scapnet.experiments.bases import with_seed
-from scapnet.experiments.record import files_of, from_average, from_run, same_run, same_settings
-from scapnet.experiments.rows import Row, Table
+from scapnet.experiments.record import commit, files_of, from_average, from_run, same_run, same_settings
+from scapnet.experiments.rows import Row
 
 Say = Callable[[str], Any]
+SEPARATOR = ", "
 
 
 class Job(NamedTuple):
@@ -62,18 +63,21 @@ class Lab:
         """The run folder of a job."""
         return self.runs / self.base.preset / job.name
 
-    def plan(self, table: Table, seeds: Sequence[int]) -> list[Job]:
-        """Every job of a table, seed by seed, so that what comes first is a whole table of fewer seeds.
+    def plan(self, rows: Sequence[Row], seeds: Sequence[int]) -> list[Job]:
+        """Every job of some rows, seed by seed, so that what comes first is a whole table of fewer seeds."""
+        mine = [row for row in rows if row.name and row.belongs(self.base.preset)]
+        return [self.job(row, seed) for seed in seeds for row in mine]
+
+    def check(self, rows: Sequence[Row]) -> None:
+        """Look at the files of some rows, of every seed: a table shows all that there are.
 
         Raises:
-            ValueError: a row's file that other settings left.
+            ValueError: a file that other settings left.
         """
-        rows = [row for row in table.rows if row.name and row.belongs(self.base.preset)]
-        for row in rows:  # of every seed: a table shows all that there are
-            for seed, file in files_of(row.name, self.out / self.base.preset / "rows").items():
+        for row in rows:
+            for seed, file in files_of(row.name, self.out / self.base.preset / "rows").items() if row.name else ():
                 if not same_run(file, self.job(row, seed).config):
                     raise ValueError(f"{file} is of other settings; move it away, or give another --out folder")
-        return [self.job(row, seed) for seed in seeds for row in rows]
 
     def job(self, row: Row, seed: int) -> Job:
         """A row with one of its seeds."""
@@ -107,7 +111,9 @@ class Lab:
         try:
             while (waiting or running) and time.monotonic() < until:
                 while waiting and len(running) < side:
-                    running.append((waiting[0], self._start(waiting.pop(0), max(1, cores_here() // side))))
+                    job = waiting.pop(0)
+                    if self.missing([job], models):  # another lab may have left its record meanwhile
+                        running.append((job, self._start(job, max(1, cores_here() // side))))
                 for job, process in [pair for pair in running if pair[1].poll() is not None]:
                     errors += self._end(job, process.returncode)
                 running = [pair for pair in running if pair[1].returncode is None]
@@ -127,6 +133,9 @@ class Lab:
         file = _beside(folder, ".json")
         write_json(file, to_dict(for_machine(job.config)))
         self.say(f"{job.name}: {'goes on' if folder.exists() else 'starts'}")
+        ran, now = _beside(folder, ".commits"), commit()
+        known = ran.read_text(encoding="utf-8").split(SEPARATOR) if folder.exists() and ran.exists() else []
+        ran.write_text(SEPARATOR.join(dict.fromkeys([*known, now])), encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         # Its input stays open as long as this process lives, see `job`.
         with _beside(folder, ".log").open("ab") as log:
@@ -147,7 +156,9 @@ class Lab:
             killed = f"signal {-code} ended it; where memory is short, use fewer --jobs" if code < 0 else ""
             return [f"{job.name} failed: {killed or (lines or ['it said nothing'])[-1]}"]
         if not self.file(job).exists():  # a figure may have needed the model of a run whose record is kept
-            self._write(job, from_run(job.row.name, job.seed, folder, self.command))
+            ran = _beside(folder, ".commits")
+            known = ran.read_text(encoding="utf-8") if ran.exists() else None
+            self._write(job, from_run(job.row.name, job.seed, folder, self.command, known))
         return []
 
     def _write(self, job: Job, record: dict[str, Any]) -> None:
@@ -165,7 +176,10 @@ class Lab:
                 both = (self.folder(pair[0]), self.folder(pair[1]))
                 self._write(job, from_average(job.row.name, job.seed, both, job.config, self.command))
             elif len(pair) == 2 and not self.missing(pair):
-                self.say(f"{job.name}: the run folders of {' and '.join(wanted)} are gone; it needs them run again")
+                files = " and ".join(str(self.file(one)) for one in pair)
+                self.say(
+                    f"{job.name} needs the run folders of {' and '.join(wanted)}, which are gone; move {files} away"
+                )
 
 
 def _beside(folder: Path, ending: str) -> Path:
@@ -174,8 +188,11 @@ def _beside(folder: Path, ending: str) -> Path:
 
 
 def for_machine(config: Config) -> Config:
-    """A config in mixed precision where there is a GPU."""
-    return replace(config, train=replace(config.train, precision="bf16")) if torch.cuda.is_available() else config
+    """A config in mixed precision where there is a GPU: bf16, or fp16 where bf16 would be emulated."""
+    if not torch.cuda.is_available():
+        return config
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return replace(config, train=replace(config.train, precision="bf16" if native else "fp16"))
 
 
 def side_by_side(asked: int, jobs: int, size: int) -> int:

@@ -1,9 +1,11 @@
 """The file that a finished row leaves: settings, scores, curve and what it ran on. n pictures, K classes."""
 
 import json
+import math
 import platform
 import subprocess
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,13 +17,16 @@ from torch import Tensor
 
 from scapnet import __version__
 from scapnet.checkpoint import read_json
-from scapnet.config import Config, from_dict, to_dict
+from scapnet.config import Config, from_dict, reason, to_dict
 from scapnet.experiments.stats import spread
 
 PACKAGE = Path(__file__).parent.parent
 # They say where and how fast a run goes, and not what comes out of it.
 PLACE = ("root", "workers", "download")
 PACE = ("precision", "log_every", "checkpoint_steps")
+# They decide nothing in a network without parts, or without a gate as well.
+OF_PARTS: dict[str, tuple[str, ...]] = {"model": ("keep", "strategy", "total", "part_size"), "loss": ("con", "sub")}
+OF_GATE: dict[str, tuple[str, ...]] = {"model": ("mask", "open"), "loss": ("act", "act_ramp")}
 
 
 def essence(config: Config) -> dict[str, Any]:
@@ -29,6 +34,9 @@ def essence(config: Config) -> dict[str, Any]:
     values: dict[str, Any] = to_dict(config)
     for section, names in (("data", PLACE), ("train", PACE)):
         values[section] = {key: value for key, value in values[section].items() if key not in names}
+    silent = [] if config.model.parts else [OF_PARTS] if config.model.gate else [OF_PARTS, OF_GATE]
+    for section, left in (pair for group in silent for pair in group.items()):
+        values[section] = {key: value for key, value in values[section].items() if key not in left}
     values["model"]["weights"] = Path(config.model.weights).name
     values.pop("preset")
     return values
@@ -40,8 +48,17 @@ def same_settings(values: dict[str, Any], config: Config) -> bool:
 
 
 def same_run(file: Path, config: Config) -> bool:
-    """Whether a row's file is of this config."""
-    return same_settings(read_json(file)["config"], config)
+    """Whether a row's file is of this config.
+
+    Raises:
+        ValueError: it is no record, or has settings of another version.
+    """
+    try:
+        return same_settings(read_json(file)["config"], config)
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{file} cannot be used ({reason(error)}); move it away, or give another --out folder"
+        ) from error
 
 
 def without_place(values: dict[str, Any]) -> dict[str, Any]:
@@ -105,30 +122,40 @@ def unpack(text: str) -> list[bool]:
     return [digit == "1" for digit in f"{int(text.partition(':')[2], 16):b}"[1:]]
 
 
-def facts(command: str) -> dict[str, Any]:
-    """What a reader needs to run a row again."""
+def facts(command: str, ran: str | None = None) -> dict[str, Any]:
+    """What a reader needs to run a row again; ``ran`` is the commit that it ran from, by default this one."""
     return {
         "command": command,
-        "commit": commit(),
+        "commit": ran or commit(),
         "hardware": hardware(),
         "torch": torch.__version__,
         "timm": timm.__version__,
     }
 
 
-def from_run(name: str, seed: int, folder: Path, command: str) -> dict[str, Any]:
-    """The record of a finished run folder."""
+def kept_spread(epochs: Sequence[Mapping[str, float]], ramp_end: float) -> float | None:
+    """Standard deviation of the kept share over the later half of the epochs, without those in which beta grows.
+
+    None where fewer than two are left.
+    """
+    first = max(len(epochs) // 2, math.ceil(ramp_end))
+    kept = [epoch["kept"] for epoch in epochs[first:] if "kept" in epoch]
+    return round(spread(kept), 4) if len(kept) > 1 else None
+
+
+def from_run(name: str, seed: int, folder: Path, command: str, ran: str | None = None) -> dict[str, Any]:
+    """The record of a finished run folder; ``ran`` is the commit that it ran from, by default this one."""
     scores, answers = read_json(folder / "results.json"), load_file(folder / "answers.safetensors")
+    config = read_json(folder / "config.json")
     epochs = curve(folder)
-    kept = [epoch["kept"] for epoch in epochs[len(epochs) // 2 :] if "kept" in epoch]
-    if len(kept) > 1:
-        scores["kept_spread"] = round(spread(kept), 4)
+    if (kept := kept_spread(epochs, config["loss"]["act_ramp"][1])) is not None:
+        scores["kept_spread"] = kept
     right = answers["probs"].argmax(1) == answers["target"]
     return {
         "row": name,
         "seed": seed,
-        **facts(command),
-        "config": without_place(read_json(folder / "config.json")),
+        **facts(command, ran),
+        "config": without_place(config),
         "scores": scores,
         "curve": epochs,
         "right": pack(right),

@@ -1,12 +1,12 @@
 """A table of what was found beside what the paper prints, as Markdown and as JSON."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from scapnet.checkpoint import read_json, write_json
 from scapnet.experiments.cost import Cost
@@ -37,10 +37,11 @@ class Found:
     records: Mapping[int, Record]
 
     def values(self, score: str, seeds: Sequence[int] | None = None) -> list[float]:
-        """A score in percent, seed by seed."""
-        chosen = self.records if seeds is None else seeds
-        scores = [self.records[seed]["scores"] for seed in chosen]
-        return [100 * found[score] for found in scores if score in found]
+        """A score in percent, seed by seed; a gate that masks nothing has no kept share."""
+        chosen = [self.records[seed] for seed in (self.records if seeds is None else seeds)]
+        if score in ("kept", "kept_spread"):
+            chosen = [record for record in chosen if record["config"]["model"]["mask"] != "none"]
+        return [100 * record["scores"][score] for record in chosen if score in record["scores"]]
 
 
 def read_rows(table: Table, folder: Path, data: str) -> list[Found]:
@@ -62,16 +63,20 @@ def by_seeds(ours: Found, theirs: Found) -> Difference | None:
 def by_pictures(ours: Found, theirs: Found) -> Difference | None:
     """Points between two rows, from each picture that both answered in the same run.
 
-    Runs of other seeds may have had the same pictures, which are no new evidence: each place in the split counts once.
+    Runs on the same test pictures are no new evidence: each picture counts once, with the mean of its answers.
     """
     seeds = [seed for seed in ours.records if seed in theirs.records]
-    if not seeds:
-        return None
-    sides = [[unpack(found.records[seed]["right"]) for seed in seeds] for found in (ours, theirs)]
-    if [len(run) for run in sides[0]] != [len(run) for run in sides[1]]:
-        return None  # a picture that could not be read leaves the others without their partners
-    means = [[100 * fmean(several) for several in _columns(runs)] for runs in sides]
-    return difference(*means)
+    splits: dict[str, list[int]] = {}  # the seeds by their test pictures: of a fold, or drawn for the seed
+    for seed in seeds:
+        splits.setdefault(repr(ours.records[seed]["config"]["data"]), []).append(seed)
+    means: tuple[list[float], list[float]] = ([], [])
+    for same in splits.values():
+        sides = [[unpack(found.records[seed]["right"]) for seed in same] for found in (ours, theirs)]
+        if [len(run) for run in sides[0]] != [len(run) for run in sides[1]]:
+            return None  # a picture that could not be read leaves the others without their partners
+        for mean, runs in zip(means, sides, strict=True):
+            mean += [100 * fmean(several) for several in _columns(runs)]
+    return difference(*means) if seeds else None
 
 
 def _columns(runs: Sequence[Sequence[bool]]) -> list[list[bool]]:
@@ -79,22 +84,38 @@ def _columns(runs: Sequence[Sequence[bool]]) -> list[list[bool]]:
     return [[run[place] for run in runs if place < len(run)] for place in range(max(map(len, runs)))]
 
 
-def comparison(found: Sequence[Found]) -> Callable[[Found, Found], Difference | None]:
-    """Pair runs where there are three or more of a row, and the pictures of the runs where there are fewer."""
-    return by_seeds if max((len(f.records) for f in found), default=0) > 2 else by_pictures
+class Gap(NamedTuple):
+    """What two rows differ by, and whether its interval is over runs."""
+
+    found: Difference | None
+    seeded: bool
 
 
-def claim_lines(table: Table, found: Sequence[Found]) -> list[str]:
-    """What should hold by the paper, and whether it does; only claims that both rows were run for."""
+def compare(ours: Found, theirs: Found) -> Gap:
+    """Pair the runs where two rows share three or more, and the pictures of the runs where they share fewer."""
+    seeded = len(ours.records.keys() & theirs.records.keys()) > 2
+    return Gap((by_seeds if seeded else by_pictures)(ours, theirs), seeded)
+
+
+def verdicts(table: Table, found: Sequence[Found]) -> list[tuple[str, Gap, str]]:
+    """What should hold, by the paper or as a control, and whether it does, where both rows were run."""
     rows = {f.row.name: f for f in found if f.row.name}
     lines = []
     for better, worse in table.claims:
-        if better in rows and worse in rows and (gap := comparison(found)(rows[better], rows[worse])) is not None:
-            verdict = "holds" if gap.low > 0 else "does not hold" if gap.high < 0 else "not decided"
-            if comparison(found) is by_pictures and verdict != "not decided":
+        if better not in rows or worse not in rows:
+            continue
+        gap = compare(rows[better], rows[worse])
+        if gap.found is not None:
+            verdict = "holds" if gap.found.low > 0 else "does not hold" if gap.found.high < 0 else "not decided"
+            if not gap.seeded and verdict != "not decided":
                 verdict += " in these runs"
-            claim = f"{rows[better].row.label} > {rows[worse].row.label}"
-            lines.append(f"| {claim} | {difference_text(gap)} | {verdict} |")
+            lines.append((f"{rows[better].row.label} > {rows[worse].row.label}", gap, verdict))
+    return lines
+
+
+def claim_lines(table: Table, found: Sequence[Found]) -> list[str]:
+    """`verdicts` as Markdown."""
+    lines = [f"| {claim} | {difference_text(gap)} | {verdict} |" for claim, gap, verdict in verdicts(table, found)]
     return ["", "| claim | points | |", "|---|---|---|", *lines] if lines else []
 
 
@@ -105,12 +126,12 @@ def mean_text(values: Sequence[float]) -> str:
     return f"{fmean(values):.1f}" + (f" ± {spread(values):.1f}" if len(values) > 1 else "")
 
 
-def difference_text(found: Difference | None) -> str:
-    """A difference with its interval."""
-    if found is None:
+def difference_text(gap: Gap) -> str:
+    """A difference with its interval, marked where that is over pictures."""
+    if gap.found is None:
         return ""
-    interval = "" if math.isnan(found.low) else f" [{found.low:+.1f}, {found.high:+.1f}]"
-    return f"{found.mean:+.1f}{interval}"
+    interval = "" if math.isnan(gap.found.low) else f" [{gap.found.low:+.1f}, {gap.found.high:+.1f}]"
+    return f"{gap.found.mean:+.1f}{interval}{'' if gap.seeded or not interval else ' †'}"
 
 
 def _paper(row: Row, first: Row, column: str) -> list[str]:
@@ -134,7 +155,6 @@ def lines_of(table: Table, found: Sequence[Found], costs: Mapping[str, Cost]) ->
     heads += COSTS if costs else ()
     heads += [head for column in table.columns for head in (f"paper, {TITLES[column]}", "to its first row")]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    compare = comparison(found)
     for place, mine in enumerate(found):
         gaps = ["", ""]
         if place and mine.records:
@@ -150,26 +170,37 @@ def lines_of(table: Table, found: Sequence[Found], costs: Mapping[str, Cost]) ->
 def markdown(table: Table, found: Sequence[Found], data: str, command: str, costs: Mapping[str, Cost]) -> str:
     """A table's page."""
     records = [record for f in found for record in f.records.values()]
-    seeded = comparison(found) is by_seeds
-    over = "runs, paired by seed" if seeded else "test pictures, paired; they say nothing about other seeds"
     notes = [f"- {f.row.label}: {f.row.note}." for f in found if f.row.note]
     lines = [f"# {table.title}", "", f"`{command}`", ""]
     if not records:
         lines += ["Not yet run: the measured columns are empty.", ""]
     else:
-        machines = "; ".join(sorted({record["hardware"] for record in records}))
-        commits = ", ".join(sorted({record["commit"] for record in records}))
-        seconds = sum(record["scores"].get("train_seconds", 0) for record in records if record["curve"])
+        made = provenance(records)
         pictures = int(max(record["scores"].get("images", 0) for record in records))
+        folds = max(record["config"]["data"]["folds"] for record in records)
         lines += [
             f"Data: {data}, {pictures:,} test pictures a run. Accuracies and differences in percent, mean ± standard "
-            f"deviation over runs of other seeds; in brackets the 95% interval of the difference over {over}. "
-            f"Made on {machines} at commit {commits}; training took {seconds / 3600:.1f} hours in all.",
+            "deviation over runs of other seeds; in brackets the 95% interval of the difference over runs, paired by "
+            "seed (†: fewer than three, so over their test pictures, paired; it says nothing about other seeds). "
+            f"Made on {made['hardware']} at commit {made['commits']}; training took {made['hours']:.1f} hours in all.",
             "",
         ]
+        if folds:
+            share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
+            lines += [f"Training and validation photos are pooled and {share}.", ""]
     lines += [*lines_of(table, found, costs), *claim_lines(table, found), ""]
     lines += [*(f"- {note}" for note in table.notes), *notes, ""] if table.notes or notes else []
     return "\n".join(lines)
+
+
+def provenance(records: Sequence[Record]) -> dict[str, Any]:
+    """On what, from which commits and in how many hours of training some records were made."""
+    seconds = sum(record["scores"].get("train_seconds", 0) for record in records if record["curve"])
+    return {
+        "hardware": "; ".join(sorted({record["hardware"] for record in records})),
+        "commits": ", ".join(sorted({one for record in records for one in record["commit"].split(", ")})),
+        "hours": round(seconds / 3600, 3),
+    }
 
 
 def write_table(
@@ -200,27 +231,33 @@ def write_table(
 
 
 def as_json(table: Table, found: Sequence[Found], data: str, command: str) -> dict[str, Any]:
-    """The same as values."""
-    rows = []
-    for mine in found:
-        scores = {name for record in mine.records.values() for name, v in record["scores"].items() if _is_number(v)}
-        measured = {name: [record["scores"].get(name) for record in mine.records.values()] for name in sorted(scores)}
-        gaps = {name: compare(mine, found[0]) for name, compare in (("seeds", by_seeds), ("pictures", by_pictures))}
-        rows.append(
-            {
-                "row": mine.row.name or None,
-                "label": mine.row.label,
-                "seeds": list(mine.records),
-                "measured": measured,
-                "to_first": {
-                    name: _plain(gap) for name, gap in gaps.items() if gap is not None and mine is not found[0]
-                },
-                "paper": dict(mine.row.paper),
-                "note": mine.row.note,
-                "command": command,
-            }
-        )
-    return {"table": table.name, "title": table.title, "data": data, "command": command, "rows": rows}
+    """The same as values, and every score by seed."""
+    rows = [_row_json(mine, found[0], found[max(place - 1, 0)]) for place, mine in enumerate(found)]
+    claims = [{"claim": claim, "verdict": said, **_gap_json(gap)} for claim, gap, said in verdicts(table, found)]
+    made = provenance([record for f in found for record in f.records.values()])
+    about = {"table": table.name, "title": table.title, "data": data, "command": command}
+    return about | made | {"rows": rows, "claims": claims}
+
+
+def _row_json(mine: Found, first: Found, above: Found) -> dict[str, Any]:
+    scores = {name for record in mine.records.values() for name, v in record["scores"].items() if _is_number(v)}
+    accuracies = mine.values("accuracy")
+    row: dict[str, Any] = {"row": mine.row.name or None, "label": mine.row.label, "note": mine.row.note}
+    row |= {"seeds": list(mine.records)}
+    row |= {"mean": fmean(accuracies), "std": spread(accuracies) if len(accuracies) > 1 else None} if accuracies else {}
+    row |= {"measured": {name: [r["scores"].get(name) for r in mine.records.values()] for name in sorted(scores)}}
+    if mine is not first:
+        row |= {"to_first": _gap_json(compare(mine, first)), "to_above": _gap_json(compare(mine, above))}
+    gaps = {
+        column: round(figure - first.row.paper[column], 1)
+        for column, figure in mine.row.paper.items()
+        if column in first.row.paper and mine is not first
+    }
+    return row | {"paper": dict(mine.row.paper), "paper_to_first": gaps}
+
+
+def _gap_json(gap: Gap) -> dict[str, Any]:
+    return {} if gap.found is None else {**_plain(gap.found), "over": "runs" if gap.seeded else "pictures"}
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,9 @@
 """`scapnet reproduce`: a table or a figure of the paper by its name."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -12,7 +14,14 @@ from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.experiments.architecture import architecture
 from scapnet.experiments.bases import base_of, classes_of, with_seed
-from scapnet.experiments.charts import Point, curves, histogram_chart, kept_against_accuracy, score_histogram
+from scapnet.experiments.charts import (
+    NO_MATPLOTLIB,
+    Point,
+    curves,
+    histogram_chart,
+    kept_against_accuracy,
+    score_histogram,
+)
 from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
 from scapnet.experiments.figures import cam_beside_gate, parts_with_and_without
 from scapnet.experiments.lab import Job, Lab
@@ -20,6 +29,7 @@ from scapnet.experiments.report import read_rows, write_table
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.tables import TABLES
 from scapnet.hosts import build
+from scapnet.recipe import view_of
 
 FIGURES = {
     "fig2": "Architecture with the shape of each tensor",
@@ -28,6 +38,7 @@ FIGURES = {
     "fig9": "Kept share against accuracy over beta",
     "fig10": "Parts chosen with and without L_con",
 }
+CHARTS = ("fig4", "fig9", "table12")
 PHOTOS = 6
 
 
@@ -44,7 +55,7 @@ class Request:
         out: folder of the results.
         runs: folder of the run folders.
         jobs: runs side by side; 0 chooses by the machine.
-        minutes: stop after so many.
+        minutes: stop after so many; with 0 a table is written of what is there, and no data is needed.
     """
 
     what: str
@@ -60,9 +71,11 @@ class Request:
     @property
     def command(self) -> str:
         """What a reader would type."""
-        place = f" --root {self.root}" if self.root is not None and self.data != "finches" else ""
-        weights = f" --weights {self.weights}" if self.weights else ""
-        return f"scapnet reproduce {self.what} --data {self.data}{place}{weights} --seeds {self.seeds}"
+        words = ["scapnet", "reproduce", self.what, "--data", self.data]
+        # The finches' folder keeps what is drawn anyway, and where records and runs lie changes nothing in them.
+        words += ["--root", str(self.root)] if self.root is not None and self.data != "finches" else []
+        words += ["--weights", self.weights] if self.weights else []
+        return shlex.join([*words, "--seeds", str(self.seeds)])
 
     def lab(self) -> Lab:
         """The lab that runs it; drawn pictures are kept beside the runs."""
@@ -77,11 +90,11 @@ def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
     second = seconds_an_image(lab.base)
     found = []
     for table in TABLES.values():
-        jobs = _trained(lab.plan(table, [0]))
+        jobs = _trained(lab.plan(table.rows, [0]))
         found.append((table.name, table.title, len(jobs), hours([job.config for job in jobs], second)))
     for name, title in FIGURES.items():
         if name not in TABLES:
-            jobs = [lab.job(row, 0) for row in _models_of(name)]
+            jobs = lab.plan(_models_of(name), [0])
             found.append((name, title, len(jobs), hours([job.config for job in jobs], second)))
     return found
 
@@ -101,11 +114,14 @@ def reproduce(request: Request) -> list[Path]:
         raise ValueError(f"seeds {request.seeds} must be at least 1")
     if request.jobs < 0 or (request.minutes or 0) < 0:
         raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
+    if request.what in CHARTS and find_spec("matplotlib") is None:  # a sentence now is better than one after hours
+        raise ValueError(NO_MATPLOTLIB)
     lab = request.lab()
-    try:
-        load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
-    except ValueError as error:  # it names the option of `scapnet train`
-        raise ValueError(str(error).replace("--data.root", "--root")) from error
+    if request.what not in TABLES or request.minutes != 0:  # a page of what is there needs no data
+        try:
+            load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+        except ValueError as error:  # it names the option of `scapnet train`
+            raise ValueError(str(error).replace("--data.root", "--root")) from error
     if request.what in TABLES:
         return _table(request, lab, TABLES[request.what])
     return [_figure(request, lab)]
@@ -115,15 +131,20 @@ def _trained(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.row.average is None]
 
 
-def _table(request: Request, lab: Lab, table: Table) -> list[Path]:
-    jobs = lab.plan(table, range(request.seeds))
-    missing = _trained(lab.missing(jobs))
+def _expect(lab: Lab, missing: Sequence[Job], of: int) -> None:
     if missing:
         expected = hours([job.config for job in missing], seconds_an_image(lab.base))
-        lab.say(f"{len(missing)} of {len(jobs)} runs are missing: about {expected:.1f} hours here, and loading on top")
+        lab.say(f"{len(missing)} of {of} runs are missing: about {expected:.1f} hours here, and loading on top")
+
+
+def _table(request: Request, lab: Lab, table: Table) -> list[Path]:
+    lab.check(table.rows)
+    jobs = lab.plan(table.rows, range(request.seeds))
+    _expect(lab, _trained(lab.missing(jobs)), len(_trained(jobs)))
     try:
-        if not lab.run(jobs, request.minutes):
-            lab.say(f"stopped with {len(lab.missing(jobs))} runs missing; the same command goes on")
+        lab.run(jobs, request.minutes)
+        if left := _trained(lab.missing(jobs)):  # an average is missing where its runs are
+            lab.say(f"stopped with {len(left)} runs missing; the same command goes on")
     except ValueError:
         _pages(request, lab, table)  # a row that cannot be run hides none of the others
         raise
@@ -174,7 +195,7 @@ def _chart(table: Table, place: Path, data: str) -> Path | None:
         epochs = list(zip(*(record["curve"] for record in mine.records.values()), strict=False))
         means = [sum(epoch["accuracy"] for epoch in several) / len(several) for several in epochs]
         series[mine.row.label] = list(enumerate(means, 1))
-    curves(series).savefig(file)
+    curves(series, "accuracy in training (%)").savefig(file)
     return file
 
 
@@ -186,7 +207,10 @@ def _models_of(name: str) -> list[Row]:
 
 
 def _figure(request: Request, lab: Lab) -> Path:
-    jobs = [lab.job(row, 0) for row in _models_of(request.what)]
+    rows = _models_of(request.what)
+    lab.check(rows)
+    jobs = lab.plan(rows, [0])
+    _expect(lab, lab.missing(jobs, models=True), len(jobs))
     if not lab.run(jobs, request.minutes, models=True):
         raise ValueError("stopped before the models were trained; the same command goes on")
     models = [from_pretrained(lab.folder(job)).eval() for job in jobs]
@@ -194,6 +218,7 @@ def _figure(request: Request, lab: Lab) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     if request.what == "fig2":
         model = build(lab.base.model, classes_of(lab.base), lab.base.data.size, start=False)
+        model.view = view_of(lab.base, model)
         architecture(model, lab.base.data.size).save(file)
         return file
     splits = load_data(jobs[0].config.data)

@@ -94,6 +94,19 @@ def equal_compute(config: Config) -> int:
     return math.ceil(sum(work_of(full, epoch) for epoch in range(config.train.epochs)))
 
 
+def equal_steps(config: Config) -> int:
+    """Epochs between two steps of the learning rate, stretched as `equal_compute` stretches the run."""
+    train = config.train
+    if train.schedule != "step":
+        return train.step_epochs
+    return round(train.step_epochs * equal_compute(config) / train.epochs)
+
+
+def two_stages(config: Config) -> int:
+    """Epochs of stage 1: the recipe's own, or a third of all."""
+    return config.train.stage1_epochs or config.train.epochs // 3
+
+
 def another_seed(config: Config) -> int:
     """A seed that no other row of the same pictures has."""
     return config.train.seed + 500_000

@@ -75,7 +75,8 @@ class NTSNet(SCAPNet):
         scrutinizer: features (B, (1 + JOINED) * D) of the most informative parts and the image to logits (B, K).
         relation: PRM, before the parts are classified and joined.
         part_size: side of a crop in pixels.
-        dropout: before the image's own classifier, in training only; the public code's stays on in evaluation.
+        dropout: of every pooled feature, of the image as of its parts, in training only; the public code's stays on in
+            evaluation.
     """
 
     def __init__(
@@ -121,14 +122,14 @@ class NTSNet(SCAPNet):
             `NTSOutput`; its probs are the Scrutinizer's.
         """
         features = self.backbone.tail(self.backbone.head(image))  # (B, C, H, W)
-        whole = self.backbone.pool(features)  # (B, D)
-        logits = self.classifier(self.dropout(whole))
+        whole = self.dropout(self.backbone.pool(features))  # (B, D)
+        logits = self.classifier(whole)
         if self.stage == 1:
             return NTSOutput(logits, None, logits.float().softmax(-1), None, None, None)
         # As in the public code, the ranking teaches the Navigator only.
         parts = self.navigate(features.detach())
         crops = crop_parts(image if source is None else source, parts.boxes, self.part_size)  # (B*M, 3, s, s)
-        looks = self.backbone(crops).unflatten(0, parts.boxes.shape[:2])  # (B, M, D)
+        looks = self.dropout(self.backbone(crops)).unflatten(0, parts.boxes.shape[:2])  # (B, M, D)
         if self.relation is not None:
             looks = self.relation(looks, parts.boxes)
         assert self.part_classifier is not None
