@@ -88,6 +88,15 @@ def times(name: str, factor: float) -> Callable[[Config], float]:
     return lambda config: float(getattr(config.loss, name)) * factor
 
 
+def counts(*keep: int) -> Callable[[Config], tuple[int, ...]]:
+    """So many parts a scale, from the smallest one that the recipe has parts of."""
+
+    def shifted(config: Config) -> tuple[int, ...]:
+        return (0,) * next(i for i, quota in enumerate(config.model.keep) if quota) + keep
+
+    return shifted
+
+
 def equal_compute(config: Config) -> int:
     """Epochs in which a plain backbone sees as many pixels as SCAPNet does in a config's epochs."""
     full = changed(config, {"model.parts": True})

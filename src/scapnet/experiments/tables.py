@@ -1,6 +1,7 @@
 """The paper's tables as rows. Figures are percent, as printed; what is ours is marked so."""
 
-from scapnet.experiments.rows import Changes, Row, Table, another_seed, equal_compute, equal_steps, times, two_stages
+from scapnet.experiments.rows import Changes, Row, Table, counts, equal_compute, equal_steps, times, two_stages
+from scapnet.experiments.rows import another_seed as other
 
 NO_PARTS: Changes = {"model.parts": False, "model.relation": False}
 PLAIN: Changes = {"model.gate": False, **NO_PARTS}
@@ -13,6 +14,8 @@ PRINTED: Changes = {
     "train.stage1_epochs": 0,
     "train.part_start": "own",
     "train.clip": 0.0,
+    "model.mask": "stage3",
+    "model.keep": (3, 2, 1),
 }
 
 
@@ -88,7 +91,7 @@ TABLE4 = Table(
         Row("ggau-scaps", "gGAU + SCAPS", {"model.relation": False}, cub_air(87.9, 91.6), "by inference from Table X"),
         Row("scaps-prm", "SCAPS + PRM", NO_GATE, cub_air(87.1, 90.9), UNCERTAIN),
         full,
-        Row("plain-b", "backbone, another seed", {**PLAIN, "train.seed": another_seed}, only=TRIALS),
+        Row("plain-b", "backbone, another seed", {**PLAIN, "train.seed": other}, only=TRIALS),
         Row(
             "plain-two",
             "two backbones averaged",
@@ -203,19 +206,15 @@ TABLE8 = Table(
     shows=("accuracy_parts", "hit_scale1", "random_scale1", "covered", "random_covered"),
     claims=(("full", "con-0"), ("con-0", "random"), ("full", "random")),
 )
-COUNTS = (((1, 2, 0), 87.5), ((1, 2, 1), 88.1), ((2, 2, 1), 88.5), ((3, 2, 1), 88.6), ((4, 2, 1), 88.2))
+COUNTS = {(1, 2, 0): 87.5, (1, 2, 1): 88.1, (2, 2, 1): 88.5, (3, 2, 1): 88.6, (4, 2, 1): 88.2}
+PART_ROWS = {keep: "full" if keep == (3, 2, 1) else f"keep-{''.join(map(str, keep))}" for keep in COUNTS}
 TABLE9 = Table(
     "table9",
     "Number of parts",
     (
         *(
-            Row(
-                "full" if keep == (3, 2, 1) else f"keep-{''.join(map(str, keep))}",
-                f"{sum(keep)} parts: {keep[0]}, {keep[1]}, {keep[2]}",
-                {"model.keep": keep},
-                {"cub": figure},
-            )
-            for keep, figure in COUNTS
+            Row(PART_ROWS[n], f"{sum(n)} parts: {n[0]}, {n[1]}, {n[2]}", {"model.keep": counts(*n)}, {"cub": figure})
+            for n, figure in COUNTS.items()
         ),
         *(
             Row(f"top-{m}", f"the {m} best of all scales", {"model.strategy": "top", "model.total": m}, note="ours")
