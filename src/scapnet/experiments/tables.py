@@ -159,7 +159,8 @@ TABLE6 = Table(
         Row("ggau-n2", "2 x 2", {**NO_PARTS, "model.grid": 2, "model.keep": (1, 1)}, cub_air(85.9, 90.5)),
         Row("ggau-n3", "3 x 3", {**NO_PARTS, "model.grid": 3}, cub_air(86.0, 91.1)),
         Row("ggau", "4 x 4", NO_PARTS, cub_air(86.3, 91.0)),
-        Row("ggau-n5", "5 x 5", {**NO_PARTS, "model.grid": 5}, cub_air(85.6, 90.2)),
+        # The groceries' gate masks a map of 4 x 4.
+        Row("ggau-n5", "5 x 5", {**NO_PARTS, "model.grid": 5}, cub_air(85.6, 90.2), only=("finches", *PUBLISHED)),
     ),
     shows=("kept",),
     claims=(("ggau", "ggau-n2"), ("ggau", "ggau-n5")),
