@@ -32,16 +32,17 @@ def strong() -> Config:
 
 
 def photos() -> Config:
-    """Your own photos: the gate starts open and closes late, the sub-network starts from the main branch."""
+    """Your own photos: the gate starts open, closes late and little, and masks what stage 4 gives.
+
+    Found in trials on real photographs (docs/lab-notebook.md, "A recipe for photographs"); no part is a single unit.
+    """
     base = paper()
     return replace(
         base,
         preset="photos",
-        model=replace(base.model, open=1.5),
-        loss=replace(base.loss, act=0.5, act_ramp=(3.0, 9.0)),
-        train=replace(
-            base.train, epochs=24, stage1_epochs=9, part_start="main", schedule="cosine", warmup_epochs=0.5, clip=10.0
-        ),
+        model=replace(base.model, mask="stage4", open=1.5, keep=(0, 3, 2, 1)),
+        loss=replace(base.loss, act=0.05, act_ramp=(6.0, 18.0), con=0.1),
+        train=replace(base.train, epochs=24, stage1_epochs=6, schedule="cosine", warmup_epochs=0.5, clip=10.0),
     )
 
 
