@@ -596,7 +596,7 @@ def test_a_table_is_written_whatever_becomes_of_its_runs(
     monkeypatch.setattr(reproduce, "seconds_an_image", lambda config: 0.01)
     monkeypatch.setattr(reproduce, "load_data", lambda config: None)
     monkeypatch.setattr(Lab, "_start", lambda *_: pytest.fail("no minute is left"))
-    request = Request("fig9", out=tmp_path / "out", runs=tmp_path / "runs", seeds=2, minutes=0)
+    request = Request("fig9", out=tmp_path / "out", runs=tmp_path / "runs", seeds=2, minutes=1e-9)
     files = reproduce.reproduce(request)
     assert [file.name for file in files] == ["fig9.md"]
     assert "Not yet run" in files[0].read_text()
@@ -605,7 +605,9 @@ def test_a_table_is_written_whatever_becomes_of_its_runs(
     assert said[-1] == "stopped with 14 runs missing; the same command goes on"
     files[0].unlink()
     monkeypatch.setattr(reproduce, "load_data", lambda config: pytest.fail("no data is needed"))
-    assert [file.name for file in reproduce.reproduce(replace(request, data="cub"))] == ["fig9.md"]
+    monkeypatch.setattr(reproduce, "seconds_an_image", lambda config: pytest.fail("nothing is going to run"))
+    assert [file.name for file in reproduce.reproduce(replace(request, data="cub", minutes=0))] == ["fig9.md"]
+    monkeypatch.setattr(reproduce, "seconds_an_image", lambda config: 0.01)
     monkeypatch.setattr(reproduce, "load_data", lambda config: None)
 
     def run(*_: object, **__: object) -> bool:
