@@ -23,9 +23,9 @@ from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainCon
 from scapnet.experiments import job as job_module
 from scapnet.experiments import lab as lab_module
 from scapnet.experiments import record, reproduce
-from scapnet.experiments.bases import with_seed
+from scapnet.experiments.bases import for_machine, with_seed
 from scapnet.experiments.job import carry_out
-from scapnet.experiments.lab import Job, Lab, for_machine, side_by_side
+from scapnet.experiments.lab import Job, Lab, side_by_side
 from scapnet.experiments.record import essence, files_of, from_average, from_run, pack, same_run, unpack
 from scapnet.experiments.reproduce import FIGURES, Request
 from scapnet.experiments.rows import Row
@@ -519,22 +519,31 @@ def test_how_many_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     cores, gpu = 16, False
     monkeypatch.setattr(lab_module, "cores_here", lambda: cores)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    native = True
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
     assert [side_by_side(0, 20, 128), side_by_side(0, 3, 128), side_by_side(0, 20, 448)] == [8, 3, 1]
     assert [side_by_side(5, 20, 448), side_by_side(5, 2, 448), side_by_side(-1, 9, 128), side_by_side(0, 0, 128)] == [
         *(5, 2, 1, 1),
     ]
-    assert for_machine(BASE) == BASE
     cores = 2
     assert side_by_side(0, 20, 128) == 2
     gpu = True
     assert [side_by_side(0, 20, 128), side_by_side(0, 20, 448)] == [1, 1]
     cores = 16
     assert side_by_side(0, 20, 128) == 4
-    assert for_machine(BASE).train.precision == "bf16"
+
+
+def test_the_precision_that_a_machine_computes_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, native, capability = False, True, "AVX512"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    bf16 = replace(BASE, train=replace(BASE.train, precision="bf16"))
+    assert [for_machine(BASE), for_machine(bf16)] == [BASE, bf16]
+    capability = "AVX2"
+    assert [for_machine(BASE), for_machine(bf16)] == [BASE, BASE]
+    gpu = True
+    assert for_machine(BASE) == bf16
     native = False
-    assert for_machine(BASE).train.precision == "fp16"
+    assert for_machine(bf16).train.precision == "fp16"
 
 
 def test_files_of_a_row(tmp_path: Path) -> None:

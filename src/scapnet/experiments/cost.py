@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.config import Config
 from scapnet.data.load import about_data
+from scapnet.experiments.bases import for_machine
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import PLAIN
 from scapnet.hosts import build
@@ -81,11 +82,12 @@ def seconds_an_image(config: Config, batch: int = 4) -> float:
     model, losses = build(plain.model, 10, plain.data.size).to(device).train(), make_loss(plain.loss)
     images = torch.randn(batch, 3, plain.data.size, plain.data.size, device=device)
     target = torch.zeros(batch, dtype=torch.long, device=device)
-    bf16 = plain.train.precision == "bf16" or device.type == "cuda"
+    precision = for_machine(plain).train.precision
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
     times: list[float] = []
     for _ in range(4):
         started = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(device.type, half, enabled=precision != "no"):
             output = model(images)
         losses(output, target)["loss"].backward()
         if device.type == "cuda":

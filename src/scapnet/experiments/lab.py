@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 from scapnet.checkpoint import read_json, write_json
 from scapnet.config import Config, to_dict
 from scapnet.data.load import cores_here
-from scapnet.experiments.bases import with_seed
+from scapnet.experiments.bases import for_machine, with_seed
 from scapnet.experiments.record import commit, files_of, from_average, from_run, same_run, same_settings
 from scapnet.experiments.rows import Row
 
@@ -185,14 +185,6 @@ class Lab:
 def _beside(folder: Path, ending: str) -> Path:
     """A file beside a run folder; `with_suffix` would cut a name with a point, and two runs would share the file."""
     return folder.with_name(folder.name + ending)
-
-
-def for_machine(config: Config) -> Config:
-    """A config in mixed precision where there is a GPU: bf16, or fp16 where bf16 would be emulated."""
-    if not torch.cuda.is_available():
-        return config
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return replace(config, train=replace(config.train, precision="bf16" if native else "fp16"))
 
 
 def side_by_side(asked: int, jobs: int, size: int) -> int:
