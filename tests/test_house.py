@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"model"},
     {"backbones", "heads", "losses", "presets"},
     {"modules", "config"},
-    {"plain"},
+    {"plain", "memory"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"gcn", "ggau", "scaps", "prm"}, {"boxes"}],

@@ -14,6 +14,7 @@ from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
 from scapnet.config import Config, DataConfig
+from scapnet.memory import keep_memory
 from scapnet.presets import PRESETS
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
@@ -276,6 +277,7 @@ def main() -> None:
     """Entry point: bad input ends with one sentence and exit code 2."""
     # Threads that spin at a barrier stall all others when anything else wants a core; read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

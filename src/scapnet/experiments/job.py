@@ -13,6 +13,7 @@ from filelock import FileLock
 from scapnet.checkpoint import read_json
 from scapnet.config import Config, from_dict, reason
 from scapnet.experiments.record import same_settings
+from scapnet.memory import keep_memory
 from scapnet.train import resume, train
 
 
@@ -41,6 +42,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Entry point of the process."""
+    keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
     try:
