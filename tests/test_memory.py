@@ -9,10 +9,15 @@ import pytest
 from scapnet import memory
 
 STEPS = """
-import resource, torch
+import ctypes, resource
 from scapnet.memory import keep_memory
 print(keep_memory() if KEEP else False)
-def step(): torch.empty(16 * 2**20).fill_(1.0)  # 64 MB
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype, libc.free.argtypes = [ctypes.c_size_t], ctypes.c_void_p, [ctypes.c_void_p]
+def step():
+    block = libc.malloc(64 * 2**20)
+    ctypes.memset(block, 1, 64 * 2**20)
+    libc.free(block)
 step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(4): step()
