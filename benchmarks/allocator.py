@@ -1,0 +1,112 @@
+"""What a training step on a CPU spends on new pages: `scapnet.memory.keep_memory` on against off.
+
+    python benchmarks/allocator.py --out results/allocator
+
+Each setting is a process of its own, because what one has asked of the allocator stays; they take turns. A step is
+counted in seconds of this process's own CPU time on one thread, which other work on the machine changes little, and the
+least of several steps counts. The ratio is the result.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scapnet.config import Config
+from scapnet.experiments.bases import grocery
+from scapnet.experiments.record import facts
+from scapnet.experiments.rows import changed
+from scapnet.memory import keep_memory
+from scapnet.model import build_model
+from scapnet.presets import demo, paper
+from scapnet.recipe import make_loss
+
+RUNS = {  # a recipe and its batch
+    "test_resnet, 128 px": (demo, 32),
+    "mobilenetv2_100, 128 px": (grocery, 16),
+    "resnet50, 448 px": (paper, 2),
+}
+
+
+def steps(config: Config, batch: int, repeats: int) -> dict[str, float]:
+    """Least CPU seconds of a step of the whole network, its page faults, and the process's peak memory in MB."""
+    torch.set_num_threads(1)
+    model, losses = build_model(config.model, 50, config.data.size).train(), make_loss(config.loss)
+    size, target = config.data.source_size or config.data.size, torch.zeros(batch, dtype=torch.long)
+    seconds, faults = [], []
+    for _ in range(repeats + 1):
+        image, source = torch.randn(batch, 3, config.data.size, config.data.size), torch.randn(batch, 3, size, size)
+        before, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.process_time()
+        model.zero_grad()
+        losses(model(image, source), target)["loss"].backward()
+        seconds.append(time.process_time() - started)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": min(seconds[1:]), "faults": sorted(faults[1:])[repeats // 2], "peak_mb": peak}
+
+
+def measure(name: str, keep: bool, repeats: int) -> dict[str, float]:
+    """`steps` in a process of its own."""
+    words = [sys.executable, __file__, "--one", name, "--repeats", str(repeats), *(["--keep"] if keep else [])]
+    found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
+def compare(name: str, repeats: int, turns: int) -> dict[str, Any]:
+    """Both settings by turns, and how many times as fast a step is with the memory kept."""
+    found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    for _ in range(turns):
+        for keep, several in found.items():
+            several.append(measure(name, keep, repeats))
+    off, on = (min(several, key=lambda one: one["seconds"]) for several in found.values())
+    return {"network": name, "batch": RUNS[name][1], "off": off, "on": on, "ratio": off["seconds"] / on["seconds"]}
+
+
+def main() -> None:
+    """Measure all networks and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/allocator"))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--one", choices=list(RUNS))
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    if options.one:
+        if options.keep:
+            keep_memory()
+        recipe, batch = RUNS[options.one]
+        config = changed(recipe(), {"model.weights": "none"})
+        print(json.dumps(steps(config, batch, options.repeats)))
+        return
+    about = facts("python benchmarks/allocator.py")
+    rows = []
+    for name in RUNS:
+        rows.append(compare(name, options.repeats, options.turns))
+        print(json.dumps(rows[-1]), flush=True)
+    options.out.with_suffix(".json").write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    lines = [
+        "# Memory that is kept between steps",
+        "",
+        f"`{about['command']}`, {about['hardware']}, one thread, commit {about['commit']}, torch {about['torch']}:",
+        "a training step of full SCAPNet with and without `scapnet.memory.keep_memory`, which the command line calls.",
+        "",
+        "| network | batch | times as fast | page faults a step, without | with | peak MB, without | with |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        off, on = row["off"], row["on"]
+        lines.append(
+            f"| {row['network']} | {row['batch']} | {row['ratio']:.2f} | {off['faults']:,.0f} | {on['faults']:,.0f} "
+            f"| {off['peak_mb']:,.0f} | {on['peak_mb']:,.0f} |"
+        )
+    options.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
