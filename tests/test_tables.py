@@ -331,7 +331,7 @@ def test_student() -> None:
 def record(seed: int, right: Sequence[bool], **scores: float) -> dict[str, Any]:
     """What a run leaves, without the run."""
     found = {"accuracy": sum(right) / len(right), "images": float(len(right)), "train_seconds": 1800.0} | scores
-    about = {"row": "?", "seed": seed, "command": "c", "commit": "abc1234", "hardware": "an abacus"}
+    about = {"row": "?", "seed": seed, "command": "c", "commit": "abc1234", "hardware": "an abacus", "torch": "9.0"}
     return about | {"config": to_dict(TINY), "scores": found, "curve": [{"accuracy": 0.5}], "right": pack_list(right)}
 
 
@@ -402,6 +402,21 @@ def test_a_page_of_three_seeds() -> None:
     assert "`scapnet reproduce toy`" in page
     turned = replace(TABLE, claims=(("bad", "good"),))
     assert cells(markdown(turned, found(THREE), "finches", "c", {}))["worse > better"][1] == "does not hold"
+
+
+def test_a_page_says_where_runs_differ_in_more_than_their_rows() -> None:
+    alone = "do not differ in their rows alone"
+    assert alone not in markdown(TABLE, found(THREE), "finches", "c", {})
+    halves = to_dict(replace(TINY, train=replace(TINY.train, precision="bf16")))
+    bad = [THREE["bad"][0] | {"config": halves}, *THREE["bad"][1:]]
+    page = markdown(TABLE, found(THREE | {"bad": bad}), "finches", "c", {})
+    assert alone in page
+    assert ". bf16 with torch 9.0: worse; float32 with torch 9.0: bare, better, worse." in page
+    newer = [made | {"torch": "9.1"} for made in THREE["good"]]
+    page = markdown(TABLE, found(THREE | {"good": newer}), "finches", "c", {})
+    assert ". float32 with torch 9.0: bare, worse; float32 with torch 9.1: better." in page
+    averaged = [made | {"curve": [], "torch": "9.1"} for made in THREE["good"]]  # it trained nothing
+    assert alone not in markdown(TABLE, found(THREE | {"good": averaged}), "finches", "c", {})
 
 
 def test_one_seed_is_compared_picture_by_picture() -> None:

@@ -11,9 +11,9 @@ NEVER = 2**31 - 1  # the largest value that it takes
 def keep_memory() -> bool:
     """Keep what a training step frees for the next one, instead of giving it back to the system.
 
-    glibc maps every large block anew, and the system clears each page of it again at its first touch: with a
-    MobileNetV2 at 128 px a training step on a CPU is 1.14 times as fast without, more on a machine whose memory is busy
-    (``results/allocator.md``). Blocks that were taken before stay as they are, and processes forked later do the same.
+    glibc maps every large block anew, and the system clears each page of it again at its first touch. Without that, a
+    training step on a CPU is 1.14 times as fast with a MobileNetV2 at 128 px, and no faster with the tiny network
+    (``results/allocator.md``). Blocks that were taken before stay as they are; processes forked later do the same.
 
     Returns:
         Whether the C library was asked and agreed; False where it is not glibc.

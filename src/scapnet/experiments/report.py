@@ -1,7 +1,7 @@
 """A table of what was found beside what the paper prints, as Markdown and as JSON."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -184,6 +184,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
             "seed (†: fewer than three, so over their test pictures, paired; it says nothing about other seeds). "
             f"Made on {made['hardware']} at commit {made['commits']}; training took {made['hours']:.1f} hours in all.",
             "",
+            *mixture_lines(found),
         ]
         if folds:
             share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
@@ -200,6 +201,29 @@ def provenance(records: Sequence[Record]) -> dict[str, Any]:
         "hardware": "; ".join(sorted({record["hardware"] for record in records})),
         "commits": ", ".join(sorted({one for record in records for one in record["commit"].split(", ")})),
         "hours": round(seconds / 3600, 3),
+    }
+
+
+def mixture_lines(found: Sequence[Found]) -> list[str]:
+    """What a reader must know where runs differ in more than their rows: the rows of each precision and version."""
+    rows: dict[str, list[str]] = {}
+    for mine in found:
+        for way in ways_of(mine.records.values()):
+            rows.setdefault(way, []).append(mine.row.label)
+    if len(rows) < 2:
+        return []
+    made = "; ".join(f"{way}: {', '.join(labels)}" for way, labels in sorted(rows.items()))
+    return [f"**The runs do not differ in their rows alone**, and the intervals leave that out. {made}.", ""]
+
+
+def ways_of(records: Iterable[Record]) -> set[str]:
+    """In which precisions and with which versions of PyTorch some records were trained; an average trains nothing."""
+    names = {"no": "float32"}
+    return {
+        f"{names.get(precision, precision)} with torch {record['torch']}"
+        for record in records
+        if record["curve"]
+        for precision in (record["config"]["train"]["precision"],)
     }
 
 
