@@ -411,10 +411,10 @@ def test_a_page_says_where_runs_differ_in_more_than_their_rows() -> None:
     bad = [THREE["bad"][0] | {"config": halves}, *THREE["bad"][1:]]
     page = markdown(TABLE, found(THREE | {"bad": bad}), "finches", "c", {})
     assert alone in page
-    assert ". bf16 with torch 9.0: worse; float32 with torch 9.0: bare, better, worse." in page
+    assert ". bf16 with torch 9.0: *worse*; float32 with torch 9.0: *bare*, *better*, *worse*." in page
     newer = [made | {"torch": "9.1"} for made in THREE["good"]]
     page = markdown(TABLE, found(THREE | {"good": newer}), "finches", "c", {})
-    assert ". float32 with torch 9.0: bare, worse; float32 with torch 9.1: better." in page
+    assert ". float32 with torch 9.0: *bare*, *worse*; float32 with torch 9.1: *better*." in page
     averaged = [made | {"curve": [], "torch": "9.1"} for made in THREE["good"]]  # it trained nothing
     assert alone not in markdown(TABLE, found(THREE | {"good": averaged}), "finches", "c", {})
 

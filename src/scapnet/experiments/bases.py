@@ -94,8 +94,8 @@ def for_machine(config: Config) -> Config:
     """A config in the precision that its machine computes fast.
 
     bf16 on a GPU, or fp16 where the GPU would emulate bf16. On a CPU the config's own, but float32 where bf16 would be
-    emulated without AVX-512, which took eight to nine times as long. What comes out differs by rounding, as from machine
-    to machine; a table says where its runs were made in more than one way.
+    emulated without AVX-512, which took eight to nine times as long. What comes out differs by rounding, and a table
+    says where its runs were made in more than one way.
     """
     own = config.train.precision
     if torch.cuda.is_available():

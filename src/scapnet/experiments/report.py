@@ -209,7 +209,7 @@ def mixture_lines(found: Sequence[Found]) -> list[str]:
     rows: dict[str, list[str]] = {}
     for mine in found:
         for way in ways_of(mine.records.values()):
-            rows.setdefault(way, []).append(mine.row.label)
+            rows.setdefault(way, []).append(f"*{mine.row.label}*")
     if len(rows) < 2:
         return []
     made = "; ".join(f"{way}: {', '.join(labels)}" for way, labels in sorted(rows.items()))
