@@ -339,6 +339,16 @@ def test_a_beta_is_the_mean_of_its_seeds() -> None:
     assert sorted(dots) == [pytest.approx(dot) for dot in ([20, 90], [40, 80], [100, 70])]
     (alone,) = kept_against_accuracy(points[:2]).axes
     assert alone.get_legend() is None
+    crowd: list[Point] = [
+        {"beta": 0.1 * i, "seed": 0, "kept": 0.5 + 0.01 * (i % 3), "accuracy": 0.9 + 0.005 * i} for i in range(4)
+    ]
+    crowd.append({"beta": 1.0, "seed": 0, "kept": 0.95, "accuracy": 0.5})  # so that the others lie close together
+    (full,) = kept_against_accuracy(crowd).axes
+    names = [text.get_window_extent() for text in full.texts]
+    assert len(names) == 5
+    assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[:i])
+    marks = [full.transData.transform((100 * point["kept"], 100 * point["accuracy"])) for point in crowd]
+    assert not any(name.contains(*mark) for name in names for mark in marks)
     with pytest.raises(ValueError, match="at least one point"):
         kept_against_accuracy([])
 

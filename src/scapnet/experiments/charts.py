@@ -17,6 +17,7 @@ from scapnet.modules.ggau import gate_mask
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -150,6 +151,24 @@ def histogram_chart(found: ScoreHistogram) -> "Figure":
     return figure
 
 
+def _name_points(ax: "Axes", named: Sequence[tuple[float, float, str]]) -> None:
+    """Write each point's name beside it, at the first place where it covers no point and no other name."""
+    marks = [ax.transData.transform((x, y)) for x, y, _ in named]
+    taken: list[Bbox] = []
+    for x, y, name in named:
+        for place in ((8, 8), (8, -17), (-8, 8), (-8, -17), (8, 22), (8, -31), (-8, 22), (-8, -31)):
+            side = "left" if place[0] > 0 else "right"
+            text = ax.annotate(name, (x, y), place, textcoords="offset points", fontsize=TEXT - 1, ha=side)
+            box = text.get_window_extent()
+            if not (box.count_overlaps(taken) or any(box.padded(3).contains(*mark) for mark in marks)):
+                break
+            text.remove()
+        else:  # every place is taken: a name that covers another one is better than none
+            text = ax.annotate(name, (x, y), (8, 8), textcoords="offset points", fontsize=TEXT - 1)
+            box = text.get_window_extent()
+        taken.append(box)
+
+
 def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
     """Fig. 9: accuracy over the share of the grid that the gate keeps, a point for each beta.
 
@@ -176,15 +195,12 @@ def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
         ax.scatter([x for x, _ in dots], [y for _, y in dots], s=12, color=COLOURS[5], label="one run")
     dx, dy = zip(*spread, strict=True)
     ax.errorbar(xs, ys, dy, dx, color=COLOURS[0], marker="o", capsize=3, label="mean and standard deviation")
-    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
-    for place, (x, y, beta) in enumerate(sorted(zip(xs, ys, betas, strict=True))):
-        # Neighbours' names lie on either side of their points, where they cannot meet.
-        offset = (8, 8) if place % 2 == 0 else (8, -17)
-        ax.annotate(f"β = {beta:g}", (x, y), offset, textcoords="offset points", fontsize=TEXT - 1, bbox=plate)
     if several:
         ax.legend(fontsize=TEXT - 1, frameon=False)
     ax.margins(x=0.12, y=0.15)
     _label(ax, "share of the grid that is kept (%)", "accuracy (%)")
+    figure.draw_without_rendering()  # settles the limits, which the names' places go by
+    _name_points(ax, [(x, y, f"β = {beta:g}") for x, y, beta in zip(xs, ys, betas, strict=True)])
     return figure
 
 
