@@ -343,9 +343,10 @@ def test_a_beta_is_the_mean_of_its_seeds() -> None:
         {"beta": 0.1 * i, "seed": 0, "kept": 0.5 + 0.01 * (i % 3), "accuracy": 0.9 + 0.005 * i} for i in range(4)
     ]
     crowd.append({"beta": 1.0, "seed": 0, "kept": 0.95, "accuracy": 0.5})  # so that the others lie close together
+    crowd.append({"beta": 2.0, "seed": 0, "kept": 0.535, "accuracy": 0.924})  # where the first one's name would be
     (full,) = kept_against_accuracy(crowd).axes
     names = [text.get_window_extent() for text in full.texts]
-    assert len(names) == 5
+    assert len(names) == 6
     assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[:i])
     marks = [full.transData.transform((100 * point["kept"], 100 * point["accuracy"])) for point in crowd]
     assert not any(name.contains(*mark) for name in names for mark in marks)
