@@ -1,0 +1,97 @@
+"""Whether a network chooses by what the photo shows or by the place: its choice for photos and for their mirror images.
+
+    python benchmarks/mirror.py RUN [RUN ...] --out results/mirror
+
+A gate that follows the photo gives the mirrored mask for the mirrored photo; one that follows the place gives the
+mask that it gave before. The mask of the next photo tells how far masks agree that have nothing to do with each other.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import hflip
+
+from scapnet.checkpoint import from_pretrained, read_run
+from scapnet.data.broken import sort_out
+from scapnet.data.load import load_data
+from scapnet.data.sample import FineGrained
+from scapnet.experiments.record import facts
+from scapnet.model import SCAPNet
+from scapnet.predict import run_model
+
+HEADS = ("run", "photos", "kept", "mirrored mask", "same mask", "next photo's mask", "mirrored parts", "same parts")
+
+
+class Choice(NamedTuple):
+    """What a network chose for B photos."""
+
+    mask: Tensor  # (B, N, N)
+    boxes: Tensor  # (B, M, 4) cxcywh; M is 0 without parts
+
+
+def choose(model: SCAPNet, images: list[Tensor]) -> Choice:
+    masks, boxes = [], []
+    for start in range(0, len(images), 32):
+        batch = images[start : start + 32]
+        output, _ = run_model(model, batch, range(start, start + len(batch)))
+        assert output.gate is not None
+        masks.append(output.gate.mask.float())
+        boxes.append(output.parts.boxes if output.parts is not None else torch.zeros(len(batch), 0, 4))
+    return Choice(torch.cat(masks), torch.cat(boxes))
+
+
+def shared(boxes: Tensor, other: Tensor) -> float:
+    """Share of the boxes (B, M, 4) that are among another photo's (B, M, 4)."""
+    return float(torch.isclose(boxes.unsqueeze(2), other.unsqueeze(1), atol=1e-4).all(-1).any(2).float().mean())
+
+
+def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
+    """How far the choice for the mirror images is the mirrored one, and how far it is the same one."""
+    photo, mirror = choose(model, images), choose(model, [hflip(image) for image in images])
+    turned = photo.boxes.clone()
+    turned[..., 0] = 1 - turned[..., 0]
+    parts = photo.boxes.shape[1] > 0
+    return {
+        "photos": len(images),
+        "kept": float(photo.mask.mean()),
+        "mirrored mask": float((photo.mask.flip(-1) == mirror.mask).float().mean()),
+        "same mask": float((photo.mask == mirror.mask).float().mean()),
+        "next photo's mask": float((photo.mask == photo.mask.roll(1, 0)).float().mean()),
+        "mirrored parts": shared(turned, mirror.boxes) if parts else None,
+        "same parts": shared(photo.boxes, mirror.boxes) if parts else None,
+    }
+
+
+def photos(data: FineGrained, count: int) -> list[Tensor]:
+    """Photos that are spread over a split."""
+    wanted = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
+    return [sample.image for sample in sort_out(data, wanted)[0]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--photos", type=int, default=500)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = {}
+    for run in options.runs:
+        splits = load_data(read_run(run).data)
+        held_out = splits.test or splits.val
+        assert held_out is not None
+        rows[f"{run.parent.name} {run.name}"] = compare(from_pretrained(run), photos(held_out, options.photos))
+        file = options.out.with_suffix(".json")
+        file.write_text(json.dumps(facts("python benchmarks/mirror.py") | {"rows": rows}, indent=1) + "\n")
+        print("| " + " | ".join(HEADS) + " |\n" + "|---" * len(HEADS) + "|")
+        for name, row in rows.items():
+            cells = [str(row["photos"])] + ["-" if (v := row[head]) is None else f"{v:.0%}" for head in HEADS[2:]]
+            print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
