@@ -20,10 +20,11 @@ from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
 from scapnet.experiments.record import facts
+from scapnet.localize import by_place
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 
-HEADS = ("run", "photos", "kept", "mirrored mask", "same mask", "next photo's mask", "mirrored parts", "same parts")
+HEADS = ("run", "photos", "kept", "by place", "mirrored mask", "same mask", "next photo's mask", "mirrored parts", "same parts")
 
 
 class Choice(NamedTuple):
@@ -58,6 +59,7 @@ def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
     return {
         "photos": len(images),
         "kept": float(photo.mask.mean()),
+        "by place": float(by_place(photo.mask)),
         "mirrored mask": float((photo.mask.flip(-1) == mirror.mask).float().mean()),
         "same mask": float((photo.mask == mirror.mask).float().mean()),
         "next photo's mask": float((photo.mask == photo.mask.roll(1, 0)).float().mean()),

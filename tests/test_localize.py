@@ -19,7 +19,7 @@ from scapnet.data.names import WIDTH, pack_names, unpack_names
 from scapnet.data.sample import Sample
 from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate
-from scapnet.localize import MarkTable, any_of, covered, gate_columns, visible
+from scapnet.localize import MarkTable, any_of, by_place, covered, gate_columns, visible
 from scapnet.model import SCAPNetOutput, build_model
 from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.modules.ggau import GateOutput
@@ -137,6 +137,34 @@ def test_a_random_gate_is_the_mean_over_all_gates_of_the_same_share(kept: int) -
         assert float(found[f"gate_{name}"].mean()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_by_place_is_the_share_of_the_variance_between_units() -> None:
+    torch.manual_seed(0)
+    often = torch.rand(4, 4) < 0.5
+    same = often.float().expand(30, 4, 4)
+    assert float(by_place(same)) == 1  # one mask for all
+    chance = torch.where(often, 0.8, 0.2)  # variance of a unit 0.16, of the means about 0.09
+    many = (torch.rand(20_000, 4, 4) < chance).float()
+    between, within = float(chance.var()), 0.16
+    assert float(by_place(many)) == pytest.approx(between / (between + within), abs=0.02)
+    few = torch.stack([by_place(part) for part in many.split(5)]).mean()  # no more by chance with five images
+    assert float(few) == pytest.approx(between / (between + within), abs=0.04)
+    rolled = torch.stack([often.float().roll((i, j), (0, 1)) for i in range(4) for j in range(4)])
+    assert float(by_place(rolled)) == 0  # every place as often as the others
+    for nothing in (torch.ones(30, 4, 4), torch.rand(1, 4, 4), torch.rand(30, 1, 1)):
+        assert by_place(nothing).isnan()
+
+
+def test_a_gate_that_keeps_the_same_places_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    show_scores({"images": 2.0, "kept": 0.3, "gate_by_place": 0.12})
+    printed = capsys.readouterr().out
+    assert "12.0%" in printed
+    assert "same places" not in printed
+    show_scores({"images": 2.0, "kept": 0.6, "gate_by_place": 0.76})
+    assert "keeps nearly the same places in every image" in capsys.readouterr().out
+    show_scores({"images": 2.0, "kept": 1.0})
+    assert "same places" not in capsys.readouterr().out
+
+
 def test_no_box_and_a_box_out_of_the_view_give_no_figure() -> None:
     box = torch.tensor([[torch.nan] * 4, [1.1, 0.0, 1.5, 1.0], [0.0, 0.0, 1.0, 1.0]])
     found = gate_columns(gate_of(torch.ones(3, 4, 4), 8), box)
@@ -207,7 +235,7 @@ def test_an_evaluation_reports_places_whatever_its_batches() -> None:
         evaluate(model, accelerator.prepare(eval_loader(Boxed(7), ViewConfig(64, 72), size, 0)), accelerator)
         for size in (2, 7)
     ]
-    for key in ("covered", "random_covered", "gate_precision", "random_gate_recall"):
+    for key in ("covered", "random_covered", "gate_precision", "random_gate_recall", "gate_by_place"):
         assert 0 <= found[0].scores[key] <= 1
     assert found[0].scores == pytest.approx(found[1].scores, abs=1e-6)
     assert found[0].marks.keys() == found[1].marks.keys() <= Boxed(7).inner.telling

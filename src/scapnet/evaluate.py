@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from scapnet.checkpoint import from_pretrained, read_run, write_json
 from scapnet.data.load import default_workers, eval_loader, load_data
 from scapnet.data.transforms import Views
-from scapnet.localize import MarkTable, covered, gate_columns, mark_columns
+from scapnet.localize import MarkTable, by_place, covered, gate_columns, mark_columns
 from scapnet.model import SCAPNetOutput
 
 
@@ -76,9 +76,9 @@ def evaluate(
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, kept share
-        of the grid; where the data has marks the hit rates of `mark_columns` and the share of an image's marks that a
-        part covers, and where it has boxes `gate_columns`; and two counts, "images" that were scored and "unreadable"
-        ones that were left out.
+        of the grid and `by_place` of its masks; where the data has marks the hit rates of `mark_columns` and the
+        share of an image's marks that a part covers, and where it has boxes `gate_columns`; and two counts, "images"
+        that were scored and "unreadable" ones that were left out.
 
     Raises:
         ValueError: no image of the split can be read.
@@ -89,6 +89,7 @@ def evaluate(
         output = model(batch["image"], batch.get("source"), batch["index"])
         row = columns(output, batch) | {"probs": output.probs}
         row |= {key: batch[key] for key in ("index", "target", "broken", "mark_names")}
+        row |= {"masks": output.gate.mask} if output.gate is not None else {}
         row = {key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()}
         names = row.pop("mark_names")
         if "marks" in row:
@@ -103,6 +104,7 @@ def evaluate(
     order = table["index"].argsort()
     table = {key: value[order[~broken[order]]] for key, value in table.items()}
     samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
+    table |= {"gate_by_place": by_place(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
     return Evaluation(scores | counts, target, probs, samples, marks.result())

@@ -139,6 +139,27 @@ def gate_columns(output: SCAPNetOutput, box: Tensor) -> dict[str, Tensor]:
     return {key: torch.where(seen, value, torch.nan) for key, value in columns.items()}
 
 
+def by_place(masks: Tensor) -> Tensor:
+    """How much of the gate's choice the place alone tells: the share of the masks' variance that lies between units.
+
+    0 where every unit is kept as often as every other, 1 where all images have the same mask. A gate that follows
+    what the images show lies low; one near 1 tells nothing about an image. What few images add by chance is taken off
+    (the intraclass correlation of an analysis of variance).
+
+    Args:
+        masks: (n, N, N) in [0, 1], of n images, hard or soft.
+
+    Returns:
+        A scalar; NaN where nothing varies, as in a gate that keeps everything, and of fewer than two images or units.
+    """
+    units = masks.flatten(1).double()  # (n, N*N)
+    if min(units.shape) < 2:
+        return units.new_tensor(torch.nan)
+    within = units.var(0).mean()
+    between = (units.mean(0).var() - within / len(units)).clamp(min=0)
+    return between / (between + within)
+
+
 def _overlap(edges: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """Length (B, N) that each unit of edges (N + 1,) shares with the spans from first to last (B,)."""
     upper, lower = torch.minimum(edges[1:], last[:, None]), torch.maximum(edges[:-1], first[:, None])
