@@ -24,8 +24,8 @@ from scapnet.localize import by_place
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 
-HEADS = ("run", "photos", "kept", "by place", "mirrored mask", "same mask", "next photo's mask")
-HEADS += ("mirrored parts", "same parts")
+AGREES = ("mirrored mask", "same mask", "next photo's mask", "mirrored parts", "same parts")
+HEADS = ("run", "photos", "kept", "by place", *AGREES)
 
 
 class Choice(NamedTuple):
