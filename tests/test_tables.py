@@ -404,6 +404,15 @@ def test_a_page_of_three_seeds() -> None:
     assert cells(markdown(turned, found(THREE), "finches", "c", {}))["worse > better"][1] == "does not hold"
 
 
+@pytest.mark.parametrize(("held_out", "again"), [((0, 1, 2), False), ((0, 1, 0), True)])
+def test_a_page_says_where_a_fold_is_held_out_again(held_out: tuple[int, ...], again: bool) -> None:
+    configs = [to_dict(replace(TINY, data=replace(TINY.data, folds=4, fold=fold))) for fold in held_out]
+    rows = {name: [made | {"config": c} for made, c in zip(row, configs, strict=True)] for name, row in THREE.items()}
+    page = markdown(TABLE, found(rows), "grocery", "c", {})
+    assert "each run holds out one of 4 folds" in page
+    assert ("the same fold under another seed" in page) == again
+
+
 def test_a_page_says_where_runs_differ_in_more_than_their_rows() -> None:
     alone = "do not differ in their rows alone"
     assert alone not in markdown(TABLE, found(THREE), "finches", "c", {})

@@ -188,10 +188,18 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
         ]
         if folds:
             share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
-            lines += [f"Training and validation photos are pooled and {share}.", ""]
+            lines += [f"Training and validation photos are pooled and {share}.{_repeated(found)}", ""]
     lines += [*lines_of(table, found, costs), *claim_lines(table, found), ""]
     lines += [*(f"- {note}" for note in table.notes), *notes, ""] if table.notes or notes else []
     return "\n".join(lines)
+
+
+def _repeated(found: Sequence[Found]) -> str:
+    """A sentence for folds that several runs of a row hold out."""
+    held_out = [[record["config"]["data"]["fold"] for record in f.records.values()] for f in found]
+    if all(len(set(folds)) == len(folds) for folds in held_out):
+        return ""
+    return " Some runs of a row hold out the same fold under another seed; the intervals take them for independent."
 
 
 def provenance(records: Sequence[Record]) -> dict[str, Any]:
