@@ -3,7 +3,10 @@
     python benchmarks/mirror.py RUN [RUN ...] --out results/mirror
 
 A gate that follows the photo gives the mirrored mask for the mirrored photo; one that follows the place gives the
-mask that it gave before. The mask of the next photo tells how far masks agree that have nothing to do with each other.
+mask that it gave before. The mask of another photo, drawn at random, tells how far masks agree anyway. It is for hard
+gates whose grid divides the map, and for parts that scores choose.
+
+B photos, N grid, M parts.
 """
 
 import argparse
@@ -24,24 +27,35 @@ from scapnet.localize import by_place
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 
-AGREES = ("mirrored mask", "same mask", "next photo's mask", "mirrored parts", "same parts")
+AGREES = ("mirrored mask", "same mask", "another's mask", "mirrored parts", "same parts", "another's parts")
 HEADS = ("run", "photos", "kept", "by place", *AGREES)
 
 
 class Choice(NamedTuple):
-    """What a network chose for B photos."""
+    """What a network chose."""
 
     mask: Tensor  # (B, N, N)
     boxes: Tensor  # (B, M, 4) cxcywh; M is 0 without parts
 
 
 def choose(model: SCAPNet, images: list[Tensor]) -> Choice:
+    """Run a network on photos (3, H, W) uint8.
+
+    Raises:
+        ValueError: its gate is soft, or the units of its grid differ in size, so that a mirrored one is none.
+    """
     masks, boxes = [], []
     for start in range(0, len(images), 32):
         batch = images[start : start + 32]
         output, _ = run_model(model, batch, range(start, start + len(batch)))
-        assert output.gate is not None
-        masks.append(output.gate.mask.float())
+        gate = output.gate
+        if (
+            gate is None
+            or gate.features.shape[-1] % gate.mask.shape[-1]
+            or not ((gate.mask == 0) | (gate.mask == 1)).all()
+        ):
+            raise ValueError("give runs with a hard gate whose grid divides the map")
+        masks.append(gate.mask.float())
         boxes.append(output.parts.boxes if output.parts is not None else torch.zeros(len(batch), 0, 4))
     return Choice(torch.cat(masks), torch.cat(boxes))
 
@@ -52,7 +66,7 @@ def shared(boxes: Tensor, other: Tensor) -> float:
 
 
 def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
-    """How far the choice for the mirror images is the mirrored one, and how far it is the same one."""
+    """How far the choice for the mirror images of photos (3, H, W) uint8 is the mirrored one, and how far the same."""
     photo, mirror = choose(model, images), choose(model, [hflip(image) for image in images])
     turned = photo.boxes.clone()
     turned[..., 0] = 1 - turned[..., 0]
@@ -63,15 +77,16 @@ def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
         "by place": float(by_place(photo.mask)),
         "mirrored mask": float((photo.mask.flip(-1) == mirror.mask).float().mean()),
         "same mask": float((photo.mask == mirror.mask).float().mean()),
-        "next photo's mask": float((photo.mask == photo.mask.roll(1, 0)).float().mean()),
+        "another's mask": float((photo.mask == photo.mask.roll(1, 0)).float().mean()),
         "mirrored parts": shared(turned, mirror.boxes) if parts else None,
         "same parts": shared(photo.boxes, mirror.boxes) if parts else None,
+        "another's parts": shared(photo.boxes, photo.boxes.roll(1, 0)) if parts else None,
     }
 
 
 def photos(data: FineGrained, count: int) -> list[Tensor]:
-    """Photos that are spread over a split."""
-    wanted = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
+    """Photos (3, H, W) uint8 of a split in a random order, always the same: in its own, neighbours share a class."""
+    wanted = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist()
     return [sample.image for sample in sort_out(data, wanted)[0]]
 
 
@@ -89,7 +104,12 @@ def main() -> None:
         assert held_out is not None
         rows[f"{run.parent.name} {run.name}"] = compare(from_pretrained(run), photos(held_out, options.photos))
         file = options.out.with_suffix(".json")
-        file.write_text(json.dumps(facts("python benchmarks/mirror.py") | {"rows": rows}, indent=1) + "\n")
+        file.write_text(
+            json.dumps(
+                facts("python benchmarks/mirror.py " + " ".join(map(str, options.runs))) | {"rows": rows}, indent=1
+            )
+            + "\n"
+        )
         print("| " + " | ".join(HEADS) + " |\n" + "|---" * len(HEADS) + "|")
         for name, row in rows.items():
             cells = [str(row["photos"])] + ["-" if (v := row[head]) is None else f"{v:.0%}" for head in HEADS[2:]]

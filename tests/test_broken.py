@@ -93,7 +93,9 @@ def test_evaluation_views_of_a_broken_photo_fit_their_batch(tmp_path: Path, sour
 
 def net() -> Any:
     torch.manual_seed(0)
-    return build_model(ModelConfig("test_resnet", "none", part_size=32), 3, 64)
+    return build_model(
+        ModelConfig("test_resnet", "none", part_size=32, mode="soft"), 3, 64
+    )  # a hard one keeps all here
 
 
 def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:
@@ -107,6 +109,7 @@ def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:
     assert some.samples.tolist() == [i for i in range(13) if i not in broken]
     assert torch.equal(some.target, whole.target)
     torch.testing.assert_close(some.probs, whole.probs, rtol=0, atol=1e-5)
+    assert "gate_by_place" in some.scores
     assert (some.scores.pop("unreadable"), whole.scores.pop("unreadable")) == (3, 0)
     assert some.scores == pytest.approx(whole.scores, abs=1e-6)
     assert ("unreadable images, left out", "3") in score_rows({"unreadable": 3.0})
@@ -144,6 +147,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
         scores.append(json.loads(done.stdout.strip().splitlines()[-1]))
     assert [score[0] for score in scores] == [1, 2]
     assert scores[0][1] == scores[1][1]
+    assert "gate_by_place" in scores[0][2]
     assert scores[0][2] == pytest.approx(scores[1][2], abs=1e-6)
 
 

@@ -144,7 +144,7 @@ def by_place(masks: Tensor) -> Tensor:
 
     0 where every unit is kept as often as every other, 1 where all images have the same mask. A gate that follows
     what the images show lies low; one near 1 tells nothing about an image. What few images add by chance is taken off
-    (the intraclass correlation of an analysis of variance).
+    as if units varied independently (the intraclass correlation of an analysis of variance).
 
     Args:
         masks: (n, N, N) in [0, 1], of n images, hard or soft.

@@ -24,6 +24,7 @@ TERMS = ("loss", "cls", "act", "con", "sub")
 # The share of a gate's choice that the place tells, above which its pictures mislead: it was 12 to 19% on drawn birds,
 # where the gate follows them, and 78 to 93% on photographs where it does not (results/mirror.md).
 SAME_PLACES = 0.5
+NEARLY_OPEN = 0.95  # kept share
 
 
 class Bar:
@@ -175,10 +176,11 @@ def show_scores(scores: dict[str, Any]) -> None:
         table.add_row(name, value, style=None)
     console = Console(file=sys.stdout)
     console.print(table)
-    if scores.get("gate_by_place", 0.0) > SAME_PLACES:
+    # A gate that is nearly open closes too little for its places to mean anything.
+    if scores.get("gate_by_place", 0.0) > SAME_PLACES and scores.get("kept", 1.0) < NEARLY_OPEN:
         console.print(
-            "The gate keeps nearly the same places in every image: "
-            "its pictures, and the parts that it chose, show places rather than what tells the classes apart.",
+            "The gate keeps much the same places whatever an image shows: "
+            "its pictures, and parts that its scores chose, say little about what tells the classes apart.",
             highlight=False,
             soft_wrap=True,
         )
