@@ -98,18 +98,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = {}
+    about = facts("python benchmarks/mirror.py " + " ".join(map(str, options.runs)))
     for run in options.runs:
         splits = load_data(read_run(run).data)
         held_out = splits.test or splits.val
         assert held_out is not None
         rows[f"{run.parent.name} {run.name}"] = compare(from_pretrained(run), photos(held_out, options.photos))
-        file = options.out.with_suffix(".json")
-        file.write_text(
-            json.dumps(
-                facts("python benchmarks/mirror.py " + " ".join(map(str, options.runs))) | {"rows": rows}, indent=1
-            )
-            + "\n"
-        )
+        text = json.dumps(about | {"rows": rows}, indent=1) + "\n"
+        options.out.with_suffix(".json").write_text(text, encoding="utf-8")
         print("| " + " | ".join(HEADS) + " |\n" + "|---" * len(HEADS) + "|")
         for name, row in rows.items():
             cells = [str(row["photos"])] + ["-" if (v := row[head]) is None else f"{v:.0%}" for head in HEADS[2:]]

@@ -93,9 +93,8 @@ def test_evaluation_views_of_a_broken_photo_fit_their_batch(tmp_path: Path, sour
 
 def net() -> Any:
     torch.manual_seed(0)
-    return build_model(
-        ModelConfig("test_resnet", "none", part_size=32, mode="soft"), 3, 64
-    )  # a hard one keeps all here
+    # A hard gate that was never trained keeps everything here.
+    return build_model(ModelConfig("test_resnet", "none", part_size=32, mode="soft"), 3, 64)
 
 
 def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from scapnet.data.transforms import Views
 from scapnet.model import SCAPNetOutput
 
 TERMS = ("loss", "cls", "act", "con", "sub")
-# The share of a gate's choice that the place tells, above which its pictures mislead: it was 12 to 19% on drawn birds,
-# where the gate follows them, and 78 to 93% on photographs where it does not (results/mirror.md).
+# The share of a gate's choice that the place tells, above which its pictures mislead: it was 13 to 20% on drawn birds,
+# where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
 SAME_PLACES = 0.5
 NEARLY_OPEN = 0.95  # kept share
 
