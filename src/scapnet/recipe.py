@@ -64,13 +64,18 @@ def make_loss(config: LossConfig, host: str = "scapnet") -> SCAPNetLoss | NTSLos
 
 
 def clip_branches(model: SCAPNet, norm: float) -> None:
-    """Clip the gradients of the main branch and of the sub-network apart, in place.
+    """Clip the gradients of the main branch, of NTS-Net's Navigator and of all the rest apart, in place.
 
     L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together, its gradient would all but stop the main branch.
+    So would the Navigator's, a sum over pairs of parts, what judges the parts.
     """
     main = [module for module in (model.backbone, model.classifier, model.gate) if module is not None]
-    first = {parameter: None for module in main for parameter in module.parameters()}  # in order: sums must repeat
-    for branch in (list(first), [parameter for parameter in model.parameters() if parameter not in first]):
+    navigator = getattr(model, "navigator", None)
+    taken = set[nn.Parameter]()
+    for modules in (main, [navigator] if isinstance(navigator, nn.Module) else [], [model]):
+        # In order: sums must repeat.
+        branch = [p for p in dict.fromkeys(p for module in modules for p in module.parameters()) if p not in taken]
+        taken.update(branch)
         nn.utils.clip_grad_norm_(branch, norm)
 
 
