@@ -81,7 +81,7 @@ TABLE3 = Table(
     claims=(("full", "plain"), ("full", "nts"), ("nts-prm", "nts"), ("rra-ggau", "rra"), ("dagger", "full")),
     notes=(
         "PMG's 89.6 on CUB, which the paper quotes, is above the dagger's 89.5.",
-        "NTS-Net and RRA train by SCAPNet's recipe on this data, but for what a row says; none of their own was sought.",
+        "NTS-Net and RRA train by SCAPNet's recipe on this data, but for what a row says; no other was sought.",
     ),
 )
 TABLE4 = Table(
