@@ -18,7 +18,7 @@ from torch import nn
 from scapnet.config import Config, ModelConfig, to_dict
 from scapnet.experiments.bases import FIRST_SEED, PAPER, base_of, classes_of, with_seed
 from scapnet.experiments.cost import Cost, cost_of, hours, location_parameters, seconds_an_image, training_images
-from scapnet.experiments.record import essence, pack
+from scapnet.experiments.record import essence, hardware, pack
 from scapnet.experiments.report import Found, by_pictures, by_seeds, markdown, read_rows, write_table
 from scapnet.experiments.rows import Row, Table, another_seed, changed, equal_compute, equal_steps, times
 from scapnet.experiments.stats import STUDENT, difference, spread, student
@@ -496,7 +496,10 @@ def test_nothing_run_yet() -> None:
         assert len(cells(markdown(table, rows, "cub", "c", {}))) == len(rows) + 2
     paid = replace(TABLE, costs=True)
     costs = {"base": Cost(0, 1.5, 2.0), "good": Cost(16434, 4.125, 3.0)}
-    priced = cells(markdown(paid, found({}), "cub", "c", costs))
+    page = markdown(paid, found({}), "cub", "c", costs)
+    assert "Not yet run: the columns of our accuracy are empty." in page
+    assert f"on {hardware()} with {torch.get_num_threads()} thread" in page
+    priced = cells(page)
     assert priced["bare"][4:7] == ["-", "1.50", "2 (1.00 x)"]
     assert priced["better"][4:7] == ["16,434", "4.12", "3 (1.50 x)"]
     assert priced["quoted"][4:7] == ["", "", ""]

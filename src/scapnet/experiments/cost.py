@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scapnet.config import Config
 from scapnet.data.load import about_data
 from scapnet.experiments.bases import for_machine
+from scapnet.experiments.record import hardware
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import PLAIN
 from scapnet.hosts import build
@@ -56,6 +57,16 @@ def cost_of(model: SCAPNet, size: int, batch: int = 16, repeats: int = 3) -> Cos
     # A multiply-add is counted as two operations.
     macs = counter.get_total_flops() / 2 + sum(recurrent)
     return Cost(location_parameters(model), macs / 1e9, min(times[1:]))
+
+
+def timed_on() -> str:
+    """What the columns of costs are, and where they were measured: here and now."""
+    threads = torch.get_num_threads()
+    where = f"{hardware()} with {threads} thread{'s' * (threads > 1)}"
+    return (
+        "What a network costs in evaluation: multiply-adds of one image, and the least of three times of a batch of "
+        f"random pixels on {where}."
+    )
 
 
 @contextmanager

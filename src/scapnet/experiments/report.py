@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scapnet.checkpoint import read_json, write_json
-from scapnet.experiments.cost import Cost
+from scapnet.experiments.cost import Cost, timed_on
 from scapnet.experiments.record import files_of, unpack
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.stats import Difference, difference, spread
@@ -173,7 +173,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
     notes = [f"- {f.row.label}: {f.row.note}." for f in found if f.row.note]
     lines = [f"# {table.title}", "", f"`{command}`", ""]
     if not records:
-        lines += ["Not yet run: the measured columns are empty.", ""]
+        lines += [f"Not yet run: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     else:
         made = provenance(records)
         pictures = int(max(record["scores"].get("images", 0) for record in records))
@@ -189,7 +189,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
         if folds:
             share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
             lines += [f"Training and validation photos are pooled and {share}.{_repeated(found)}", ""]
-    lines += [*lines_of(table, found, costs), *claim_lines(table, found), ""]
+    lines += [*([timed_on(), ""] if costs else ()), *lines_of(table, found, costs), *claim_lines(table, found), ""]
     lines += [*(f"- {note}" for note in table.notes), *notes, ""] if table.notes or notes else []
     return "\n".join(lines)
 
