@@ -30,8 +30,8 @@ def grocery() -> Config:
 
     A product fills its photo. Stage 4 sees all of it and the gate masks what comes out, because a masked map that goes
     in cost the main branch up to five points; no part is a single unit, which is a scrap of packaging; and the
-    sub-network starts from ImageNet: one that starts from the main branch is as good alone, but makes its mistakes,
-    too. The trials are in docs/lab-notebook.md.
+    sub-network starts from ImageNet: started from the main branch it was as good alone in the one trial made, but
+    shared more of its mistakes. The trials are in docs/lab-notebook.md.
     """
     return Config(
         "grocery",
