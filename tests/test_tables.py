@@ -20,6 +20,7 @@ from scapnet.experiments.bases import FIRST_SEED, PAPER, base_of, classes_of, wi
 from scapnet.experiments.cost import Cost, cost_of, hours, location_parameters, seconds_an_image, training_images
 from scapnet.experiments.record import essence, hardware, pack
 from scapnet.experiments.report import Found, by_pictures, by_seeds, markdown, read_rows, write_table
+from scapnet.experiments.reproduce import _mean_curves
 from scapnet.experiments.rows import Row, Table, another_seed, changed, equal_compute, equal_steps, times
 from scapnet.experiments.stats import STUDENT, difference, spread, student
 from scapnet.experiments.tables import NO_PARTS, NTS, PLAIN, TABLES
@@ -611,3 +612,19 @@ def test_hours() -> None:
     assert all(training_images(one(data)) > 5000 for data in PAPER)
     tiny = replace(TINY, model=ModelConfig("test_resnet", "tiny", part_size=32))
     assert 0 < seconds_an_image(tiny, batch=2) < 10
+
+
+def test_lines_are_means_of_the_same_seeds() -> None:
+    def row(name: str, points: Mapping[int, tuple[float, ...]]) -> Found:
+        runs = {seed: record(seed, [True]) | {"curve": [{"accuracy": y} for y in ys]} for seed, ys in points.items()}
+        return Found(Row(name, name), runs)
+
+    few, many = row("few", {1: (0.2, 0.4), 2: (0.4, 0.8)}), row("many", {0: (0.0, 0.1), 1: (0.5, 0.5), 2: (0.7, 0.9)})
+    other = row("other", {7: (0.25,)})
+    means = _mean_curves([few, many])
+    assert [epoch for epoch, _ in means["few"]] == [1, 2]
+    assert [y for _, y in means["few"]] == pytest.approx([0.3, 0.6])
+    assert [y for _, y in means["many"]] == pytest.approx([0.6, 0.7])
+    apart = _mean_curves([many, other])
+    assert apart["other"] == [(1, 0.25)]
+    assert apart["many"][0][1] == pytest.approx(0.4)

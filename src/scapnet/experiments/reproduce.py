@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -25,7 +26,7 @@ from scapnet.experiments.charts import (
 from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
 from scapnet.experiments.figures import cam_beside_gate, parts_with_and_without
 from scapnet.experiments.lab import Job, Lab
-from scapnet.experiments.report import read_rows, write_table
+from scapnet.experiments.report import Found, read_rows, write_table
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.tables import TABLES
 from scapnet.hosts import build
@@ -191,13 +192,24 @@ def _chart(table: Table, place: Path, data: str) -> Path | None:
         ]
         kept_against_accuracy(points).savefig(file)
         return file
+    curves(_mean_curves(found), "accuracy in training (%)").savefig(file)
+    return file
+
+
+def _mean_curves(found: Sequence[Found]) -> dict[str, list[tuple[int, float]]]:
+    """Training accuracy by epoch (from 1) of each row, a mean over the seeds that all rows have, or else over its own.
+
+    Seeds differ by more than rows do, so lines over different ones could not be compared.
+    """
+    shared = set.intersection(*(set(mine.records) for mine in found))
     series = {}
     for mine in found:
-        epochs = list(zip(*(record["curve"] for record in mine.records.values()), strict=False))
-        means = [sum(epoch["accuracy"] for epoch in several) / len(several) for several in epochs]
-        series[mine.row.label] = list(enumerate(means, 1))
-    curves(series, "accuracy in training (%)").savefig(file)
-    return file
+        chosen = [record["curve"] for seed, record in mine.records.items() if seed in shared or not shared]
+        epochs = zip(*chosen, strict=False)
+        series[mine.row.label] = [
+            (epoch, fmean(point["accuracy"] for point in several)) for epoch, several in enumerate(epochs, 1)
+        ]
+    return series
 
 
 def _models_of(name: str) -> list[Row]:
