@@ -395,6 +395,8 @@ def test_a_page_of_three_seeds() -> None:
     assert rows["better > worse"] == ["+10.7 [+5.5, +15.8]", "holds"]
     assert "over runs, paired by seed" in page
     assert "100 test pictures a run" in page
+    folds = THREE | {"bad": [record(3, answers(50, 90)), *THREE["bad"]]}
+    assert "90 to 100 test pictures a run" in markdown(TABLE, found(folds), "finches", "c", {})
     assert "training took 4.5 hours in all" in page
     assert "- Toys are no birds." in page
     averaged = THREE | {"bad": [made | {"curve": []} for made in THREE["bad"]]}  # their hours are the others' already
@@ -541,6 +543,22 @@ def test_files_say_the_same_twice(tmp_path: Path) -> None:
     assert values["rows"][1]["row"] is None
 
 
+def test_lines_are_means_of_the_same_seeds() -> None:
+    def row(name: str, points: Mapping[int, tuple[float, ...]]) -> Found:
+        runs = {seed: record(seed, [True]) | {"curve": [{"accuracy": y} for y in ys]} for seed, ys in points.items()}
+        return Found(Row(name, name), runs)
+
+    few, many = row("few", {1: (0.2, 0.4), 2: (0.4, 0.8)}), row("many", {0: (0.0, 0.1), 1: (0.5, 0.5), 2: (0.7, 0.9)})
+    other = row("other", {7: (0.25,)})
+    means = _mean_curves([few, many])
+    assert [epoch for epoch, _ in means["few"]] == [1, 2]
+    assert [y for _, y in means["few"]] == pytest.approx([0.3, 0.6])
+    assert [y for _, y in means["many"]] == pytest.approx([0.6, 0.7])
+    apart = _mean_curves([many, other])
+    assert apart["other"] == [(1, 0.25)]
+    assert apart["many"][0][1] == pytest.approx(0.4)
+
+
 # --- Costs ---
 
 
@@ -612,19 +630,3 @@ def test_hours() -> None:
     assert all(training_images(one(data)) > 5000 for data in PAPER)
     tiny = replace(TINY, model=ModelConfig("test_resnet", "tiny", part_size=32))
     assert 0 < seconds_an_image(tiny, batch=2) < 10
-
-
-def test_lines_are_means_of_the_same_seeds() -> None:
-    def row(name: str, points: Mapping[int, tuple[float, ...]]) -> Found:
-        runs = {seed: record(seed, [True]) | {"curve": [{"accuracy": y} for y in ys]} for seed, ys in points.items()}
-        return Found(Row(name, name), runs)
-
-    few, many = row("few", {1: (0.2, 0.4), 2: (0.4, 0.8)}), row("many", {0: (0.0, 0.1), 1: (0.5, 0.5), 2: (0.7, 0.9)})
-    other = row("other", {7: (0.25,)})
-    means = _mean_curves([few, many])
-    assert [epoch for epoch, _ in means["few"]] == [1, 2]
-    assert [y for _, y in means["few"]] == pytest.approx([0.3, 0.6])
-    assert [y for _, y in means["many"]] == pytest.approx([0.6, 0.7])
-    apart = _mean_curves([many, other])
-    assert apart["other"] == [(1, 0.25)]
-    assert apart["many"][0][1] == pytest.approx(0.4)

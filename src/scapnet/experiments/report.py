@@ -176,10 +176,11 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
         lines += [f"Not yet run: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     else:
         made = provenance(records)
-        pictures = int(max(record["scores"].get("images", 0) for record in records))
+        counts = [int(record["scores"]["images"]) for record in records if "images" in record["scores"]]
+        pictures = " to ".join(f"{count:,}" for count in sorted({min(counts, default=0), max(counts, default=0)}))
         folds = max(record["config"]["data"]["folds"] for record in records)
         lines += [
-            f"Data: {data}, {pictures:,} test pictures a run. Accuracies and differences in percent, mean ± standard "
+            f"Data: {data}, {pictures} test pictures a run. Accuracies and differences in percent, mean ± standard "
             "deviation over runs of other seeds; in brackets the 95% interval of the difference over runs, paired by "
             "seed (†: fewer than three, so over their test pictures, paired; it says nothing about other seeds). "
             f"Made on {made['hardware']} at commit {made['commits']}; training took {made['hours']:.1f} hours in all.",

@@ -199,7 +199,7 @@ def _chart(table: Table, place: Path, data: str) -> Path | None:
 def _mean_curves(found: Sequence[Found]) -> dict[str, list[tuple[int, float]]]:
     """Training accuracy by epoch (from 1) of each row, a mean over the seeds that all rows have, or else over its own.
 
-    Seeds differ by more than rows do, so lines over different ones could not be compared.
+    Seeds can differ by more than rows do, so lines over different ones could not be compared.
     """
     shared = set.intersection(*(set(mine.records) for mine in found))
     series = {}
