@@ -176,9 +176,8 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
         lines += [f"Not yet run: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     else:
         made = provenance(records)
-        counts = [int(record["scores"]["images"]) for record in records if "images" in record["scores"]]
-        pictures = " to ".join(f"{count:,}" for count in sorted({min(counts, default=0), max(counts, default=0)}))
-        folds = max(record["config"]["data"]["folds"] for record in records)
+        counts = [int(record["scores"]["images"]) for record in records]
+        pictures = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
         lines += [
             f"Data: {data}, {pictures} test pictures a run. Accuracies and differences in percent, mean ± standard "
             "deviation over runs of other seeds; in brackets the 95% interval of the difference over runs, paired by "
@@ -187,7 +186,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
             "",
             *mixture_lines(found),
         ]
-        if folds:
+        if folds := max(record["config"]["data"]["folds"] for record in records):
             share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
             lines += [f"Training and validation photos are pooled and {share}.{_repeated(found)}", ""]
     lines += [*([timed_on(), ""] if costs else ()), *lines_of(table, found, costs), *claim_lines(table, found), ""]
