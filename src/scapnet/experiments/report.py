@@ -176,7 +176,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
         lines += [f"Not yet run: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     else:
         made = provenance(records)
-        counts = [int(record["scores"]["images"]) for record in records]
+        counts = [int(record["scores"].get("images", 0)) for record in records]
         pictures = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
         lines += [
             f"Data: {data}, {pictures} test pictures a run. Accuracies and differences in percent, mean ± standard "
