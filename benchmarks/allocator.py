@@ -1,4 +1,4 @@
-"""What a training step on a CPU spends on new pages: `scapnet.memory.keep_memory` on against off.
+"""What a training step on a CPU spends on new pages: `scapnet.allocator.keep_memory` on against off.
 
     python benchmarks/allocator.py --out results/allocator
 
@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scapnet.recipe import make_loss
 
+from scapnet.allocator import keep_memory
+from scapnet.build import build_model
 from scapnet.config import Config
-from scapnet.experiments.bases import grocery
+from scapnet.experiments.recipes import grocery
 from scapnet.experiments.record import facts
 from scapnet.experiments.rows import changed
-from scapnet.memory import keep_memory
-from scapnet.model import build_model
 from scapnet.presets import demo, paper
-from scapnet.recipe import make_loss
 
 RUNS = {  # a recipe and its batch
     "test_resnet, 128 px": (demo, 32),
@@ -94,7 +94,7 @@ def main() -> None:
         "# Memory that is kept between steps",
         "",
         f"`{about['command']}`, {about['hardware']}, one thread, commit {about['commit']}, torch {about['torch']}:",
-        "a training step of full SCAPNet with and without `scapnet.memory.keep_memory`, which the command line calls.",
+        "a training step of the full SCAPNet with and without `scapnet.allocator.keep_memory`, which the CLI calls.",
         "",
         "| network | batch | times as fast | page faults a step, without | with | peak MB, without | with |",
         "|---|---|---|---|---|---|---|",

@@ -36,7 +36,7 @@ def decode_all(splits: Any) -> None:
 def main(name: str, root: Path, results: Path) -> None:
     # Here and not above: processes that read import this file, too, as they import the command line's light one.
     from scapnet.config import DataConfig
-    from scapnet.data.check import Report, check_data
+    from scapnet.data.audit.check import Report, check_data
     from scapnet.data.load import load_data
 
     splits = load_data(DataConfig(name, root))  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView
-from scapnet.data.folder import PhotoList
+from scapnet.data.datasets.folder import PhotoList
 from scapnet.data.images import find_images, read_image, to_photo
 from scapnet.data.load import cores_here, train_loader
 from scapnet.data.transforms import TrainViews, to_input

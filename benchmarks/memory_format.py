@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 
+from scapnet.build import build_model
 from scapnet.config import ModelConfig
 from scapnet.experiments.record import facts
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import PLAIN
 from scapnet.losses import SCAPNetLoss
-from scapnet.model import SCAPNet, build_model
+from scapnet.model import SCAPNet
 from scapnet.presets import demo
 
 NETWORKS = {"test_resnet": (32, 64), "mobilenetv2_100": (16, 96), "resnet50": (8, 64)}  # batch, side of a part
@@ -56,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for name, (batch, side) in NETWORKS.items():
-        full = changed(demo(), {"model.backbone": name, "model.weights": "none", "model.part_size": side})
+        full = changed(demo(), {"model.backbone": name, "model.weights": "none", "model.parts.size": side})
         for kind, config in (("plain", changed(full, PLAIN).model), ("SCAPNet", full.model)):
             for bf16 in (False, True):
                 found = ratio(config, batch, bf16, options.repeats)

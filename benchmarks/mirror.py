@@ -23,7 +23,7 @@ from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
 from scapnet.experiments.record import facts
-from scapnet.localize import by_place
+from scapnet.metrics.localization import by_place
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 

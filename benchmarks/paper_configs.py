@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scapnet.recipe import make_loss, make_optimizer
 
-from scapnet.config import ModelConfig, from_dict, to_dict
-from scapnet.experiments.bases import base_of
+from scapnet.build import build_model
+from scapnet.config import ModelConfig
+from scapnet.experiments.recipes import recipe_of
 from scapnet.experiments.record import facts
 from scapnet.experiments.tables import TABLES
-from scapnet.hosts import build
-from scapnet.recipe import make_loss, make_optimizer
+from scapnet.serialization import from_dict, to_dict
 
 CLASSES = 200
 
@@ -30,7 +31,7 @@ CLASSES = 200
 def networks() -> dict[str, tuple[str, dict[str, Any]]]:
     """Every distinct network of the tables by the name of its row, with the tables that have it."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    base = base_of("cub", None)
+    base = recipe_of("cub", None)
     for table in TABLES.values():
         for row in table.rows:
             if row.name and row.average is None and row.belongs("cub"):
@@ -42,10 +43,10 @@ def networks() -> dict[str, tuple[str, dict[str, Any]]]:
 
 def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     """One training step of a network, in this process."""
-    config = base_of("cub", None)
+    config = recipe_of("cub", None)
     config = replace(config, model=from_dict(ModelConfig, values))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build(config.model, CLASSES, config.data.size).to(device).train()
+    model = build_model(config.model, CLASSES, config.data.size).to(device).train()
     optimizer = make_optimizer(model, config.train)
     images = torch.randn(batch, 3, config.data.size, config.data.size, device=device)
     target = torch.arange(batch, device=device)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import scapnet
-from scapnet.backbones import load_weights
+from scapnet.backbones.cnn import load_weights
 
 TARGET = Path(__file__).parents[1] / "src" / "scapnet" / "weights" / "tiny.safetensors"
 

@@ -13,23 +13,25 @@ import torch
 from safetensors.torch import save_model
 
 from scapnet import checkpoint
-from scapnet.checkpoint import from_pretrained, read_json, save_pretrained, write_json
-from scapnet.config import ModelConfig, ViewConfig
-from scapnet.model import SCAPNet, build_model
+from scapnet.checkpoint import from_pretrained, save_pretrained
+from scapnet.config import ModelConfig, PartsConfig, ViewConfig
+from scapnet.jsonfile import read_json, write_json
+from scapnet.model import SCAPNet
+from scapnet.network import Network
 
-FULL = ModelConfig("test_resnet", "none", part_size=32)
+FULL = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 VIEW = ViewConfig(64, 72, 96, (0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
 
 
 def make(config: ModelConfig = FULL, seed: int = 0, classes: tuple[str, ...] = ("Äpfel", "b/c", "日本")) -> SCAPNet:
     torch.manual_seed(seed)
-    model = build_model(config, len(classes), VIEW.size)
+    model = SCAPNet.from_config(config, len(classes), VIEW.size)
     model.view, model.classes = VIEW, classes
     model.train()(torch.randn(4, 3, 64, 64))  # statistics of its own in every norm
     return model.eval()
 
 
-def same(one: SCAPNet, other: SCAPNet) -> bool:
+def same(one: Network, other: Network) -> bool:
     image, source = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 96, 96)
     with torch.no_grad():
         a, b = one(image, source), other(image, source)
@@ -130,7 +132,17 @@ def drop(folder: Path, key: str) -> None:
 
 
 def other_weights(folder: Path) -> None:
-    save_pretrained(make(replace(FULL, gate=False, parts=False, relation=False)), folder / "x")
+    save_pretrained(
+        make(
+            replace(
+                FULL,
+                gate=replace(FULL.gate, enabled=False),
+                parts=replace(FULL.parts, enabled=False),
+                relation=replace(FULL.relation, enabled=False),
+            )
+        ),
+        folder / "x",
+    )
     (folder / "x" / "model.safetensors").replace(folder / "model.safetensors")
 
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,44 +10,24 @@ import pytest
 import torch
 from PIL import Image
 
+from samples import TINY, Refuse, sentence
 from scapnet import cli
-from scapnet.checkpoint import save_pretrained, write_json
-from scapnet.config import ModelConfig, ViewConfig, to_dict
-from scapnet.model import build_model
-from test_train import TINY
+from scapnet.build import build_model
+from scapnet.checkpoint import save_pretrained
+from scapnet.config import ModelConfig, ViewConfig
+from scapnet.jsonfile import write_json
+from scapnet.serialization import to_dict
 
-Refuse = Callable[..., str]
-
-
-@pytest.fixture
-def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
-    """Run the command line in an empty folder, which must refuse and write nothing; what it said."""
-
-    def run(*arguments: object) -> str:
-        work = tmp_path / "work"
-        work.mkdir(exist_ok=True)
-        monkeypatch.chdir(work)
-        monkeypatch.setattr(sys, "argv", ["scapnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        written = capsys.readouterr()
-        assert stop.value.code == 2
-        assert "Traceback" not in written.err
-        assert list(work.iterdir()) == []
-        assert written.out == ""
-        return written.err
-
-    return run
-
-
-def sentence(text: str) -> str:
-    """The one line of text that it is."""
-    assert text.startswith("scapnet: ")
-    assert text.count("\n") == 1
-    return text
-
-
-TRAIN = ("--data.classes", 4, "--data.train-length", 16, "--data.test-length", 8, "--model.weights", "none")
+TRAIN = (
+    "--data.synthetic.num-classes",
+    4,
+    "--data.synthetic.train-length",
+    16,
+    "--data.synthetic.test-length",
+    8,
+    "--model.weights",
+    "none",
+)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +35,8 @@ TRAIN = ("--data.classes", 4, "--data.train-length", 16, "--data.test-length", 8
     [
         (["train", "papre"], "papre"),
         (["train", "demo", "--model.gird", "4"], "gird"),
-        (["train", "demo", "--model.grid", "four"], "four"),
-        (["train", "demo", "--model.mask", "stage9"], "stage9"),
+        (["train", "demo", "--model.gate.grid", "four"], "four"),
+        (["train", "demo", "--model.gate.mask", "stage9"], "stage9"),
         (["predict"], "model"),
         (["frobnicate"], "frobnicate"),
     ],
@@ -69,17 +48,17 @@ def test_a_word_that_the_command_line_does_not_know(refuse: Refuse, arguments: l
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--model.grid", 9), "grid of 9 does not fit the 8 x 8 map"),
-        (("--model.keep", 17, 2, 1), "16 windows"),
-        (("--model.keep", 3, 2, 1, 1, 1), "use 1 to 4 quotas"),
+        (("--model.gate.grid", 9), "grid of 9 does not fit the 8 x 8 map"),
+        (("--model.parts.keep", 17, 2, 1), "16 windows"),
+        (("--model.parts.keep", 3, 2, 1, 1, 1), "use 1 to 4 quotas"),
         (("--model.weights", "gone.safetensors"), "no weight file gone.safetensors"),
         (("--model.backbone", "resnet_5000"), "no network named resnet_5000"),
         (("--model.backbone", "resnet18.no_such_tag"), "no_such_tag"),
         (("--model.backbone", "vit_tiny_patch16_224"), "vit_tiny_patch16_224 cannot be cut"),
-        (("--model.part-size", 0), "part"),
+        (("--model.parts.size", 0), "part"),
         (("--data.size", 0, "--data.resize", 0), "0 px"),
-        (("--data.classes", 1), "classes is 1"),
-        (("--data.train-length", 0), "length is 0"),
+        (("--data.synthetic.num-classes", 1), "classes is 1"),
+        (("--data.synthetic.train-length", 0), "length is 0"),
         (("--data.name", "folder", "--data.root", "gone"), "there is no folder gone"),
         (("--data.name", "folder"), "--data.root"),
         (("--data.name", "grocery", "--data.root", "."), "has no classes.csv"),
@@ -107,7 +86,7 @@ FOLDER = (
     64,
     "--data.resize",
     64,
-    "--model.part-size",
+    "--model.parts.size",
     32,
     "--train.epochs",
     1,
@@ -255,5 +234,5 @@ print("LOADED", sorted({{"torch", "torchvision", "timm", "accelerate", "numpy", 
 
 
 def test_model_config_keeps_what_the_command_line_shows() -> None:
-    assert ModelConfig().keep == (3, 2, 1)
+    assert ModelConfig().parts.keep == (3, 2, 1)
     assert "SubcommandApp" in type(cli.app()).__name__

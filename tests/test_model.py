@@ -6,27 +6,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scapnet.config import ModelConfig
+from samples import model_with
+from scapnet.config import ModelConfig, PartsConfig
 from scapnet.losses import SCAPNetLoss
-from scapnet.model import SCAPNet, SCAPNetOutput, build_model
+from scapnet.model import SCAPNet, SCAPNetOutput
 
-FULL = ModelConfig("test_resnet", "none", part_size=32)
+FULL = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 CLASSES, SIZE = 5, 64
 
 # Table IV: the backbone, single modules, pairs of them, all.
 ROWS = {
-    "plain": replace(FULL, gate=False, parts=False, relation=False),
-    "gate": replace(FULL, parts=False, relation=False),
-    "parts": replace(FULL, mask="none", relation=False),
-    "gate+parts": replace(FULL, relation=False),
-    "gate+relation": replace(FULL, keep=(6,)),
-    "parts+relation": replace(FULL, mask="none"),
+    "plain": model_with(FULL, gate__enabled=False, parts__enabled=False, relation__enabled=False),
+    "gate": model_with(FULL, parts__enabled=False, relation__enabled=False),
+    "parts": model_with(FULL, gate__mask="none", relation__enabled=False),
+    "gate+parts": model_with(FULL, relation__enabled=False),
+    "gate+relation": model_with(FULL, parts__keep=(6,)),
+    "parts+relation": model_with(FULL, gate__mask="none"),
     "full": FULL,
-    "shared": replace(FULL, shared=True),
-    "stage4": replace(FULL, mask="stage4", grid=2, keep=(3, 1)),
-    "top": replace(FULL, strategy="top", total=4),
-    "random": replace(FULL, strategy="random", heads=3),
-    "soft": replace(FULL, mode="soft", noise=False, appearance=False),
+    "shared": model_with(FULL, parts__shared=True),
+    "stage4": model_with(FULL, gate__mask="stage4", gate__grid=2, parts__keep=(3, 1)),
+    "top": model_with(FULL, parts__strategy="top", parts__total=4),
+    "random": model_with(FULL, parts__strategy="random", relation__heads=3),
+    "soft": model_with(FULL, gate__mode="soft", gate__noise=False, relation__appearance=False),
 }
 
 
@@ -39,7 +40,7 @@ def wake(model: SCAPNet) -> None:
 
 def build(row: str) -> SCAPNet:
     torch.manual_seed(1)
-    model = build_model(ROWS[row], CLASSES, SIZE)
+    model = SCAPNet.from_config(ROWS[row], CLASSES, SIZE)
     wake(model)
     with torch.no_grad():  # a fresh classifier is nearly undecided; decided ones show mistakes
         for module in (model.gate, model.classifier, model.part_classifier):
@@ -77,10 +78,10 @@ def test_every_row_of_table_iv_gives_the_same_answer_however_it_is_asked(row: st
     assert output["logits"].shape == output["probs"].shape == (4, CLASSES)
     torch.testing.assert_close(output["probs"].sum(1), torch.ones(4))
     expected = output["logits"].softmax(1)
-    assert ("gate.mask" in output) == config.gate
-    assert ("part_logits" in output) == ("parts.boxes" in output) == config.parts
-    if config.parts:
-        parts = 4 if config.strategy == "top" else sum(config.keep)
+    assert ("gate.mask" in output) == config.gate.enabled
+    assert ("part_logits" in output) == ("parts.boxes" in output) == config.parts.enabled
+    if config.parts.enabled:
+        parts = config.parts.count
         assert output["part_logits"].shape == (4, parts, CLASSES)
         assert output["parts.boxes"].shape == (4, parts, 4)
         expected = (expected + output["part_logits"].mean(1).softmax(1)) / 2
@@ -89,7 +90,7 @@ def test_every_row_of_table_iv_gives_the_same_answer_however_it_is_asked(row: st
 
 def test_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
-    model = build_model(FULL, CLASSES, SIZE).train()
+    model = SCAPNet.from_config(FULL, CLASSES, SIZE).train()
     wake(model)
     output = model(pictures(32))
     SCAPNetLoss()(output, torch.arange(32) % CLASSES)["loss"].backward()
@@ -103,7 +104,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 def test_the_classification_loss_alone_teaches_the_gate() -> None:
     torch.manual_seed(0)
-    model = build_model(ROWS["gate"], CLASSES, SIZE).train()
+    model = SCAPNet.from_config(ROWS["gate"], CLASSES, SIZE).train()
     SCAPNetLoss()(model(pictures(8)), torch.arange(8) % CLASSES)["cls"].backward()
     assert model.gate is not None
     for parameter in model.gate.parameters():
@@ -112,7 +113,7 @@ def test_the_classification_loss_alone_teaches_the_gate() -> None:
 
 
 def test_a_shared_sub_network_is_the_main_branch_and_learns_from_both() -> None:
-    alone, shared, own = (build_model(ROWS[row], CLASSES, SIZE).train() for row in ("plain", "shared", "full"))
+    alone, shared, own = (SCAPNet.from_config(ROWS[row], CLASSES, SIZE).train() for row in ("plain", "shared", "full"))
     count = {id(p): p.numel() for p in shared.parameters()}
     backbone = sum(p.numel() for p in alone.backbone.parameters())
     assert shared.part_backbone is shared.backbone
@@ -224,7 +225,7 @@ def test_a_part_shows_its_own_place_of_its_own_picture() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_bfloat16_autocast_stays_finite(training: bool) -> None:
     torch.manual_seed(0)
-    model = build_model(FULL, CLASSES, SIZE).train(training)
+    model = SCAPNet.from_config(FULL, CLASSES, SIZE).train(training)
     with torch.autocast("cpu", torch.bfloat16):
         output = model(pictures(8))
         loss = SCAPNetLoss()(output, torch.arange(8) % CLASSES)["loss"]
@@ -280,13 +281,13 @@ def test_the_network_can_be_exported(row: str) -> None:
 )
 def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        build_model(replace(FULL, **changes), CLASSES, SIZE)  # type: ignore[arg-type]
+        SCAPNet.from_config(replace(FULL, **changes), CLASSES, SIZE)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
 
 
 def test_a_classifier_needs_two_classes_and_modules_their_partners() -> None:
     with pytest.raises(ValueError, match="at least 2 classes, 1"):
-        build_model(FULL, 1, SIZE)
+        SCAPNet.from_config(FULL, 1, SIZE)
     model = build("full")
     with pytest.raises(ValueError, match="parts need a gate"):
         SCAPNet(model.backbone, model.classifier, selection=model.selection)

@@ -17,34 +17,23 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from samples import NAMES as CLASSES
+from samples import TINY, make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
-from scapnet.config import ModelConfig, ViewConfig
-from scapnet.data.finches import Finches
+from scapnet.config import GateConfig, ModelConfig, PartsConfig
+from scapnet.console import score_rows
 from scapnet.data.load import eval_loader
+from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate
-from scapnet.localize import holds, mark_columns
-from scapnet.model import SCAPNet, build_model
+from scapnet.metrics.localization import holds, mark_columns
+from scapnet.model import SCAPNet
 from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.predict import predict_files, predict_images, predict_photo
-from scapnet.report import score_rows
 from scapnet.train import train
-from test_train import TINY
 
-CLASSES = ("crow", "jay, blue", 'the "rook"', "Häher")
 Answer = dict[str, Any]
-
-
-def make(**changes: Any) -> SCAPNet:
-    torch.manual_seed(0)
-    model = build_model(replace(ModelConfig("test_resnet", "none", part_size=32), **changes), len(CLASSES), 64)
-    model.view, model.classes = ViewConfig(64, 72, 96), CLASSES
-    with torch.no_grad():
-        for module in (model.gate, model.classifier, model.part_classifier):
-            for parameter in module.parameters() if module is not None else ():
-                parameter.mul_(3)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +92,7 @@ def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:
         painted(72, 72).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_text("no image")
     skipped: list[str] = []
-    found = [list(predict_files(make(strategy="random"), [tmp_path], skipped, 1, size)) for size in (1, 2, 5)]
+    found = [list(predict_files(make(parts__strategy="random"), [tmp_path], skipped, 1, size)) for size in (1, 2, 5)]
     boxes = [[[part.box for part in answer.parts] for answer in answers] for answers in found]
     assert boxes[0] == boxes[1] == boxes[2]
     assert len({str(parts) for parts in boxes[0]}) > 1  # the same photo four times, looked at in other places
@@ -189,7 +178,11 @@ def test_a_part_says_what_it_alone_speaks_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"parts": False, "relation": False}, {"gate": False, "parts": False, "relation": False}]
+    "changes",
+    [
+        {"parts__enabled": False, "relation__enabled": False},
+        {"gate__enabled": False, "parts__enabled": False, "relation__enabled": False},
+    ],
 )
 def test_networks_without_parts_answer_and_are_drawn_too(
     tmp_path: Path, changes: dict[str, Any], scapnet: Callable[..., tuple[str, str]]
@@ -198,7 +191,7 @@ def test_networks_without_parts_answer_and_are_drawn_too(
     painted(50, 80).save(tmp_path / "x.png")
     answer = json.loads(scapnet("predict", folder, tmp_path / "x.png", "--format", "json")[0])[0]
     assert answer["parts"] == []
-    assert (answer["kept"] is None) == ("gate" in changes)
+    assert (answer["kept"] is None) == ("gate__enabled" in changes)
     scapnet("show", folder, tmp_path / "x.png", "--out", tmp_path / "shown.png")
     assert Image.open(tmp_path / "shown.png").width > 200
 
@@ -253,7 +246,11 @@ def test_a_box_holds_a_mark_whose_centre_it_contains() -> None:
 @pytest.mark.parametrize(("size", "grid"), [(64, 4), (96, 4), (80, 3)])
 def test_hits_and_their_chance_are_counted_over_chosen_and_over_all_windows(size: int, grid: int) -> None:
     torch.manual_seed(1)
-    model = build_model(ModelConfig("test_resnet", "none", part_size=32, grid=grid, keep=(3, 0, 1)), 4, size).eval()
+    model = SCAPNet.from_config(
+        ModelConfig("test_resnet", "none", parts=PartsConfig(size=32, keep=(3, 0, 1)), gate=GateConfig(grid=grid)),
+        4,
+        size,
+    ).eval()
     with torch.no_grad():
         output = model(torch.randn(6, 3, size, size))
     marks = torch.rand(6, 2, 2).repeat(1, 1, 2)
@@ -291,7 +288,7 @@ def test_hits_and_their_chance_are_counted_over_chosen_and_over_all_windows(size
 
 @pytest.mark.parametrize("strategy", ["score", "random"])
 def test_the_size_of_a_batch_changes_no_score(strategy: str) -> None:
-    model, accelerator = make(strategy=strategy), Accelerator(cpu=True)
+    model, accelerator = make(parts__strategy=strategy), Accelerator(cpu=True)
     data = Finches("test", 4, 11, 96)
     found = [
         evaluate(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator) for size in (1, 4, 11)
@@ -319,7 +316,11 @@ def test_every_scale_that_has_parts_is_reported() -> None:
 
 
 def test_eval_gives_the_score_that_training_gave(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
-    config = replace(TINY, train=replace(TINY.train, epochs=1, stage1_epochs=0), model=replace(TINY.model, open=0.0))
+    config = replace(
+        TINY,
+        train=replace(TINY.train, epochs=1, stage1_epochs=0),
+        model=replace(TINY.model, gate=replace(TINY.model.gate, open=0.0)),
+    )
     run = train(config, tmp_path / "run")
     trained = json.loads((run / "results.json").read_text())
     out, _ = scapnet("eval", run)

@@ -9,18 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig, from_dict, to_dict
-from scapnet.recipe import activation_weight, learning_rate, stage_of
-from scapnet.report import Bar
-from scapnet.train import Run, resume, train
-
-TINY = Config(
-    "test",
-    DataConfig("finches", size=64, resize=72, rotation=10, classes=4, train_length=40, test_length=12, workers=0),
-    ModelConfig("test_resnet", "none", open=1.5, part_size=32),
-    LossConfig(act_ramp=(0.0, 1.0)),
-    TrainConfig(epochs=3, stage1_epochs=1, part_start="main", batch_size=8, clip=5.0, log_every=1),
+from samples import TINY
+from scapnet.config import (
+    Config,
+    LossConfig,
+    TrainConfig,
 )
+from scapnet.console import TrainingBar
+from scapnet.model import SCAPNet
+from scapnet.schedule import activation_weight, learning_rate, stage_of
+from scapnet.serialization import from_dict, to_dict
+from scapnet.train import Run, resume, train
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
@@ -46,7 +45,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) ->
             raise Killed
 
     run.optimizer.register_step_pre_hook(fail)
-    with Bar(False) as bar, pytest.raises(Killed):
+    with TrainingBar(False) as bar, pytest.raises(Killed):
         run.fit(bar)
     torch.manual_seed(99)  # whatever the new process starts from must not matter
     resume(tmp_path / "killed")
@@ -59,7 +58,7 @@ def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, epochs=2, accumulate=2, checkpoint_steps=1))
     train(config, tmp_path / "whole")
     run = Run(config, tmp_path / "killed")
-    with Bar(False) as bar:
+    with TrainingBar(False) as bar:
         bar.start(1)
         run.epoch(bar)  # five steps: the last of them is an update of its own
     assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == ["00000-0000004"]
@@ -71,9 +70,10 @@ def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_fr
     tmp_path: Path,
 ) -> None:
     run = Run(TINY, tmp_path / "run")
+    assert isinstance(run.model, SCAPNet)
     assert run.model.part_backbone is not None
     before = {key: value.clone() for key, value in run.model.part_backbone.state_dict().items()}
-    with Bar(False) as bar:
+    with TrainingBar(False) as bar:
         bar.start(1)
         run.epoch(bar)
     assert all(torch.equal(before[key], value) for key, value in run.model.part_backbone.state_dict().items())
@@ -83,7 +83,7 @@ def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_fr
     main = run.model.backbone.state_dict()
     assert all(torch.equal(main[key], value) for key, value in run.model.part_backbone.state_dict().items())
     run.position.epoch, run.position.step = 1, 0
-    with Bar(False) as bar:
+    with TrainingBar(False) as bar:
         bar.start(1)
         run.epoch(bar)
     assert {"con", "sub"} <= set(log_of(tmp_path / "run")[-1])
@@ -115,11 +115,11 @@ def test_config_survives_json() -> None:
     [
         ({"train": replace(TINY.train, stage1_epochs=3)}, "never be trained"),
         ({"train": replace(TINY.train, batch_size=0)}, "batch_size"),
-        ({"model": replace(TINY.model, grid=8)}, "grid of 8 does not fit the 4 x 4 map"),
-        ({"model": replace(TINY.model, keep=(17, 2, 1))}, "16 windows"),
+        ({"model": replace(TINY.model, gate=replace(TINY.model.gate, grid=8))}, "grid of 8 does not fit the 4 x 4 map"),
+        ({"model": replace(TINY.model, parts=replace(TINY.model.parts, keep=(17, 2, 1)))}, "16 windows"),
         ({"model": replace(TINY.model, weights="none.safetensors")}, "no weight file"),
         ({"model": replace(TINY.model, backbone="resnet5000")}, "no network named"),
-        ({"model": replace(TINY.model, gate=False)}, "use a gate"),
+        ({"model": replace(TINY.model, gate=replace(TINY.model.gate, enabled=False))}, "use a gate"),
         ({"data": replace(TINY.data, name="folder", root=Path("nowhere"))}, "no folder"),
         ({"data": replace(TINY.data, resize=60)}, "resize >= size"),
     ],

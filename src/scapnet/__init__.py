@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from scapnet.build import build_model
     from scapnet.checkpoint import from_pretrained, save_pretrained
     from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
-    from scapnet.model import SCAPNet, SCAPNetOutput, build_model
+    from scapnet.model import SCAPNet, SCAPNetOutput
     from scapnet.modules import GridGate, PartRelation, PartSelection
     from scapnet.predict import Prediction, predict_photo
 
@@ -18,7 +19,8 @@ _HOME = {
     "checkpoint": ("from_pretrained", "save_pretrained"),
     "config": ("Config", "DataConfig", "LossConfig", "ModelConfig", "TrainConfig"),
     "losses": ("SCAPNetLoss", "activation_loss", "consistency_loss", "part_loss"),
-    "model": ("SCAPNet", "SCAPNetOutput", "build_model"),
+    "build": ("build_model",),
+    "model": ("SCAPNet", "SCAPNetOutput"),
     "modules": ("GridGate", "PartRelation", "PartSelection"),
     "predict": ("Prediction", "predict_photo"),
 }

@@ -1,7 +1,5 @@
 """Model folders: ``model.safetensors``, ``config.json`` and a model card, which hold all that prediction needs."""
 
-import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,38 +7,17 @@ from typing import Any
 from safetensors.torch import load_model, save_model
 
 from scapnet import __version__
-from scapnet.config import Config, ModelConfig, ViewConfig, from_dict, reason, to_dict
-from scapnet.hosts import build, title
-from scapnet.model import SCAPNet
+from scapnet.build import build_model, title
+from scapnet.config import Config, ModelConfig, ViewConfig
+from scapnet.errors import reason
+from scapnet.jsonfile import read_json, write_json
+from scapnet.network import Network, as_module
+from scapnet.serialization import from_dict, to_dict
 
 FORMAT = 1
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON in one step: a reader, or a kill, meets the old file or the new one and never half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same
-    draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ValueError: the file is missing or holds something else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); give a folder that scapnet wrote") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no valid JSON ({error}); give a folder that scapnet wrote") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds no JSON object; give a folder that scapnet wrote")
-    return values
-
-
-def save_pretrained(model: SCAPNet, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
+def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
     """Write a model folder; an older one at the same place is replaced only when the new one is whole.
 
     Args:
@@ -55,7 +32,7 @@ def save_pretrained(model: SCAPNet, folder: Path | str, scores: dict[str, Any] |
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    save_model(model, str(draft / "model.safetensors"))
+    save_model(as_module(model), str(draft / "model.safetensors"))
     about = {
         "format": FORMAT,
         "scapnet": __version__,
@@ -92,7 +69,7 @@ def read_run(run: Path) -> Config:
     return from_dict(Config, values)
 
 
-def from_pretrained(path: Path | str) -> SCAPNet:
+def from_pretrained(path: Path | str) -> Network:
     """A trained network from a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
 
     Returns:
@@ -111,12 +88,12 @@ def from_pretrained(path: Path | str) -> SCAPNet:
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
-        model = build(config, len(classes), view.size, start=False)
+        model = build_model(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
     try:
         # A shared sub-network is stored once; safetensors then misses the names of its second place.
-        missing, unexpected = load_model(model, folder / "model.safetensors", strict=False)
+        missing, unexpected = load_model(as_module(model), folder / "model.safetensors", strict=False)
         wrong = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
         if wrong:
             raise ValueError(f"{len(wrong)} tensors do not match, the first is {wrong[0]}")
@@ -147,7 +124,7 @@ def _find(path: Path | str) -> Path:
         ) from error
 
 
-def _card(model: SCAPNet, scores: dict[str, Any]) -> str:
+def _card(model: Network, scores: dict[str, Any]) -> str:
     names = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
     lines = [
         "---",

@@ -13,8 +13,9 @@ from tyro import MISSING
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
+from scapnet.allocator import keep_memory
 from scapnet.config import Config, DataConfig
-from scapnet.memory import keep_memory
+from scapnet.flags import with_present_flags
 from scapnet.presets import PRESETS
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
@@ -69,8 +70,8 @@ def eval_(
         root: where the data set lies now, if it has moved.
         best: score the model that was best on the validation split, not the last epoch's.
     """
+    from scapnet.console import show_scores
     from scapnet.evaluate import evaluate_run
-    from scapnet.report import show_scores
 
     show_scores(evaluate_run(run, split, root, best))
 
@@ -171,9 +172,9 @@ def data_show(
     """
     if count < 1:
         raise ValueError(f"count {count} must be at least 1")
-    from scapnet.data.describe import describe
+    from scapnet.console import show_data
+    from scapnet.data.audit.describe import describe
     from scapnet.data.load import load_data
-    from scapnet.report import show_data
     from scapnet.visualize import contact_sheet
 
     splits = load_data(data)
@@ -214,9 +215,9 @@ def data_check(
         jobs: processes that read; 0 is one for each core, and fewer for few images.
         json: print the report as JSON.
     """
-    from scapnet.data.check import check_data
+    from scapnet.console import show_check
+    from scapnet.data.audit.check import check_data
     from scapnet.data.load import load_data
-    from scapnet.report import show_check
 
     splits = load_data(data)
     published = getattr(getattr(splits, "about", None), "counts", ())
@@ -286,6 +287,7 @@ def main() -> None:
             prog="scapnet",
             description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
             config=STYLE,
+            args=with_present_flags(sys.argv[1:]),
         )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`

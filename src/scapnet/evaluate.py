@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from scapnet.checkpoint import from_pretrained, read_run, write_json
+from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.load import default_workers, eval_loader, load_data
 from scapnet.data.transforms import Views
-from scapnet.localize import MarkTable, by_place, covered, gate_columns, mark_columns
-from scapnet.model import SCAPNetOutput
+from scapnet.jsonfile import write_json
+from scapnet.metrics.localization import MarkTable, by_place, covered, gate_columns, mark_columns
+from scapnet.network import NetworkOutput
 
 
 class Evaluation(NamedTuple):
@@ -39,7 +40,7 @@ class Evaluation(NamedTuple):
         save_file({"target": self.target, "probs": self.probs, "samples": self.samples}, path)
 
 
-def columns(output: SCAPNetOutput, batch: Views) -> dict[str, Tensor]:
+def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
     """Figures of one batch, (B,) for each image, and "covered" (B, R, U + 1, 2) where there are marks and parts."""
     target = batch["target"]
     found = {

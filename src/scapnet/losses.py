@@ -83,8 +83,8 @@ def part_loss(part_logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Te
     return together + parts * own
 
 
-class Losable(Protocol):
-    """What the total loss reads of a network's output."""
+class BranchOutput(Protocol):
+    """What the total loss reads of a network's output. What the network does not have, or did not run, is None."""
 
     @property
     def logits(self) -> Tensor:
@@ -92,7 +92,7 @@ class Losable(Protocol):
 
     @property
     def part_logits(self) -> Tensor | None:
-        """(B, M, K) of the parts."""
+        """(B, M, K) of the parts, or (B, 1, K) of a classifier that sees all parts at once."""
 
     @property
     def gate(self) -> GateOutput | None:
@@ -100,7 +100,13 @@ class Losable(Protocol):
 
     @property
     def parts(self) -> PartsOutput | None:
-        """Which parts were chosen."""
+        """Which parts were chosen; ``maps`` is empty where they are not windows of a grid."""
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: object) -> dict[str, Tensor]:
+    """The terms and "loss", their sum with the weights that an object has under their names."""
+    loss = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros_like(terms["cls"]))
+    return {**terms, "loss": loss}
 
 
 class SCAPNetLoss(nn.Module):
@@ -128,7 +134,7 @@ class SCAPNetLoss(nn.Module):
         self.cls, self.act, self.con, self.sub = cls, act, con, sub
         self.margin, self.smoothing = margin, smoothing
 
-    def forward(self, output: Losable, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
         """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum.
 
         A term whose module the network does not have is left out.
@@ -140,5 +146,4 @@ class SCAPNetLoss(nn.Module):
             terms["con"] = consistency_loss(output.parts.maps, self.margin)
         if output.part_logits is not None:
             terms["sub"] = part_loss(output.part_logits.float(), target, self.smoothing)
-        loss = sum((getattr(self, name) * term for name, term in terms.items()), torch.zeros_like(terms["cls"]))
-        return {**terms, "loss": loss}
+        return weighted_sum(terms, self)

@@ -3,19 +3,22 @@
 B batch, K classes, M parts, D feature size, S side of the view, N grid.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones import Backbone, create
-from scapnet.config import ModelConfig, ViewConfig
-from scapnet.heads import ConcatClassifier, EachClassifier, make_part_classifier
+from scapnet.backbones.cnn import Backbone, create, evaluation_mode
+from scapnet.backbones.weights import network_name
+from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig, ViewConfig
+from scapnet.losses import SCAPNetLoss
+from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier
+from scapnet.modules.alternatives.gcn import PartGraph
 from scapnet.modules.boxes import crop_parts
-from scapnet.modules.gcn import PartGraph
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
+from scapnet.network import separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
@@ -70,6 +73,59 @@ class SCAPNet(nn.Module):
         self.view = ViewConfig()
         self.classes: tuple[str, ...] = ()
 
+    @classmethod
+    def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
+        """Build the network of a config; for the arguments see `scapnet.build.build_model`."""
+        gate_config, parts = config.gate, config.parts
+        if parts.enabled and not gate_config.enabled:
+            raise ValueError(
+                "parts are chosen by the gate's scorer; enable the gate, with mask none if it must not mask"
+            )
+        if config.relation.enabled and not parts.enabled:
+            raise ValueError("the relation needs parts; enable them, or disable the relation")
+        weights = config.weights if start else "none"
+        backbone = create(config.backbone, weights, size, cut=gate_config.enabled)
+        gate = selection = sub = part_classifier = relation = None
+        if gate_config.enabled:
+            gate = make_gate(backbone, gate_config, size)
+        if parts.enabled:
+            selection = make_selection(gate_config.grid, parts)
+            sub = backbone if parts.shared else create(config.backbone, weights, parts.size, cut=False)
+            part_classifier = make_part_classifier(parts.classifier, selection.num_parts, backbone.dim, num_classes)
+        if config.relation.enabled:
+            relation = make_relation(config.relation, backbone.dim)
+        classifier = nn.Linear(backbone.dim, num_classes)
+        model = cls(backbone, classifier, gate, selection, sub, part_classifier, relation, parts.size, gate_config.mask)
+        model.config = config
+        # A CPU trains up to 2.3 times as fast with channels last (results/memory-format.md). safetensors cannot tell
+        # then which weights are shared.
+        return model if parts.shared else model.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def title(cls, config: ModelConfig) -> str:
+        """What the network is called in a table."""
+        return "SCAPNet"
+
+    @classmethod
+    def part_count(cls, config: ModelConfig) -> int:
+        """M, or 0 without parts."""
+        return config.parts.count if config.parts.enabled else 0
+
+    def make_loss(self, config: LossConfig) -> SCAPNetLoss:
+        """Eq. 15 with the weights of a config."""
+        return SCAPNetLoss(config.cls, config.act, config.con, config.sub, config.margin, config.smoothing)
+
+    def location_module(self) -> nn.Module | None:
+        """The gate, whose scorer chooses the parts."""
+        return self.gate
+
+    def clip_groups(self) -> list[list[nn.Parameter]]:
+        """The main branch with the gate, and all the rest.
+
+        L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together with it, the main branch would all but stop.
+        """
+        return separate_groups([(self.backbone, self.classifier, self.gate), (self,)])
+
     def set_stage(self, stage: int) -> None:
         """Stage 1 freezes the sub-network and PRM and does not run them (Sec. IV-C); stage 2 is the whole network."""
         self.stage = stage
@@ -85,10 +141,7 @@ class SCAPNet(nn.Module):
                 part.start_from(main.state_dict())
             elif part is not None and part is not main:
                 part.load_state_dict(main.state_dict())
-        # The main branch's features are not to be mixed at random: the relation starts silent, f-hat = f in Eq. 13.
-        value = getattr(self.relation, "value", None)
-        if isinstance(value, nn.Linear):
-            nn.init.zeros_(value.weight)
+        silence_relation(self.relation)
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
         """Classify, with the parts that were looked at.
@@ -107,7 +160,7 @@ class SCAPNet(nn.Module):
         else:
             features = self.backbone.head(image)  # (B, C, H, W)
             gate = self.gate(features)
-            logits = self.classifier(self.backbone.pool(self._tail(features, gate)))
+            logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, features, gate, self.mask)))
             if self.selection is not None and self.stage == 2:
                 # The choice scores the unmasked map, or a closed unit could never be looked at again.
                 parts = self.selection(features, self.gate.score, index)
@@ -116,11 +169,6 @@ class SCAPNet(nn.Module):
         if part_logits is not None:
             probs = (probs + part_logits.float().mean(1).softmax(-1)) / 2
         return SCAPNetOutput(logits, part_logits, probs, gate, parts)
-
-    def _tail(self, features: Tensor, gate: GateOutput) -> Tensor:
-        if self.mask == "stage4":
-            return apply_mask(self.backbone.tail(features), gate.mask)
-        return self.backbone.tail(gate.features if self.mask == "stage3" else features)
 
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
         """Part logits (B, M or 1, K) from source (B, 3, S', S') and boxes (B, M, 4)."""
@@ -134,92 +182,45 @@ class SCAPNet(nn.Module):
         return logits
 
 
-def build_model(config: ModelConfig, classes: int, size: int, start: bool = True) -> SCAPNet:
-    """The network that a config describes, for K classes and views of ``size`` pixels.
-
-    Args:
-        config: see `ModelConfig`.
-        classes: K.
-        size: S, side of the view.
-        start: load the starting weights that the config names; False where a checkpoint follows.
-
-    Raises:
-        ValueError: settings that do not fit each other, the view or the network.
-    """
-    _check_settings(config, classes)
-    weights = config.weights if start else "none"
-    backbone = create(config.backbone, weights, size, cut=config.gate)
-    gate = selection = sub = part_classifier = relation = None
-    if config.gate:
-        gate = make_gate(backbone, config, size)
-    if config.parts:
-        selection = PartSelection(config.grid, config.keep, config.strategy, config.total)
-        sub = backbone if config.shared else create(config.backbone, weights, config.part_size, cut=False)
-        part_classifier = make_part_classifier(config.part_classifier, selection.parts, backbone.dim, classes)
-    if config.relation:
-        relation = make_relation(config, backbone.dim)
-    classifier = nn.Linear(backbone.dim, classes)
-    model = SCAPNet(
-        backbone, classifier, gate, selection, sub, part_classifier, relation, config.part_size, config.mask
-    )
-    model.config = config
-    # A CPU trains up to 2.3 times as fast with channels last (results/memory-format.md). safetensors cannot tell then
-    # which weights are shared.
-    return model if config.shared else model.to(memory_format=torch.channels_last)
+def masked_tail(backbone: Backbone, features: Tensor, gate: GateOutput, mask: str) -> Tensor:
+    """Stage 4 of a stage-3 map (B, C, H, W) with the gate's mask on its input ("stage3"), its output, or nowhere."""
+    if mask == "stage4":
+        return apply_mask(backbone.tail(features), gate.mask)
+    return backbone.tail(gate.features if mask == "stage3" else features)
 
 
-def make_relation(config: ModelConfig, dim: int) -> nn.Module:
-    """PRM, or what stands in its place, for features of size ``dim``."""
-    if config.way == "gcn":
+def make_relation(config: RelationConfig, dim: int) -> nn.Module:
+    """PRM, or what takes its place, for features of size ``dim``."""
+    if config.type == "gcn":
         return PartGraph(dim)
     return PartRelation(dim, config.key_dim, config.geo_dim, config.heads, config.appearance, config.geometry)
 
 
-def _check_settings(config: ModelConfig, classes: int) -> None:
-    if classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, {classes} were given")
-    if config.parts and config.part_size < 8:
-        raise ValueError(f"a part of {config.part_size} px is too small for a network; use at least 8")
-    if config.parts and not config.gate:
-        raise ValueError("parts are chosen by the gate's scorer; use a gate, with mask none where it shall not mask")
-    if config.relation and not config.parts:
-        raise ValueError("relation needs parts; switch parts on or relation off")
-    if config.mask not in ("stage3", "stage4", "none"):
-        raise ValueError(f"mask {config.mask!r} is unknown; use stage3, stage4 or none")
-    if config.part_classifier != "shared" and not config.parts:
-        raise ValueError(f"part_classifier {config.part_classifier} needs parts; switch parts on or use shared")
-    _check_way(config)
+def silence_relation(relation: nn.Module | None) -> None:
+    """Start a relation with f-hat = f (Eq. 13), so that it does not mix trained features at random."""
+    value = getattr(relation, "value", None)
+    if isinstance(value, nn.Linear):
+        nn.init.zeros_(value.weight)
 
 
-def _check_way(config: ModelConfig) -> None:
-    if config.way not in ("attention", "gcn"):
-        raise ValueError(f"way {config.way!r} is unknown; use attention or gcn")
-    if config.way == "gcn" and not config.relation:
-        raise ValueError("way gcn is a way to model the relation; switch relation on or use attention")
-    if config.way == "gcn" and not (config.heads == 1 and config.appearance and config.geometry):
-        raise ValueError("heads, appearance and geometry belong to way attention; leave them alone with way gcn")
+def make_selection(grid: int, config: PartsConfig) -> PartSelection:
+    """SCAPS on a grid of N units."""
+    return PartSelection(grid, config.keep, config.strategy, config.total)
 
 
-def make_gate(backbone: Backbone, config: ModelConfig, size: int) -> GridGate:
-    """The gate that a config describes, for a cut backbone and views of ``size`` pixels.
+def make_gate(backbone: Backbone, config: GateConfig, size: int) -> GridGate:
+    """The gate of a cut backbone for views of ``size`` pixels.
 
     Raises:
         ValueError: the grid does not fit the map.
     """
-    _check_grid(backbone, config, size)
-    return GridGate(backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open)
-
-
-def _check_grid(backbone: Backbone, config: ModelConfig, size: int) -> None:
-    with torch.no_grad():
-        training, device = backbone.training, next(backbone.parameters()).device
-        backbone.eval()
-        features = backbone.head(torch.zeros(1, 3, size, size, device=device))
+    with torch.no_grad(), evaluation_mode(backbone):
+        features = backbone.head(torch.zeros(1, 3, size, size, device=next(backbone.parameters()).device))
         last = features if config.mask != "stage4" else backbone.tail(features)
-        backbone.train(training)
     cells = min(last.shape[-2:])
     if config.grid > cells:
         raise ValueError(
-            f"a grid of {config.grid} does not fit the {cells} x {cells} map that {config.backbone} has at {size} px; "
-            f"use grid <= {cells} or a larger size"
+            f"a grid of {config.grid} does not fit the {cells} x {cells} map of {network_name(backbone.net)} at "
+            f"{size} px; use grid <= {cells} or a larger size"
         )
+    return GridGate(backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open)

@@ -18,9 +18,9 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
 from scapnet.data.images import find_files, read_image, to_rgb, to_tensor
-from scapnet.data.transforms import Frame, centre_view, to_input
-from scapnet.model import SCAPNet, SCAPNetOutput
+from scapnet.data.transforms import ViewGeometry, centre_view, to_input
 from scapnet.modules.boxes import cxcywh_to_xyxy
+from scapnet.network import Network, NetworkOutput
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def best_device() -> torch.device:
     )
 
 
-def photo_boxes(boxes: Tensor, frame: Frame, height: int, width: int) -> Tensor:
+def photo_boxes(boxes: Tensor, frame: ViewGeometry, height: int, width: int) -> Tensor:
     """Part boxes (M, 4) cxcywh in [0, 1] of the view to xyxy pixels of a photo of that size."""
     clipped: Tensor = clip_boxes_to_image(frame.to_photo(cxcywh_to_xyxy(boxes.float().cpu())), (height, width))
     return clipped
 
 
 @torch.inference_mode()
-def run_model(model: SCAPNet, images: list[Tensor], index: Iterable[int]) -> tuple[SCAPNetOutput, list[Frame]]:
+def run_model(model: Network, images: list[Tensor], index: Iterable[int]) -> tuple[NetworkOutput, list[ViewGeometry]]:
     """Run a model on photos (3, H, W) uint8 of any sizes, as one batch."""
     device = next(model.parameters()).device
     framed = [centre_view(image, model.view) for image in images]
@@ -79,7 +79,7 @@ def run_model(model: SCAPNet, images: list[Tensor], index: Iterable[int]) -> tup
 
 
 def predict_images(
-    model: SCAPNet, images: list[Tensor], paths: list[str], top: int = 5, start: int = 0
+    model: Network, images: list[Tensor], paths: list[str], top: int = 5, start: int = 0
 ) -> list[Prediction]:
     """Predictions for photos in memory.
 
@@ -108,7 +108,7 @@ def predict_images(
     return found
 
 
-def _parts(model: SCAPNet, output: SCAPNetOutput, i: int, boxes: Tensor) -> Iterator[Part]:
+def _parts(model: Network, output: NetworkOutput, i: int, boxes: Tensor) -> Iterator[Part]:
     assert output.parts is not None
     assert output.part_logits is not None
     own = output.part_logits[i].float().softmax(-1)
@@ -124,7 +124,7 @@ def _parts(model: SCAPNet, output: SCAPNetOutput, i: int, boxes: Tensor) -> Iter
         )
 
 
-def predict_photo(model: SCAPNet, photo: Path | str | Image.Image, top: int = 5) -> Prediction:
+def predict_photo(model: Network, photo: Path | str | Image.Image, top: int = 5) -> Prediction:
     """The prediction for one photo.
 
     Args:
@@ -155,7 +155,7 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def predict_files(
-    model: SCAPNet, paths: Iterable[Path], skipped: list[str], top: int = 5, batch_size: int = 16
+    model: Network, paths: Iterable[Path], skipped: list[str], top: int = 5, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """Predictions for files and folders, a batch at a time; what is no readable image is named in ``skipped``."""
     files = iter(list(expand(paths)))

@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from scapnet.config import (
+    Config,
+    DataConfig,
+    GateConfig,
+    LossConfig,
+    ModelConfig,
+    PartsConfig,
+    RelationConfig,
+    SyntheticConfig,
+    TrainConfig,
+)
 
 
 def paper() -> Config:
@@ -14,7 +24,10 @@ def dagger() -> Config:
     """SCAPNet-dagger of Table III: two-stage training and three heads in PRM."""
     base = paper()
     return replace(
-        base, preset="dagger", model=replace(base.model, heads=3), train=replace(base.train, stage1_epochs=20)
+        base,
+        preset="dagger",
+        model=replace(base.model, relation=RelationConfig(heads=3)),
+        train=replace(base.train, stage1_epochs=20),
     )
 
 
@@ -40,7 +53,9 @@ def photos() -> Config:
     return replace(
         base,
         preset="photos",
-        model=replace(base.model, mask="stage4", open=1.5, keep=(0, 3, 2, 1)),
+        model=replace(
+            base.model, gate=GateConfig(mask="stage4", open=1.5), parts=replace(base.model.parts, keep=(0, 3, 2, 1))
+        ),
         loss=replace(base.loss, act=0.05, act_ramp=(6.0, 18.0), con=0.1),
         train=replace(base.train, epochs=24, stage1_epochs=6, schedule="cosine", warmup_epochs=0.5, clip=10.0),
     )
@@ -50,8 +65,8 @@ def demo() -> Config:
     """Drawn finches with the tiny backbone that comes with the package: minutes on two CPU cores."""
     return Config(
         "demo",
-        DataConfig("finches", size=128, resize=128, rotation=0.0, mark_scale=0.8),
-        ModelConfig("test_resnet", "tiny", open=1.5, part_size=64),
+        DataConfig("finches", size=128, resize=128, rotation=0.0, synthetic=SyntheticConfig(mark_scale=0.8)),
+        ModelConfig("test_resnet", "tiny", gate=GateConfig(open=1.5), parts=PartsConfig(size=64)),
         LossConfig(act=0.5, act_ramp=(2.0, 6.0)),
         TrainConfig(
             epochs=14,
@@ -75,12 +90,9 @@ def larks() -> Config:
             size=128,
             resize=128,
             rotation=0.0,
-            family="lark",
-            mark_scale=1.3,
-            hide=0.05,
-            train_length=120_000,
+            synthetic=SyntheticConfig(family="lark", mark_scale=1.3, hide=0.05, train_length=120_000),
         ),
-        ModelConfig("test_resnet", "none", gate=False, parts=False, relation=False),
+        ModelConfig("test_resnet", "none", "plain"),
         train=TrainConfig(
             epochs=1, batch_size=64, lr=0.1, schedule="cosine", warmup_epochs=0.03, clip=5.0, log_every=100
         ),

@@ -10,35 +10,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scapnet.checkpoint import read_json, read_run, save_pretrained, write_json
-from scapnet.config import Config, to_dict
+from scapnet.build import build_model, part_count, view_of
+from scapnet.checkpoint import read_run, save_pretrained
+from scapnet.config import Config, TrainConfig
+from scapnet.console import Meter, TrainingBar, keep_split, show_scores
 from scapnet.data.broken import check_share, sort_out
 from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
-from scapnet.hosts import build
-from scapnet.model import SCAPNet
-from scapnet.recipe import (
-    Position,
-    activation_weight,
-    check,
-    clip_branches,
-    learning_rate,
-    make_accelerator,
-    make_loss,
-    make_optimizer,
-    stage_of,
-    view_of,
-    work_of,
-)
-from scapnet.report import Bar, Window, keep_split, show_scores
+from scapnet.jsonfile import read_json, write_json
+from scapnet.network import GateLoss, Network, as_module
+from scapnet.optim import clip_gradients, make_optimizer
+from scapnet.schedule import activation_weight, learning_rate, stage_of, work_of
+from scapnet.serialization import to_dict
 from scapnet.visualize import part_grid
+
+
+@dataclasses.dataclass
+class Position:
+    """How far a run has come; a checkpoint holds it."""
+
+    epoch: int = 0
+    step: int = 0  # steps of this epoch that are done
+    log_bytes: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+    broken: list[int] = dataclasses.field(default_factory=list)  # training images that could not be read
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """What knows the devices and the other processes."""
+    return Accelerator(
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulate,
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+    )
 
 
 class Run:
@@ -55,15 +67,15 @@ class Run:
         set_seed(config.train.seed)
         self.accelerator = accelerator or make_accelerator(config.train)
         self.data: Splits = load_data(config.data)
-        self.model: SCAPNet = build(config.model, len(self.data.train.classes), config.data.size)
+        self.model: Network = build_model(config.model, len(self.data.train.classes), config.data.size)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
-        self.losses = make_loss(config.loss, config.model.host)
+        self.loss = self.model.make_loss(config.loss)
         self.optimizer = make_optimizer(self.model, config.train)
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
         self.position = Position()
-        self.net: nn.Module = self.model
+        self.net: nn.Module = as_module(self.model)
         self._start(resume)
 
     def _start(self, resume: bool) -> None:
@@ -107,7 +119,7 @@ class Run:
         """Whether epochs are left."""
         return self.position.epoch < self.config.train.epochs
 
-    def fit(self, bar: Bar) -> None:
+    def fit(self, bar: TrainingBar) -> None:
         """All epochs that are left, each followed by the validation split and a checkpoint."""
         epochs = self.config.train.epochs
         work = [work_of(self.config, epoch) for epoch in range(epochs)]
@@ -126,29 +138,30 @@ class Run:
             self.checkpoint()
 
     def _start_parts(self) -> None:
-        if self.config.model.parts and self.config.train.part_start == "main":
+        if part_count(self.config.model) and self.config.train.part_start == "main":
             self.model.start_parts_from_main()
 
-    def epoch(self, bar: Bar) -> None:
+    def epoch(self, bar: TrainingBar) -> None:
         """The steps of one epoch that are left."""
         config, position = self.config, self.position
         self.sampler.epoch = position.epoch
         self.sampler.skip = position.step * config.train.batch_size * self.accelerator.num_processes
         self.net.train()
         steps = len(self.loader) + position.step
-        window, since = Window(), time.monotonic()
+        window, since = Meter(), time.monotonic()
         for batch in self.loader:
             at = position.epoch + position.step / steps
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(config.train, at)
-            self.losses.act = activation_weight(config.loss, at)
+            if isinstance(self.loss, GateLoss):
+                self.loss.act = activation_weight(config.loss, at)
             with self.accelerator.accumulate(self.net):
                 output = self.net(batch["image"], batch.get("source"), batch["index"])
-                terms = self.losses(output, batch["target"])
+                terms = self.loss(output, batch["target"])
                 self.accelerator.backward(terms["loss"])
                 if config.train.clip and self.accelerator.sync_gradients:
                     self.accelerator.unscale_gradients()
-                    clip_branches(self.model, config.train.clip)
+                    clip_gradients(self.model, config.train.clip)
                 self.updater.step()
                 self.updater.zero_grad()
             position.step += 1
@@ -161,14 +174,14 @@ class Run:
             # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
             if position.step % config.train.log_every == 0 or position.step == steps or saves:
                 self._log_steps(window, bar, position.step == steps)
-                window = Window()
+                window = Meter()
             if saves:
                 self.checkpoint()
 
-    def _log_steps(self, window: Window, bar: Bar, last: bool) -> None:
+    def _log_steps(self, window: Meter, bar: TrainingBar, last: bool) -> None:
         line = window.means() | {
             "lr": self.optimizer.param_groups[0]["lr"],
-            "act_weight": self.losses.act,
+            "act_weight": self.loss.act if isinstance(self.loss, GateLoss) else 0.0,
             "images_per_second": window.speed() * self.accelerator.num_processes,
             "unreadable": self._count_broken(window, bar),
         }
@@ -181,7 +194,7 @@ class Run:
         bar.show(f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
         self.log({"epoch": self.position.epoch, "step": self.position.step} | line)
 
-    def _count_broken(self, window: Window, bar: Bar) -> int:
+    def _count_broken(self, window: Meter, bar: TrainingBar) -> int:
         """How many training images could not be read so far, on all processes; all of them stop where it is many."""
         found = set(self.accelerator.gather(window.broken_indices()).tolist()) - {-1, *self.position.broken}
         if found:
@@ -198,7 +211,7 @@ class Run:
                 file.write(json.dumps(line) + "\n")
                 self.position.log_bytes = file.tell()
 
-    def _validate(self, bar: Bar) -> None:
+    def _validate(self, bar: TrainingBar) -> None:
         """Score the validation split and keep the best model on it; the test split is never used to choose."""
         if self.val_loader is None:
             return
@@ -231,7 +244,7 @@ class Run:
                 shutil.rmtree(folder)
         self.accelerator.wait_for_everyone()
 
-    def finish(self, bar: Bar) -> dict[str, Any]:
+    def finish(self, bar: TrainingBar) -> dict[str, Any]:
         """Score the last epoch's model, write the model folder, the result and the picture; returns the result."""
         split = next((name for name in ("test", "val") if getattr(self.data, name) is not None), None)
         result: dict[str, Any] = {"preset": self.config.preset, "epochs": self.config.train.epochs}
@@ -266,7 +279,6 @@ def train(config: Config, out: Path | None = None) -> Path:
     Raises:
         ValueError: settings or data that cannot make a run; nothing has been written then.
     """
-    check(config)
     taken = out is not None and out.exists()
     names = (f"{config.preset}-{i}" if i > 1 else config.preset for i in itertools.count(1))
     folder = out or next(path for path in map(Path("runs").joinpath, names) if not path.exists())
@@ -288,7 +300,7 @@ def resume(out: Path) -> Path:
 
 
 def _run(run: Run) -> Path:
-    with Bar(run.accelerator.is_main_process) as bar:
+    with TrainingBar(run.accelerator.is_main_process) as bar:
         run.fit(bar)
         result = run.finish(bar)
     if run.accelerator.is_main_process:

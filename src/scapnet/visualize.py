@@ -12,8 +12,8 @@ from scapnet.data.broken import sort_out
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.transforms import centre_view
-from scapnet.model import SCAPNet, SCAPNetOutput
 from scapnet.modules.boxes import crop_parts, cxcywh_to_xyxy, unit_edges
+from scapnet.network import Network, NetworkOutput
 from scapnet.predict import predict_images, run_model
 
 # Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
@@ -94,7 +94,7 @@ def draw_marks(tile: Image.Image, marks: Tensor) -> Image.Image:
     return tile
 
 
-def _strip(source: Tensor, output: SCAPNetOutput, i: int) -> list[Image.Image]:
+def _strip(source: Tensor, output: NetworkOutput, i: int) -> list[Image.Image]:
     """The crops of one image, best first within each scale, framed in their scale's colour."""
     assert output.parts is not None
     boxes, scales = output.parts.boxes[i].cpu(), output.parts.scales[i].tolist()
@@ -107,7 +107,7 @@ def _strip(source: Tensor, output: SCAPNetOutput, i: int) -> list[Image.Image]:
     return tiles
 
 
-def part_row(model: SCAPNet, sample: Sample, truth: bool = True) -> Image.Image:
+def part_row(model: Network, sample: Sample, truth: bool = True) -> Image.Image:
     """One photo as a row: the view with its parts, the gate, and the crops; the true and the predicted class.
 
     Args:
@@ -139,7 +139,7 @@ def part_row(model: SCAPNet, sample: Sample, truth: bool = True) -> Image.Image:
     return row
 
 
-def _caption(row: Image.Image, model: SCAPNet, sample: Sample, name: str, probability: float, truth: bool) -> None:
+def _caption(row: Image.Image, model: Network, sample: Sample, name: str, probability: float, truth: bool) -> None:
     draw = ImageDraw.Draw(row)
     said = f"predicted: {name} ({probability:.0%})"
     right = truth and model.classes[sample.label] == name
@@ -148,7 +148,7 @@ def _caption(row: Image.Image, model: SCAPNet, sample: Sample, name: str, probab
     draw.text((MARGIN, MARGIN + 17), said, colour, font())
 
 
-def part_grid(model: SCAPNet, samples: Sequence[Sample], truth: bool = True, columns: int = 2) -> Image.Image:
+def part_grid(model: Network, samples: Sequence[Sample], truth: bool = True, columns: int = 2) -> Image.Image:
     """Several photos, each as `part_row` shows it."""
     rows = [part_row(model, sample, truth) for sample in samples]
     columns = min(columns, len(rows))
@@ -156,8 +156,8 @@ def part_grid(model: SCAPNet, samples: Sequence[Sample], truth: bool = True, col
     picture = Image.new("RGB", (columns * width, -(-len(rows) // columns) * height + 24), "white")
     for i, row in enumerate(rows):
         picture.paste(row, ((i % columns) * width, (i // columns) * height))
-    if model.selection is not None:
-        _legend(picture, len(model.selection.keep))
+    if model.config.parts.enabled:
+        _legend(picture, len(model.config.parts.keep))
     return picture
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from scapnet.config import reason
+from scapnet.errors import reason
 
 try:
     from torchvision.io import decode_image

@@ -10,15 +10,17 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from scapnet.config import DataConfig, ViewConfig
-from scapnet.data import aircraft, cars, csvfile, cub, dogs, finches, flowers, grocery, hub, nabirds, pets, vegfru
-from scapnet.data.about import FOLDER, About
 from scapnet.data.augment import sides
-from scapnet.data.deal import by_folds
-from scapnet.data.download import download
-from scapnet.data.finches import Finches
-from scapnet.data.folder import load_folder
-from scapnet.data.kept import KeptFinches
+from scapnet.data.datasets import aircraft, cars, cub, dogs, flowers, grocery, hub, nabirds, pets, vegfru
+from scapnet.data.datasets import table as csvfile
+from scapnet.data.datasets.folder import load_folder
+from scapnet.data.fetch import download
+from scapnet.data.info import FOLDER, DatasetInfo
 from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.splits import by_folds
+from scapnet.data.synthetic import finches
+from scapnet.data.synthetic.cache import CachedFinches
+from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
 
 LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
@@ -36,24 +38,24 @@ LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
     "nabirds": lambda config: nabirds.load_nabirds(config.root),
     **{name: lambda config: vegfru.load_vegfru(config.root, config.name) for name in vegfru.NAMES},
 }
-KNOWN: tuple[About, ...] = (
-    *(finches.ABOUT, csvfile.ABOUT, hub.ABOUT, cub.ABOUT, aircraft.ABOUT, grocery.ABOUT, cars.ABOUT, dogs.ABOUT),
-    *(flowers.ABOUT, pets.ABOUT, nabirds.ABOUT, *vegfru.ABOUTS.values(), FOLDER),
+KNOWN: tuple[DatasetInfo, ...] = (
+    *(finches.INFO, csvfile.INFO, hub.INFO, cub.INFO, aircraft.INFO, grocery.INFO, cars.INFO, dogs.INFO),
+    *(flowers.INFO, pets.INFO, nabirds.INFO, *vegfru.INFOS.values(), FOLDER),
 )
-ABOUTS = {about.name: about for about in KNOWN}
+INFOS = {info.name: info for info in KNOWN}
 LEVELS = {"aircraft": tuple(aircraft.LEVELS), "grocery": tuple(grocery.COLUMNS)}
 
 
-def about_data(name: str) -> About:
+def dataset_info(name: str) -> DatasetInfo:
     """What is known of a data set without reading it; a VegFru name with "-trainval" is the data set of its stem.
 
     Raises:
         ValueError: no data set has this name.
     """
-    about = ABOUTS.get(name.removesuffix("-trainval"))
-    if about is None:
+    info = INFOS.get(name.removesuffix("-trainval"))
+    if info is None:
         raise ValueError(f"there is no data set {name!r}; choose one of {', '.join(LOADERS)}")
-    return about
+    return info
 
 
 def load_data(config: DataConfig) -> Splits:
@@ -66,21 +68,21 @@ def load_data(config: DataConfig) -> Splits:
     if config.level is not None and config.level not in levels:
         known = f"one of {', '.join(levels)}" if levels else "left out"
         raise ValueError(f"the {config.name} data set has no level {config.level!r}; --data.level must be {known}")
-    about_data(config.name)
+    dataset_info(config.name)
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
     if not config.folds:
         return splits
-    return by_folds(splits, config.folds, config.fold, config.seed, config.root, config.deal == "neighbours")
+    return by_folds(splits, config.folds, config.fold, config.seed, config.root, config.fold_by == "neighbours")
 
 
 def _fetched(config: DataConfig) -> DataConfig:
     """The config with the root that the data set was downloaded to."""
-    about = about_data(config.name)
-    if not about.downloads:
-        raise ValueError(f"the {config.name} data set cannot be downloaded by a program: {about.get}")
+    info = dataset_info(config.name)
+    if not info.downloads:
+        raise ValueError(f"the {config.name} data set cannot be downloaded by a program: {info.get}")
     root = config.root or Path("data") / config.name
-    return replace(config, root=download(about.downloads, root))
+    return replace(config, root=download(info.downloads, root))
 
 
 def _share(config: DataConfig) -> float | None:
@@ -90,11 +92,12 @@ def _share(config: DataConfig) -> float | None:
 
 def _finches(config: DataConfig) -> Splits:
     side = round(config.resize * (config.source_size or config.size) / config.size)
-    lengths = {"train": config.train_length, "test": config.test_length}
-    style = (side, config.seed, config.family, config.mark_scale, config.hide)
-    drawn = [Finches(split, config.classes, length, *style) for split, length in lengths.items()]
-    train, test = [KeptFinches(data, config.root) for data in drawn] if config.root else drawn
-    return Splits(train, None, test, finches.ABOUT)
+    birds = config.synthetic
+    lengths = {"train": birds.train_length, "test": birds.test_length}
+    style = (side, config.seed, birds.family, birds.mark_scale, birds.hide)
+    drawn = [Finches(split, birds.num_classes, length, *style) for split, length in lengths.items()]
+    train, test = [CachedFinches(data, config.root) for data in drawn] if config.root else drawn
+    return Splits(train, None, test, finches.INFO)
 
 
 class EpochSampler(Sampler[int]):

@@ -19,7 +19,7 @@ from rich.progress import (
 PLAIN_SECONDS = 10.0  # between two plain lines
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on stderr, so that what a command prints stays clean.
 
     Args:
@@ -42,7 +42,7 @@ class Bar:
         self.name, self.done, self.total = "", 0, 0
         self.said = 0.0
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "ProgressBar":
         self.progress.start()
         return self
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from scapnet.data.about import FOLDER, About
+from scapnet.data.info import FOLDER, DatasetInfo
 
 NO_BOX = torch.full((4,), torch.nan)  # the box of an object whose place is not annotated
 SPLITS = ("train", "val", "test")
@@ -48,6 +48,6 @@ class Splits(NamedTuple):
     train: FineGrained
     val: FineGrained | None
     test: FineGrained | None
-    about: About = FOLDER
+    info: DatasetInfo = FOLDER
     notes: tuple[str, ...] = ()  # sentences on what was found, for a person
     drawn: dict[str, Any] | None = None  # a split that was made here and not by the data's author, as JSON can hold it

@@ -23,7 +23,7 @@ from scapnet.data.sample import FineGrained
 Views = dict[str, Any]
 
 
-class Frame(NamedTuple):
+class ViewGeometry(NamedTuple):
     """Where an evaluation view lies in its photo: view = photo * scale - offset, then in units of the view's side."""
 
     scale: tuple[float, float]  # x, y
@@ -41,7 +41,7 @@ class Frame(NamedTuple):
         return (boxes * self.side + offset) / scale
 
 
-def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
+def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
     """Resize and centre crop.
 
     Args:
@@ -60,7 +60,7 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, Frame]:
     tall, wide = resized.shape[-2:]
     top, left = (tall - source) // 2, (wide - source) // 2
     scale = wide / width, tall / height
-    frame = Frame(scale, (left + cut_x * scale[0], top + cut_y * scale[1]), source)
+    frame = ViewGeometry(scale, (left + cut_x * scale[0], top + cut_y * scale[1]), source)
     return tv.crop(resized, top, left, source, source), frame
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import IO, NamedTuple, cast
 
-from scapnet.config import reason
+from scapnet.errors import reason
 
 BLOCK = 1 << 20  # bytes at a time
 LONGEST_READ = 1 << 24  # bytes; tarfile reads a header's long name at once, however long it says it is

@@ -10,7 +10,7 @@ from email.message import Message
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from scapnet.config import reason
+from scapnet.errors import reason
 
 TIMEOUT = 30.0  # seconds without a byte
 REDIRECTS = 8

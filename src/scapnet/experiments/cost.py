@@ -9,43 +9,43 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from scapnet.build import build_model
 from scapnet.config import Config
-from scapnet.data.load import about_data
-from scapnet.experiments.bases import for_machine
+from scapnet.data.load import dataset_info
+from scapnet.experiments.recipes import for_machine
 from scapnet.experiments.record import hardware
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import PLAIN
-from scapnet.hosts import build
-from scapnet.model import SCAPNet
-from scapnet.recipe import make_loss, work_of
+from scapnet.network import Network, as_module, device_of
+from scapnet.schedule import work_of
 
 
 class Cost(NamedTuple):
     """Of a network in evaluation."""
 
-    location: int  # parameters of what locates: the gate, or a host's navigator
+    location: int  # parameters of the module that locates the parts
     gmacs: float  # billions of multiply-adds for one image, of convolutions, matrix products and LSTMs
     seconds: float  # of a forward pass of a batch
 
 
-def location_parameters(model: SCAPNet) -> int:
+def location_parameters(model: Network) -> int:
     """Parameters of the module that finds parts; 0 where there is none."""
-    found = [model.gate, getattr(model, "navigator", None)]
-    return sum(p.numel() for module in found if isinstance(module, nn.Module) for p in module.parameters())
+    module = model.location_module()
+    return sum(p.numel() for p in module.parameters()) if module is not None else 0
 
 
-def cost_of(model: SCAPNet, size: int, batch: int = 16, repeats: int = 3) -> Cost:
+def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cost:
     """Count and time a network on random images of ``size`` pixels, on the device that it is on.
 
     The time is the least of some repeats, after one that is not counted.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     training = model.training
     model.eval()
     images = torch.randn(batch, 3, size, size, device=device)
     times: list[float] = []
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter, _recurrent_macs(model) as recurrent:
+        with FlopCounterMode(display=False) as counter, _recurrent_macs(as_module(model)) as recurrent:
             model(images[:1], None, torch.zeros(1, dtype=torch.long, device=device))
         for _ in range(repeats + 1):
             started = time.perf_counter()
@@ -90,7 +90,8 @@ def seconds_an_image(config: Config, batch: int = 4) -> float:
     """Seconds of a training step of the plain backbone for an image, measured here and now on random pixels."""
     plain = changed(config, {**PLAIN, "model.weights": "none"})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, losses = build(plain.model, 10, plain.data.size).to(device).train(), make_loss(plain.loss)
+    model = build_model(plain.model, 10, plain.data.size).to(device).train()
+    loss = model.make_loss(plain.loss)
     images = torch.randn(batch, 3, plain.data.size, plain.data.size, device=device)
     target = torch.zeros(batch, dtype=torch.long, device=device)
     precision = for_machine(plain).train.precision
@@ -100,7 +101,7 @@ def seconds_an_image(config: Config, batch: int = 4) -> float:
         started = time.perf_counter()
         with torch.autocast(device.type, half, enabled=precision != "no"):
             output = model(images)
-        losses(output, target)["loss"].backward()
+        torch.autograd.backward(loss(output, target)["loss"])
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
@@ -110,8 +111,8 @@ def seconds_an_image(config: Config, batch: int = 4) -> float:
 def training_images(config: Config) -> int:
     """How many images an epoch has, by what was published of the data set."""
     if config.data.name == "finches":
-        return config.data.train_length
-    counts = about_data(config.data.name).counts[0]
+        return config.data.synthetic.train_length
+    counts = dataset_info(config.data.name).counts[0]
     if config.data.folds:
         return ((counts.train or 0) + (counts.val or 0)) * (config.data.folds - 1) // config.data.folds
     return counts.train or 0

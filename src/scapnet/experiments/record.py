@@ -16,28 +16,39 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scapnet import __version__
-from scapnet.checkpoint import read_json
-from scapnet.config import Config, from_dict, reason, to_dict
+from scapnet.config import Config
+from scapnet.errors import reason
 from scapnet.experiments.stats import spread
+from scapnet.jsonfile import read_json
+from scapnet.serialization import from_dict, to_dict
 
 PACKAGE = Path(__file__).parent.parent
 # They say where and how fast a run goes, and not what comes out of it.
 PLACE = ("root", "workers", "download")
 PACE = ("precision", "log_every", "checkpoint_steps")
-# They decide nothing in a network without parts, or without a gate as well.
-OF_PARTS: dict[str, tuple[str, ...]] = {"model": ("keep", "strategy", "total", "part_size"), "loss": ("con", "sub")}
-OF_GATE: dict[str, tuple[str, ...]] = {"model": ("mask", "open"), "loss": ("act", "act_ramp")}
 
 
 def essence(config: Config) -> dict[str, Any]:
-    """The settings that decide what comes out; the same on every machine."""
+    """The settings that decide what comes out; the same on every machine.
+
+    Settings of modules that the network does not have are left out, and a SCAPNet without any is the plain backbone.
+    """
     values: dict[str, Any] = to_dict(config)
     for section, names in (("data", PLACE), ("train", PACE)):
         values[section] = {key: value for key, value in values[section].items() if key not in names}
-    silent = [] if config.model.parts else [OF_PARTS] if config.model.gate else [OF_PARTS, OF_GATE]
-    for section, left in (pair for group in silent for pair in group.items()):
-        values[section] = {key: value for key, value in values[section].items() if key not in left}
-    values["model"]["weights"] = Path(config.model.weights).name
+    model, unused = values["model"], list[str]()
+    has = {name: model["network"] != "plain" and model[name]["enabled"] for name in ("gate", "parts", "relation")}
+    if not has["relation"]:
+        del model["relation"]
+    if not has["parts"]:
+        del model["parts"]
+        unused += ["con", "sub"]
+        if not has["gate"]:  # with parts, its grid is theirs
+            del model["gate"]
+            unused += ["act", "act_ramp"]
+            model["network"] = "plain"
+    values["loss"] = {key: value for key, value in values["loss"].items() if key not in unused}
+    model["weights"] = Path(config.model.weights).name
     values.pop("preset")
     return values
 

@@ -9,13 +9,14 @@ from statistics import fmean
 
 import torch
 
+from scapnet.build import build_model, view_of
 from scapnet.checkpoint import from_pretrained
 from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained, Sample
-from scapnet.experiments.architecture import architecture
-from scapnet.experiments.bases import base_of, classes_of, with_seed
-from scapnet.experiments.charts import (
+from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
+from scapnet.experiments.figures.architecture import architecture
+from scapnet.experiments.figures.charts import (
     NO_MATPLOTLIB,
     Point,
     curves,
@@ -23,14 +24,14 @@ from scapnet.experiments.charts import (
     kept_against_accuracy,
     score_histogram,
 )
-from scapnet.experiments.cost import Cost, cost_of, hours, seconds_an_image
-from scapnet.experiments.figures import cam_beside_gate, parts_with_and_without
-from scapnet.experiments.lab import Job, Lab
-from scapnet.experiments.report import Found, read_rows, write_table
+from scapnet.experiments.figures.parts import cam_beside_gate, parts_with_and_without
+from scapnet.experiments.page import Found, read_rows, write_table
+from scapnet.experiments.recipes import classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
+from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
-from scapnet.hosts import build
-from scapnet.recipe import view_of
+from scapnet.model import SCAPNet
+from scapnet.network import Network
 
 FIGURES = {
     "fig2": "Architecture with the shape of each tensor",
@@ -78,24 +79,24 @@ class Request:
         words += ["--weights", self.weights] if self.weights else []
         return shlex.join([*words, "--seeds", str(self.seeds)])
 
-    def lab(self) -> Lab:
-        """The lab that runs it; drawn pictures are kept beside the runs."""
+    def runner(self) -> Runner:
+        """The runner that runs it; drawn pictures are kept beside the runs."""
         root = self.runs / "drawn" if self.data == "finches" and self.root is None else self.root
-        base = base_of(self.data, root, self.weights)
-        return Lab(base, self.out, self.runs, self.command, self.jobs)
+        base = recipe_of(self.data, root, self.weights)
+        return Runner(base, self.out, self.runs, self.command, self.jobs)
 
 
 def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
     """Name, title, number of runs of one seed, and hours to expect for them on this machine, of everything."""
-    lab = request.lab()
-    second = seconds_an_image(lab.base)
+    runner = request.runner()
+    second = seconds_an_image(runner.base)
     found = []
     for table in TABLES.values():
-        jobs = _trained(lab.plan(table.rows, [0]))
+        jobs = _trained(runner.plan(table.rows, [0]))
         found.append((table.name, table.title, len(jobs), hours([job.config for job in jobs], second)))
     for name, title in FIGURES.items():
         if name not in TABLES:
-            jobs = lab.plan(_models_of(name), [0])
+            jobs = runner.plan(_models_of(name), [0])
             found.append((name, title, len(jobs), hours([job.config for job in jobs], second)))
     return found
 
@@ -117,59 +118,59 @@ def reproduce(request: Request) -> list[Path]:
         raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
     if request.what in CHARTS and find_spec("matplotlib") is None:  # a sentence now is better than one after hours
         raise ValueError(NO_MATPLOTLIB)
-    lab = request.lab()
+    runner = request.runner()
     if request.what not in TABLES or request.minutes != 0:  # a page of what is there needs no data
         try:
-            load_data(with_seed(lab.base, 0).data)  # a sentence now is better than one from every run
+            load_data(with_seed(runner.base, 0).data)  # a sentence now is better than one from every run
         except ValueError as error:  # it names the option of `scapnet train`
             raise ValueError(str(error).replace("--data.root", "--root")) from error
     if request.what in TABLES:
-        return _table(request, lab, TABLES[request.what])
-    return [_figure(request, lab)]
+        return _table(request, runner, TABLES[request.what])
+    return [_figure(request, runner)]
 
 
-def _trained(jobs: Sequence[Job]) -> list[Job]:
+def _trained(jobs: Sequence[RowRun]) -> list[RowRun]:
     return [job for job in jobs if job.row.average is None]
 
 
-def _expect(lab: Lab, missing: Sequence[Job], of: int) -> None:
+def _expect(runner: Runner, missing: Sequence[RowRun], of: int) -> None:
     if missing:
-        expected = hours([job.config for job in missing], seconds_an_image(lab.base))
-        lab.say(f"{len(missing)} of {of} runs are missing: about {expected:.1f} hours here, and loading on top")
+        expected = hours([job.config for job in missing], seconds_an_image(runner.base))
+        runner.say(f"{len(missing)} of {of} runs are missing: about {expected:.1f} hours here, and loading on top")
 
 
-def _table(request: Request, lab: Lab, table: Table) -> list[Path]:
-    lab.check(table.rows)
-    jobs = lab.plan(table.rows, range(request.seeds))
+def _table(request: Request, runner: Runner, table: Table) -> list[Path]:
+    runner.check(table.rows)
+    jobs = runner.plan(table.rows, range(request.seeds))
     if request.minutes != 0:
-        _expect(lab, _trained(lab.missing(jobs)), len(_trained(jobs)))
+        _expect(runner, _trained(runner.missing(jobs)), len(_trained(jobs)))
     try:
-        lab.run(jobs, request.minutes)
-        if left := _trained(lab.missing(jobs)):  # an average is missing where its runs are
-            lab.say(f"stopped with {len(left)} runs missing; the same command goes on")
+        runner.run(jobs, request.minutes)
+        if left := _trained(runner.missing(jobs)):  # an average is missing where its runs are
+            runner.say(f"stopped with {len(left)} runs missing; the same command goes on")
     except ValueError:
-        _pages(request, lab, table)  # a row that cannot be run hides none of the others
+        _pages(request, runner, table)  # a row that cannot be run hides none of the others
         raise
-    return _pages(request, lab, table)
+    return _pages(request, runner, table)
 
 
-def _pages(request: Request, lab: Lab, table: Table) -> list[Path]:
+def _pages(request: Request, runner: Runner, table: Table) -> list[Path]:
     """Write what is there of a table."""
     place = request.out / request.data
-    costs = _costs(lab, table) if table.costs else {}
+    costs = _costs(runner, table) if table.costs else {}
     files = [write_table(table, place, request.data, request.command, costs)]
     chart = _chart(table, place, request.data) if table.name in ("table12", "fig9") else None
     return [*files, chart] if chart else files
 
 
-def _costs(lab: Lab, table: Table) -> dict[str, Cost]:
+def _costs(runner: Runner, table: Table) -> dict[str, Cost]:
     """Of each row's network, with random weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = {}
     for row in table.rows:
-        if row.name and row.belongs(lab.base.preset):
-            config = row.config(lab.base)
-            model = build(config.model, classes_of(config), config.data.size, start=False).to(device)
+        if row.name and row.belongs(runner.base.preset):
+            config = row.config(runner.base)
+            model = build_model(config.model, classes_of(config), config.data.size, start=False).to(device)
             found[row.name] = cost_of(model, config.data.size)
     return found
 
@@ -219,31 +220,37 @@ def _models_of(name: str) -> list[Row]:
     return [rows[row] for row in wanted.get(name, [])]
 
 
-def _figure(request: Request, lab: Lab) -> Path:
+def _figure(request: Request, runner: Runner) -> Path:
     rows = _models_of(request.what)
-    lab.check(rows)
-    jobs = lab.plan(rows, [0])
-    _expect(lab, lab.missing(jobs, models=True), len(jobs))
-    if not lab.run(jobs, request.minutes, models=True):
+    runner.check(rows)
+    jobs = runner.plan(rows, [0])
+    _expect(runner, runner.missing(jobs, models=True), len(jobs))
+    if not runner.run(jobs, request.minutes, models=True):
         raise ValueError("stopped before the models were trained; the same command goes on")
-    models = [from_pretrained(lab.folder(job)).eval() for job in jobs]
+    models = [from_pretrained(runner.folder(job)) for job in jobs]
     file = request.out / request.data / f"{request.what}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     if request.what == "fig2":
-        model = build(lab.base.model, classes_of(lab.base), lab.base.data.size, start=False)
-        model.view = view_of(lab.base, model)
-        architecture(model, lab.base.data.size).save(file)
+        model = build_model(runner.base.model, classes_of(runner.base), runner.base.data.size, start=False)
+        model.view = view_of(runner.base, model)
+        architecture(_scapnet(model), runner.base.data.size).save(file)
         return file
     splits = load_data(jobs[0].config.data)
     data = splits.test or splits.val or splits.train
     if request.what == "fig4":
-        found = score_histogram(models[0], _some(data, 200))
+        found = score_histogram(_scapnet(models[0]), _some(data, 200))
         histogram_chart(found).savefig(file)
     elif request.what == "fig8":
-        cam_beside_gate(models[0], models[1], _some(data, PHOTOS)).save(file)
+        cam_beside_gate(_scapnet(models[0]), models[1], _some(data, PHOTOS)).save(file)
     else:
-        parts_with_and_without(models[0], models[1], _some(data, PHOTOS)).save(file)
+        parts_with_and_without(_scapnet(models[0]), _scapnet(models[1]), _some(data, PHOTOS)).save(file)
     return file
+
+
+def _scapnet(model: Network) -> SCAPNet:
+    """The network of a row that a figure shows, all of which are SCAPNets."""
+    assert isinstance(model, SCAPNet)
+    return model
 
 
 def _some(data: FineGrained, count: int) -> list[Sample]:

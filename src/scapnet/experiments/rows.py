@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scapnet.config import Config
-from scapnet.recipe import work_of
+from scapnet.schedule import work_of
 
-Changes = Mapping[str, Any]  # "part.setting" to its value, or to a function of the config that gives the value
+Changes = Mapping[str, Any]  # "section.setting" to its value, or to a function of the config that gives the value
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,31 @@ class Table:
 
 
 def changed(config: Config, changes: Changes) -> Config:
-    """A config with some settings changed.
+    """A config with some settings changed, all at once; values that are functions see the config before any change.
 
     Raises:
         KeyError: no such setting.
     """
+    tree: dict[str, Any] = {}
     for name, value in changes.items():
-        part, _, setting = name.partition(".")
-        section = getattr(config, part)
-        if not hasattr(section, setting):
+        *sections, setting = name.split(".")
+        branch: dict[str, Any] = tree
+        place: Any = config
+        for section in sections:
+            branch, place = branch.setdefault(section, {}), getattr(place, section, None)
+        if not hasattr(place, setting):
             raise KeyError(f"there is no setting {name}")
-        found = value(config) if callable(value) else value
-        config = replace(config, **{part: replace(section, **{setting: found})})
-    return config
+        branch[setting] = value(config) if callable(value) else value
+    found: Config = _replaced(config, tree)
+    return found
+
+
+def _replaced(section: Any, tree: dict[str, Any]) -> Any:
+    new = {
+        key: _replaced(getattr(section, key), value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+    }
+    return replace(section, **new)
 
 
 def times(name: str, factor: float) -> Callable[[Config], float]:
@@ -92,14 +104,14 @@ def counts(*keep: int) -> Callable[[Config], tuple[int, ...]]:
     """So many parts a scale, from the smallest one that the recipe has parts of."""
 
     def shifted(config: Config) -> tuple[int, ...]:
-        return (0,) * next(i for i, quota in enumerate(config.model.keep) if quota) + keep
+        return (0,) * next(i for i, quota in enumerate(config.model.parts.keep) if quota) + keep
 
     return shifted
 
 
 def equal_compute(config: Config) -> int:
     """Epochs in which a plain backbone sees as many pixels as SCAPNet does in a config's epochs."""
-    full = changed(config, {"model.parts": True})
+    full = changed(config, {"model.network": "scapnet", "model.parts.enabled": True})
     return math.ceil(sum(work_of(full, epoch) for epoch in range(config.train.epochs)))
 
 

@@ -3,19 +3,19 @@
 from scapnet.experiments.rows import Changes, Row, Table, counts, equal_compute, equal_steps, times, two_stages
 from scapnet.experiments.rows import another_seed as other
 
-NO_PARTS: Changes = {"model.parts": False, "model.relation": False}
-PLAIN: Changes = {"model.gate": False, **NO_PARTS}
-NO_GATE: Changes = {"model.mask": "none", "loss.act": 0.0}
+NO_PARTS: Changes = {"model.parts.enabled": False, "model.relation.enabled": False}
+PLAIN: Changes = {"model.network": "plain"}
+NO_GATE: Changes = {"model.gate.mask": "none", "loss.act": 0.0}
 PRINTED: Changes = {
-    "model.open": 0.0,
+    "model.gate.open": 0.0,
     "loss.act": 1.0,
     "loss.con": 1.0,
     "loss.act_ramp": (0.0, 0.0),
     "train.stage1_epochs": 0,
     "train.part_start": "own",
     "train.clip": 0.0,
-    "model.mask": "stage3",
-    "model.keep": (3, 2, 1),
+    "model.gate.mask": "stage3",
+    "model.parts.keep": (3, 2, 1),
 }
 
 
@@ -31,8 +31,12 @@ ggau = Row("ggau", "gGAU", NO_PARTS, cub_air(86.3, 91.0))
 full = Row("full", "gGAU + SCAPS + PRM", paper=cub_air(88.6, 92.5))
 UNCERTAIN = "the text of the paper lost its columns: 87.3 / 91.1 and 87.1 / 90.9 may be the other way round"
 NTS_MEAN = "its parts' cross-entropies are averaged, as in the public code; summed, it collapsed on the finches"
-RRA: Changes = {"model.host": "rra", "model.relation": False, "model.keep": (0, 1)}
-NTS: Changes = {"model.host": "nts", "model.gate": False, "loss.sub": 1 / 6}  # the mean over its six proposals
+RRA: Changes = {"model.network": "rra", "model.relation.enabled": False, "model.parts.keep": (0, 1)}
+NTS: Changes = {
+    "model.network": "nts",
+    "model.gate.enabled": False,
+    "loss.sub": 1 / 6,
+}  # the mean over its six proposals
 VGG: Changes = {"model.backbone": "vgg19.tv_in1k", "model.weights": "pretrained"}  # a given file is the other network's
 PUBLISHED = ("cub", "aircraft", *VEGETABLES)
 QUOTED = (
@@ -49,7 +53,7 @@ QUOTED = (
     ("RG", 87.3, None),
 )
 TWO_STAGES: Changes = {"train.stage1_epochs": two_stages}
-DAGGER: Changes = {**TWO_STAGES, "model.heads": 3}
+DAGGER: Changes = {**TWO_STAGES, "model.relation.heads": 3}
 
 TABLE3 = Table(
     "table3",
@@ -61,9 +65,9 @@ TABLE3 = Table(
             Row("", name, paper={k: v for k, v in zip(("cub", "aircraft"), figures, strict=True) if v}, note="quoted")
             for name, *figures in QUOTED
         ),
-        Row("nts", "NTS-Net", {**NTS, "model.relation": False}, cub_air(87.5, 91.4), NTS_MEAN),
+        Row("nts", "NTS-Net", {**NTS, "model.relation.enabled": False}, cub_air(87.5, 91.4), NTS_MEAN),
         Row("nts-prm", "PRM + NTS-Net", NTS, cub_air(88.0, 91.8), NTS_MEAN),
-        Row("rra", "RRA", {**RRA, "model.gate": False}, note="the paper has no figure of it alone"),
+        Row("rra", "RRA", {**RRA, "model.gate.enabled": False}, note="the paper has no figure of it alone"),
         Row("rra-ggau", "gGAU + RRA", RRA, cub_air(87.5, 91.5)),
         Row("full", "SCAPNet", paper=cub_air(88.6, 92.5)),
         Row(
@@ -87,9 +91,15 @@ TABLE4 = Table(
     (
         plain,
         ggau,
-        Row("scaps", "SCAPS", {**NO_GATE, "model.relation": False}, cub_air(87.0, 90.8)),
-        Row("ggau-prm", "gGAU + PRM", {"model.keep": (6,)}, cub_air(87.3, 91.1), UNCERTAIN),
-        Row("ggau-scaps", "gGAU + SCAPS", {"model.relation": False}, cub_air(87.9, 91.6), "by inference from Table X"),
+        Row("scaps", "SCAPS", {**NO_GATE, "model.relation.enabled": False}, cub_air(87.0, 90.8)),
+        Row("ggau-prm", "gGAU + PRM", {"model.parts.keep": (6,)}, cub_air(87.3, 91.1), UNCERTAIN),
+        Row(
+            "ggau-scaps",
+            "gGAU + SCAPS",
+            {"model.relation.enabled": False},
+            cub_air(87.9, 91.6),
+            "by inference from Table X",
+        ),
         Row("scaps-prm", "SCAPS + PRM", NO_GATE, cub_air(87.1, 90.9), UNCERTAIN),
         full,
         Row("plain-b", "backbone, another seed", {**PLAIN, "train.seed": other}, only=TRIALS),
@@ -110,7 +120,7 @@ TABLE4 = Table(
         Row(
             "fixed",
             "six fixed crops + PRM",
-            {**NO_GATE, "loss.con": 0.0, "model.strategy": "fixed", "model.keep": (0, 5, 0, 1)},
+            {**NO_GATE, "loss.con": 0.0, "model.parts.strategy": "fixed", "model.parts.keep": (0, 5, 0, 1)},
             note="ours: four quadrants, centre and whole through the same sub-network",
         ),
         Row(
@@ -146,9 +156,9 @@ TABLE5 = Table(
         Row("full", "one stage, 1 head", paper={"aircraft": 92.5}, only=PUBLISHED),
         Row("full", "two stages, 1 head", paper={"aircraft": 93.0}, only=TRIALS),
         Row("two-stage", "two stages, 1 head", TWO_STAGES, {"aircraft": 93.0}, only=PUBLISHED),
-        Row("heads-2", "two stages, 2 heads", {**TWO_STAGES, "model.heads": 2}, {"aircraft": 93.3}),
+        Row("heads-2", "two stages, 2 heads", {**TWO_STAGES, "model.relation.heads": 2}, {"aircraft": 93.3}),
         Row("dagger", "two stages, 3 heads", DAGGER, {"aircraft": 93.6}),
-        Row("heads-4", "two stages, 4 heads", {**TWO_STAGES, "model.heads": 4}, {"aircraft": 93.2}),
+        Row("heads-4", "two stages, 4 heads", {**TWO_STAGES, "model.relation.heads": 4}, {"aircraft": 93.2}),
     ),
     columns=("aircraft",),
     claims=(("full", "one-stage"), ("two-stage", "full"), ("dagger", "full"), ("dagger", "two-stage")),
@@ -157,29 +167,29 @@ TABLE6 = Table(
     "table6",
     "Units on a side of the gate, backbone + gGAU",
     (
-        Row("ggau-n2", "2 x 2", {**NO_PARTS, "model.grid": 2, "model.keep": (1, 1)}, cub_air(85.9, 90.5)),
-        Row("ggau-n3", "3 x 3", {**NO_PARTS, "model.grid": 3}, cub_air(86.0, 91.1)),
+        Row("ggau-n2", "2 x 2", {**NO_PARTS, "model.gate.grid": 2, "model.parts.keep": (1, 1)}, cub_air(85.9, 90.5)),
+        Row("ggau-n3", "3 x 3", {**NO_PARTS, "model.gate.grid": 3}, cub_air(86.0, 91.1)),
         Row("ggau", "4 x 4", NO_PARTS, cub_air(86.3, 91.0)),
         # The groceries' gate masks a map of 4 x 4.
-        Row("ggau-n5", "5 x 5", {**NO_PARTS, "model.grid": 5}, cub_air(85.6, 90.2), only=("finches", *PUBLISHED)),
+        Row("ggau-n5", "5 x 5", {**NO_PARTS, "model.gate.grid": 5}, cub_air(85.6, 90.2), only=("finches", *PUBLISHED)),
     ),
     shows=("kept",),
     claims=(("ggau", "ggau-n2"), ("ggau", "ggau-n5")),
 )
-SOFT: Changes = {**NO_PARTS, "model.mode": "soft"}
+SOFT: Changes = {**NO_PARTS, "model.gate.mode": "soft"}
 OFF: Changes = {"loss.act": 0.0}
 TABLE7 = Table(
     "table7",
     "Soft and hard attention, Gumbel noise and L_act, backbone + gGAU",
     (
-        Row("soft", "soft", {**SOFT, **OFF, "model.noise": False}, cub_air(85.4, 89.7)),
+        Row("soft", "soft", {**SOFT, **OFF, "model.gate.noise": False}, cub_air(85.4, 89.7)),
         Row("soft-gumbel", "soft, Gumbel", {**SOFT, **OFF}, cub_air(85.9, 90.3)),
         Row("hard-gumbel", "hard, Gumbel", {**NO_PARTS, **OFF}, cub_air(85.8, 90.4)),
         Row("ggau", "hard, Gumbel, L_act", NO_PARTS, cub_air(86.3, 91.0)),
-        Row("soft-act", "soft, L_act", {**SOFT, "model.noise": False}, note="ours"),
+        Row("soft-act", "soft, L_act", {**SOFT, "model.gate.noise": False}, note="ours"),
         Row("soft-gumbel-act", "soft, Gumbel, L_act", SOFT, note="ours"),
-        Row("hard", "hard", {**NO_PARTS, **OFF, "model.noise": False}, note="ours"),
-        Row("hard-act", "hard, L_act", {**NO_PARTS, "model.noise": False}, note="ours"),
+        Row("hard", "hard", {**NO_PARTS, **OFF, "model.gate.noise": False}, note="ours"),
+        Row("hard-act", "hard, L_act", {**NO_PARTS, "model.gate.noise": False}, note="ours"),
     ),
     shows=("kept", "kept_spread"),
     notes=("Which columns the paper's four rows tick is read from its text: the lines have lost them.",),
@@ -192,7 +202,7 @@ TABLE8 = Table(
         Row(
             "random",
             "random",
-            {"model.strategy": "random"},
+            {"model.parts.strategy": "random"},
             cub_air(87.8, 91.5),
             "L_con goes on to train the gate's layers, whose scores choose nothing",
         ),
@@ -215,11 +225,21 @@ TABLE9 = Table(
     "Number of parts",
     (
         *(
-            Row(PART_ROWS[n], f"{sum(n)} parts: {n[0]}, {n[1]}, {n[2]}", {"model.keep": counts(*n)}, {"cub": figure})
+            Row(
+                PART_ROWS[n],
+                f"{sum(n)} parts: {n[0]}, {n[1]}, {n[2]}",
+                {"model.parts.keep": counts(*n)},
+                {"cub": figure},
+            )
             for n, figure in COUNTS.items()
         ),
         *(
-            Row(f"top-{m}", f"the {m} best of all scales", {"model.strategy": "top", "model.total": m}, note="ours")
+            Row(
+                f"top-{m}",
+                f"the {m} best of all scales",
+                {"model.parts.strategy": "top", "model.parts.total": m},
+                note="ours",
+            )
             for m in range(3, 8)
         ),
     ),
@@ -230,11 +250,21 @@ TABLE10 = Table(
     "table10",
     "How parts are related",
     (
-        Row("concat", "concatenate", {"model.relation": False, "model.part_classifier": "concat"}, cub_air(87.9, 91.6)),
-        Row("ensemble", "ensemble", {"model.relation": False, "model.part_classifier": "each"}, cub_air(88.0, 91.6)),
-        Row("gcn", "graph convolution", {"model.way": "gcn"}, cub_air(87.5, 91.9)),
-        Row("arm", "ARM", {"model.geometry": False}, cub_air(88.4, 92.2)),
-        Row("grm", "GRM", {"model.appearance": False}, cub_air(88.1, 91.9)),
+        Row(
+            "concat",
+            "concatenate",
+            {"model.relation.enabled": False, "model.parts.classifier": "concat"},
+            cub_air(87.9, 91.6),
+        ),
+        Row(
+            "ensemble",
+            "ensemble",
+            {"model.relation.enabled": False, "model.parts.classifier": "each"},
+            cub_air(88.0, 91.6),
+        ),
+        Row("gcn", "graph convolution", {"model.relation.type": "gcn"}, cub_air(87.5, 91.9)),
+        Row("arm", "ARM", {"model.relation.geometry": False}, cub_air(88.4, 92.2)),
+        Row("grm", "GRM", {"model.relation.appearance": False}, cub_air(88.1, 91.9)),
         Row("full", "PRM", paper=cub_air(88.6, 92.5)),
     ),
     shows=("accuracy_parts",),

@@ -1,7 +1,7 @@
 """The three modules of the paper and a rival of PRM, for any network: they need torch and torchvision's ops only."""
 
+from scapnet.modules.alternatives.gcn import PartGraph
 from scapnet.modules.boxes import crop_parts
-from scapnet.modules.gcn import PartGraph
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask, gate_mask
 from scapnet.modules.prm import PartRelation, relation_weights
 from scapnet.modules.scaps import PartSelection, PartsOutput

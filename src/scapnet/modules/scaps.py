@@ -91,7 +91,7 @@ class PartSelection(nn.Module):
             raise ValueError(f"{self.total} parts cannot be chosen from {windows} windows; use 1 to {windows}")
 
     @property
-    def parts(self) -> int:
+    def num_parts(self) -> int:
         """M, the number of parts of an image."""
         return self.total if self.strategy == "top" else sum(self.keep)
 

@@ -1,0 +1,170 @@
+"""A timm network cut after its last map of stride 16: head (to stage 3) and tail (stage 4).
+
+B batch, C channels of the stride-16 map, H W its size, D size of the pooled features.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from scapnet.backbones.weights import load_weights, network_name
+from scapnet.errors import reason
+
+STRIDE = 16
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode that each module had."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+class Backbone(nn.Module):
+    """A network without its classifier, run in two halves.
+
+    ``pool(tail(head(x)))`` equals the whole network's pooled features; this is checked when the cut is made.
+
+    Args:
+        net: a timm network.
+        size: side of its input in pixels, for the check.
+        cut: False for a network that only gives features (a sub-network, a baseline without a gate).
+
+    Raises:
+        ValueError: the network cannot be cut, with its name and the reason.
+    """
+
+    def __init__(self, net: nn.Module, size: int = 224, cut: bool = True) -> None:
+        super().__init__()
+        self.net = net
+        self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        # A generator of its own, so that building a network leaves torch's where it was.
+        example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad(), evaluation_mode(net):
+            expected = self(example)
+            self.dim = int(expected.shape[-1])
+            if cut:
+                self.channels, self._head, self._tail = _cut(net, example)
+                self._check(example, expected)
+
+    def _check(self, example: Tensor, expected: Tensor) -> None:
+        try:
+            middle = self.head(example)
+            whole = self.pool(self.tail(middle))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(_refusal(self.net, f"its halves do not run by themselves ({error})")) from error
+        if middle.dim() != 4 or middle.shape[1] != self.channels:
+            raise ValueError(_refusal(self.net, f"its stage 3 gives {tuple(middle.shape)}, not a map"))
+        if whole.shape != expected.shape or not torch.allclose(whole, expected, rtol=1e-4, atol=1e-5):
+            raise ValueError(_refusal(self.net, "its two halves do not give the features of the whole"))
+
+    def _run(self, names: list[str], x: Tensor) -> Tensor:
+        for name in names:
+            # get_submodule(name), in words that torch.export follows in older versions too
+            x = reduce(getattr, name.split("."), self.net)(x)
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """Images (B, 3, h, w) to the stage-3 map (B, C, H, W)."""
+        x = self._run(self._head, x)
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
+
+    def tail(self, features: Tensor) -> Tensor:
+        """Stage-3 map (B, C, H, W) to the last map, (B, D, H', W') in every layout."""
+        x = self._run(self._tail, features.permute(0, 2, 3, 1) if self.channels_last else features)
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Last map to features (B, D), with whatever the network does after pooling."""
+        x = features.permute(0, 2, 3, 1) if self.channels_last else features
+        pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
+        return pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, h, w) to features (B, D) through the uncut network."""
+        features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)  # type: ignore[operator]
+        return features
+
+
+def _refusal(net: nn.Module, reason: str) -> str:
+    return (
+        f"{network_name(net)} cannot be cut between stage 3 and stage 4: {reason}; "
+        f"use another network, such as resnet50 or convnext_tiny, or no gate and no parts"
+    )
+
+
+def _cut(net: nn.Module, example: Tensor) -> tuple[int, list[str], list[str]]:
+    """C, and the submodules that run before and after the end of stage 3, each in the order in which they run."""
+    stages = [dict(info) for info in getattr(net, "feature_info", [])]
+    last = [info for info in stages if info.get("reduction") == STRIDE]
+    if not last or not any((info.get("reduction") or 0) > STRIDE for info in stages):
+        raise ValueError(_refusal(net, f"it names no map of stride {STRIDE} followed by a coarser one"))
+    steps = _steps(net, str(last[-1]["module"]), example)
+    end = steps.index(str(last[-1]["module"])) + 1
+    return int(last[-1]["num_chs"]), steps[:end], steps[end:]
+
+
+def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
+    """The chain of submodules that `forward_features` calls, opened up only where ``path`` leads inside."""
+    owners = [path[:i] for i, letter in enumerate(path) if letter == "."]  # "a.b.c": a, a.b
+    names = [f"{owner}.{child}" for owner in owners for child, _ in net.get_submodule(owner).named_children()]
+    names += [child for child, _ in net.named_children()]
+    names = [name for name in names if name not in owners]
+    called: list[str] = []
+    hooks = [net.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name)) for name in names]
+    try:
+        net.forward_features(example)  # type: ignore[operator]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if called.count(path) != 1:
+        raise ValueError(_refusal(net, f"{path} runs {called.count(path)} times"))
+    return called
+
+
+def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
+    """A timm network by name, without its classifier.
+
+    Args:
+        name: as `timm.create_model` takes it.
+        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (of test_resnet), or the
+            path of a safetensors file or a state dict.
+        size: side of its input in pixels.
+        cut: see `Backbone`.
+
+    Raises:
+        ValueError: an unknown network, one that cannot be cut, or weights of another one.
+    """
+    if not name.startswith("hf-hub:") and not timm.is_model(name.split(".")[0]):
+        near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
+    try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
+        net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
+    except Exception as error:  # the hub client and timm have errors of many kinds
+        if weights != "pretrained":
+            raise ValueError(f"timm cannot make {name} ({reason(error)})") from error
+        raise ValueError(
+            f"timm's weights of {name} could not be had ({type(error).__name__}); "
+            f"give a file with --model.weights FILE, or --model.weights none to start from nothing"
+        ) from error
+    if weights == "tiny":
+        with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
+            load_weights(net, path)
+    elif weights not in ("pretrained", "none"):
+        load_weights(net, Path(weights))
+    return Backbone(net, size, cut)

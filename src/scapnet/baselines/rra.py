@@ -1,0 +1,215 @@
+"""RRA (Shroff et al., Focus Longer to See Better: Recursively Refined Attention, 2020), with or without gGAU.
+
+B batch, K classes, D feature size, M patches, T looks at each, h hidden size.
+"""
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scapnet.backbones.cnn import Backbone, create
+from scapnet.baselines.settings import check_parts
+from scapnet.config import LossConfig, ModelConfig, ViewConfig
+from scapnet.losses import BranchOutput, activation_loss, weighted_sum
+from scapnet.model import SCAPNetOutput, make_gate, make_selection, masked_tail
+from scapnet.modules.boxes import crop_parts
+from scapnet.modules.ggau import GridGate
+from scapnet.modules.scaps import PartSelection
+from scapnet.network import separate_groups
+
+
+class RecurrentAttention(nn.Module):
+    """Stacked LSTMs that look at each patch several times, and attention over all their time steps.
+
+    The public code's sizes: two layers of 512, four looks at one patch. Several patches follow each other (ours).
+
+    Args:
+        dim: D.
+        hidden: h.
+        layers: LSTMs on top of each other.
+        looks: T, time steps for each patch.
+    """
+
+    def __init__(self, dim: int, hidden: int = 512, layers: int = 2, looks: int = 4) -> None:
+        super().__init__()
+        self.looks, self.hidden = looks, hidden
+        self.lstm = nn.LSTM(dim, hidden, layers, batch_first=True)
+        self.attention = nn.Linear(hidden, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the patches.
+
+        Args:
+            features: (B, M, D).
+
+        Returns:
+            (B, h) the weighted sum of the time steps' outputs, and their weights (B, M*T), which sum to 1.
+        """
+        steps, _ = self.lstm(features.repeat_interleave(self.looks, 1))  # (B, M*T, h)
+        weights = self.attention(steps).squeeze(-1).float().softmax(-1)  # (B, M*T)
+        return (weights.unsqueeze(1).to(steps.dtype) @ steps).squeeze(1), weights
+
+
+def undecided(pooled: Tensor) -> Tensor:
+    """A score for networks without a gate: (..., C) to (..., 2) logits that prefer nothing."""
+    return pooled.new_zeros((*pooled.shape[:-1], 2))
+
+
+class RRA(nn.Module):
+    """A global stream on the image and a local one on patches. It keeps the protocol `scapnet.network.Network`.
+
+    Patches are windows of the grid, as many of each scale as ``selection`` says (ours; the public code has ten boxes of
+    each image in a file, and takes one at random, in evaluation too). With gGAU the gate's scores choose them, as in
+    SCAPS but without L_con, and its mask is on the global stream only (ours). Without it they are drawn at random, in
+    evaluation by the sample's number, so that an answer repeats.
+
+    Args:
+        backbone: of the global stream. The two 1x1 convolutions that the public code puts on its VGG-19 are left out.
+        classifier: features (B, D) of the image to logits (B, K).
+        selection: which windows are patches.
+        part_backbone: of the local stream; ``backbone`` itself where the two share weights.
+        recurrent: patch features (B, M, D) to (B, h).
+        part_classifier: (B, h) to logits (B, K).
+        gate: gGAU, after stage 3.
+        part_size: side of a patch in pixels.
+        mask: where the gate's mask goes: "stage3", "stage4" or "none".
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classifier: nn.Module,
+        selection: PartSelection,
+        part_backbone: nn.Module,
+        recurrent: RecurrentAttention,
+        part_classifier: nn.Module,
+        gate: GridGate | None = None,
+        part_size: int = 224,
+        mask: str = "stage3",
+    ) -> None:
+        super().__init__()
+        self.backbone, self.classifier, self.gate, self.selection = backbone, classifier, gate, selection
+        self.part_backbone, self.part_classifier, self.recurrent = part_backbone, part_classifier, recurrent
+        self.part_size, self.mask = part_size, mask
+        self.stage = 2
+        self.config, self.view, self.classes = ModelConfig(network="rra"), ViewConfig(), tuple[str, ...]()
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
+        """RRA, or gGAU + RRA if the gate is enabled; see `scapnet.build.build_model`.
+
+        Raises:
+            ValueError: settings that it does not have, or that do not fit the view or the network.
+        """
+        parts = config.parts
+        check_parts(config, "RRA")
+        if config.relation.enabled:
+            raise ValueError("RRA has no part relation; disable it with --model.relation.no-enabled")
+        if parts.strategy == "top" and not config.gate.enabled:
+            raise ValueError("strategy top goes by the gate's scores; enable the gate, or use strategy random")
+        weights = config.weights if start else "none"
+        backbone = create(config.backbone, weights, size, cut=config.gate.enabled)
+        gate = make_gate(backbone, config.gate, size) if config.gate.enabled else None
+        chosen = parts if config.gate.enabled else replace(parts, strategy="random")
+        local = backbone if parts.shared else create(config.backbone, weights, parts.size, cut=False)
+        recurrent = RecurrentAttention(backbone.dim)
+        first, second = nn.Linear(backbone.dim, num_classes), nn.Linear(recurrent.hidden, num_classes)
+        selection = make_selection(config.gate.grid, chosen)
+        model = cls(backbone, first, selection, local, recurrent, second, gate, parts.size, config.gate.mask)
+        model.config = config
+        return model if parts.shared else model.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def title(cls, config: ModelConfig) -> str:
+        """What the network is called in a table."""
+        return "gGAU + RRA" if config.gate.enabled else "RRA"
+
+    @classmethod
+    def part_count(cls, config: ModelConfig) -> int:
+        """M."""
+        return config.parts.count
+
+    def make_loss(self, config: LossConfig) -> "RRALoss":
+        """The paper's loss, and L_act, with those weights of a config that it has."""
+        return RRALoss(config.cls, config.act, config.sub, config.smoothing)
+
+    def location_module(self) -> nn.Module | None:
+        """The gate, if there is one."""
+        return self.gate
+
+    def clip_groups(self) -> list[list[nn.Parameter]]:
+        """The global stream with the gate, and the local stream."""
+        return separate_groups([(self.backbone, self.classifier, self.gate), (self,)])
+
+    def set_stage(self, stage: int) -> None:
+        """Stage 1 freezes the local stream and does not run it; stage 2 is the whole network."""
+        self.stage = stage
+        for module in (self.part_backbone, self.part_classifier, self.recurrent):
+            if module is not self.backbone:
+                module.requires_grad_(stage == 2)
+
+    def start_parts_from_main(self) -> None:
+        """Give the local stream's backbone the global one's weights; their classifiers see different features."""
+        if self.part_backbone is not self.backbone:
+            self.part_backbone.load_state_dict(self.backbone.state_dict())
+
+    def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
+        """Classify, with the patches that were looked at.
+
+        Args:
+            image: (B, 3, S, S) normalised view.
+            source: (B, 3, S', S') the same view in more pixels, from which patches are cut; by default ``image``.
+            index: (B,) sample numbers, which random patches are drawn by in evaluation.
+
+        Returns:
+            `SCAPNetOutput`; its part logits (B, 1, K) are the local stream's, its probs the softmax of both streams'
+            sum, which is how the public code answers.
+        """
+        gate = None
+        if self.gate is None:
+            logits, seen, score = self.classifier(self.backbone(image)), image, undecided
+        else:
+            seen, score = self.backbone.head(image), self.gate.score  # (B, C, H, W)
+            gate = self.gate(seen)
+            logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, seen, gate, self.mask)))
+        if self.stage == 1:
+            return SCAPNetOutput(logits, None, logits.float().softmax(-1), gate, None)
+        parts = self.selection(seen, score, index)
+        local = self._parts(image if source is None else source, parts.boxes)  # (B, 1, K)
+        probs = (logits.float() + local.float().squeeze(1)).softmax(-1)
+        return SCAPNetOutput(logits, local, probs, gate, parts)
+
+    def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
+        """Logits (B, 1, K) of the local stream from source (B, 3, S', S') and boxes (B, M, 4)."""
+        crops = crop_parts(source, boxes, self.part_size)  # (B*M, 3, s, s)
+        looks, _ = self.recurrent(self.part_backbone(crops).unflatten(0, boxes.shape[:2]))  # (B, h)
+        logits: Tensor = self.part_classifier(looks).unsqueeze(1)
+        return logits
+
+
+class RRALoss(nn.Module):
+    """The cross-entropies of both streams, and L_act (Eq. 2 of SCAPNet) where there is a gate.
+
+    Args:
+        cls: weight of the global stream's cross-entropy.
+        act: of `activation_loss`; a training loop may change it from epoch to epoch.
+        sub: of the local stream's.
+        smoothing: label smoothing of both cross-entropies.
+    """
+
+    def __init__(self, cls: float = 1.0, act: float = 1.0, sub: float = 1.0, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.cls, self.act, self.sub, self.smoothing = cls, act, sub, smoothing
+
+    def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
+        """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum."""
+        terms = {"cls": F.cross_entropy(output.logits.float(), target, label_smoothing=self.smoothing)}
+        if output.gate is not None:
+            terms["act"] = activation_loss(output.gate.mask)
+        if output.part_logits is not None:
+            local = output.part_logits.float().squeeze(1)
+            terms["sub"] = F.cross_entropy(local, target, label_smoothing=self.smoothing)
+        return weighted_sum(terms, self)

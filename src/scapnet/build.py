@@ -1,0 +1,50 @@
+"""From a config to the network that it describes, whichever paper's it is."""
+
+from scapnet.baselines.nts import NTSNet
+from scapnet.baselines.plain import PlainNet
+from scapnet.baselines.rra import RRA
+from scapnet.config import Config, ModelConfig, ViewConfig
+from scapnet.model import SCAPNet
+from scapnet.network import Network
+
+NETWORKS: dict[str, type[Network]] = {"scapnet": SCAPNet, "nts": NTSNet, "rra": RRA, "plain": PlainNet}
+
+
+def build_model(config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Network:
+    """The network that a config describes.
+
+    Args:
+        config: see `ModelConfig`.
+        num_classes: K.
+        size: S, side of the view in pixels.
+        start: load the starting weights that the config names; False where a checkpoint follows.
+
+    Raises:
+        ValueError: settings that do not fit each other, the view or the backbone.
+    """
+    if num_classes < 2:
+        raise ValueError(f"a classifier needs at least 2 classes, {num_classes} were given")
+    return NETWORKS[config.network].from_config(config, num_classes, size, start)
+
+
+def title(config: ModelConfig) -> str:
+    """What a config's network is called.
+
+    >>> title(ModelConfig(network="nts"))
+    'PRM + NTS-Net'
+    """
+    return NETWORKS[config.network].title(config)
+
+
+def part_count(config: ModelConfig) -> int:
+    """M, how many crops of each image a config's network looks at."""
+    return NETWORKS[config.network].part_count(config)
+
+
+def view_of(config: Config, model: Network) -> ViewConfig:
+    """The view of a config, with the mean and standard deviation that the backbone's weights were trained with."""
+    known = getattr(model.backbone.net, "pretrained_cfg", None) or {}
+    default, data = ViewConfig(), config.data
+    return ViewConfig(
+        data.size, data.resize, data.source_size, known.get("mean", default.mean), known.get("std", default.std)
+    )

@@ -1,0 +1,130 @@
+"""Which pictures, how they are split, and the view that a network gets of them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from scapnet.config.checks import at_least, one_of
+
+DataName = Literal[
+    "finches",
+    "folder",
+    "csv",
+    "hub",
+    "cub",
+    "aircraft",
+    "veg200",
+    "fru92",
+    "vegfru",
+    "veg200-trainval",
+    "fru92-trainval",
+    "vegfru-trainval",
+    "grocery",
+    "cars",
+    "dogs",
+    "flowers",
+    "pets",
+    "nabirds",
+]
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How a photo becomes a network's input; it travels with a trained model."""
+
+    size: int = 448
+    resize: int = 512
+    source_size: int | None = None
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.size < 32:
+            raise ValueError(f"a view of {self.size} px is too small for a network; use at least 32")
+        if self.resize < self.size:
+            raise ValueError(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
+        if self.source_size is not None and self.source_size < self.size:
+            raise ValueError(f"source_size {self.source_size} is smaller than the view; use at least {self.size}")
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The drawn birds."""
+
+    num_classes: int = 32
+    """Number of species, 2 to 64."""
+    train_length: int = 2000
+    """Training pictures."""
+    test_length: int = 1000
+    """Test pictures."""
+    family: Literal["finch", "lark"] = "finch"
+    """The birds; larks have other marks and only pretrain the tiny backbone."""
+    mark_scale: float = 1.0
+    """Size of the marks."""
+    hide: float = 0.15
+    """How often a mark is hidden."""
+
+    def __post_init__(self) -> None:
+        one_of("synthetic.family", self.family, ("finch", "lark"))
+        if not 2 <= self.num_classes <= 64:
+            raise ValueError(f"synthetic.num_classes is {self.num_classes}; use 2 to 64 species")
+        for name in ("train_length", "test_length"):
+            at_least(f"synthetic.{name}", getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures, and the view that a network gets of them."""
+
+    name: DataName = "folder"
+    """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
+    root: Path | None = None
+    """Where the data set lies; the built-in one needs no place, but keeps its pictures in one that it is given."""
+    download: bool = False
+    """Fetch the data set into `root` (data/NAME by default) where its authors allow it and it is not there yet."""
+    level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None
+    """Which labels of aircraft (variant by default) or grocery (fine by default)."""
+    table: Path | None = None
+    """csv: the table with a header `path,label` and, where photos have one, `split`; by default ROOT/labels.csv."""
+    hub: str | None = None
+    """hub: the name of the data set on the Hugging Face hub, or a folder that its `save_to_disk` wrote."""
+    size: int = 448
+    """Side of the network's view in pixels."""
+    resize: int = 512
+    """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
+    source_size: int | None = None
+    """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
+    augment: Literal["paper", "fgvc", "strong"] = "paper"
+    """Random rotation, crop and mirroring as in the paper; the field's usual crop and mirroring; or these two with
+    TrivialAugmentWide and random erasing. The presets fgvc and strong set what goes with the last two."""
+    rotation: float = 15.0
+    """Random rotation of augment paper, degrees either way; the paper does not say how far (ours)."""
+    flip: bool = True
+    """Random horizontal flip in training."""
+    val_fraction: float = 0.1
+    """Share of the training photos held out, by class, where your own data has neither val nor test."""
+    folds: int = 0
+    """Cross-validation folds over the training and validation photos, by class; 0 uses the data set's own splits."""
+    fold: int = 0
+    """The fold that is held out, from 0."""
+    fold_by: Literal["photos", "neighbours"] = "photos"
+    """Fill the folds photo by photo, or keep neighbouring files of a class together: they often show the same thing."""
+    seed: int = 0
+    """Built-in data: which pictures are drawn; your own: which are held out."""
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    """The drawn birds."""
+    broken_share: float = 0.01
+    """Training stops where a larger share of its images cannot be read; up to it, others of their class stand in."""
+    workers: int | None = None
+    """Loader processes for each training process; by default from the number of cores."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.broken_share <= 1:
+            raise ValueError(f"data.broken_share is {self.broken_share}; it must be a share from 0 to 1")
+        ViewConfig(self.size, self.resize, self.source_size)
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        **{key: f"synthetic.{key}" for key in ("train_length", "test_length", "family", "mark_scale", "hide")},
+        "classes": "synthetic.num_classes",
+        "deal": "fold_by",
+    }

@@ -1,0 +1,136 @@
+"""The network: one section for each module of the paper."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from scapnet.config.checks import at_least, one_of
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """gGAU: the gate and its scorer (Eq. 1, 4-6)."""
+
+    enabled: bool = True
+    """Use the gate."""
+    mask: Literal["stage3", "stage4", "none"] = "stage3"
+    """Where the mask is applied: to the map that enters stage 4 (Eq. 1), to stage 4's output, or nowhere."""
+    grid: int = 4
+    """N, units on a side."""
+    hidden: int = 16
+    """d of Eq. 4."""
+    mode: Literal["hard", "soft"] = "hard"
+    """A binary mask, or the keep probability itself (Table VII)."""
+    noise: bool = True
+    """Gumbel noise in training."""
+    tau: float = 1.0
+    """Temperature of the Gumbel-softmax."""
+    open: float = 0.0
+    """Initial bias of the gate; with a positive one every unit is kept at the start."""
+
+    def __post_init__(self) -> None:
+        one_of("gate.mask", self.mask, ("stage3", "stage4", "none"))
+        one_of("gate.mode", self.mode, ("hard", "soft"))
+        at_least("gate.grid", self.grid, 1)
+        at_least("gate.hidden", self.hidden, 1)
+        if self.tau <= 0:
+            raise ValueError(f"gate.tau is {self.tau}; a temperature must be positive")
+
+
+@dataclass(frozen=True)
+class PartsConfig:
+    """SCAPS and the sub-network on the parts."""
+
+    enabled: bool = True
+    """Choose parts and classify them."""
+    keep: tuple[int, ...] = (3, 2, 1)
+    """Parts at scale 1, 2, ..."""
+    strategy: Literal["score", "top", "random", "fixed"] = "score"
+    """How parts are chosen (Tables VIII and IX); "fixed" takes the same evenly spaced windows in every image (ours)."""
+    total: int | None = None
+    """M of the strategy "top"."""
+    size: int = 224
+    """Side of a cropped part in pixels."""
+    shared: bool = False
+    """The parts go through the main branch's own backbone instead of a second one."""
+    classifier: Literal["shared", "each", "concat"] = "shared"
+    """One classifier for all parts, one for each part, or one on all parts' features concatenated (Table X)."""
+
+    def __post_init__(self) -> None:
+        one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed"))
+        one_of("parts.classifier", self.classifier, ("shared", "each", "concat"))
+        at_least("parts.size", self.size, 8)
+        if self.classifier != "shared" and not self.enabled:
+            raise ValueError(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
+
+    @property
+    def count(self) -> int:
+        """M, the number of parts of an image."""
+        return self.total if self.strategy == "top" and self.total else sum(self.keep)
+
+
+@dataclass(frozen=True)
+class RelationConfig:
+    """PRM, or another way to relate the parts."""
+
+    enabled: bool = True
+    """Relate the parts before they are classified."""
+    type: Literal["attention", "gcn"] = "attention"
+    """PRM's attention, or a graph convolution over the boxes (Table X)."""
+    heads: int = 1
+    """N_PRM of Eq. 16."""
+    key_dim: int = 64
+    """d_k of Eq. 9."""
+    geo_dim: int = 64
+    """d_p of Eq. 10."""
+    appearance: bool = True
+    """ARM, Eq. 9."""
+    geometry: bool = True
+    """GRM, Eq. 10."""
+
+    def __post_init__(self) -> None:
+        one_of("relation.type", self.type, ("attention", "gcn"))
+        for name in ("heads", "key_dim"):
+            at_least(f"relation.{name}", getattr(self, name), 1)
+        if self.geo_dim < 8 or self.geo_dim % 8:
+            raise ValueError(f"relation.geo_dim is {self.geo_dim}; it must be a positive multiple of 8")
+        if self.type == "gcn" and not self.enabled:
+            raise ValueError("relation.type gcn needs the relation; enable it, or use attention")
+        if self.type == "gcn" and not (self.heads == 1 and self.appearance and self.geometry):
+            raise ValueError(
+                "heads, appearance and geometry belong to relation.type attention; leave them out with gcn"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network. Each row of Table IV is a combination of `gate`, `parts` and `relation`."""
+
+    backbone: str = "resnet50.tv_in1k"
+    """A timm network; this one is ResNet-50 with torchvision's IMAGENET1K_V1 weights."""
+    weights: str = "pretrained"
+    """"pretrained" (timm's own, downloaded), "none", "tiny" (shipped, for test_resnet) or a local weight file."""
+    network: Literal["scapnet", "nts", "rra", "plain"] = "scapnet"
+    """SCAPNet; another paper's network, NTS-Net (with PRM if the relation is enabled) or RRA (with gGAU if the gate
+    is); or the plain backbone, for which the settings below have no meaning."""
+    gate: GateConfig = field(default_factory=GateConfig)
+    """gGAU."""
+    parts: PartsConfig = field(default_factory=PartsConfig)
+    """SCAPS and the sub-network."""
+    relation: RelationConfig = field(default_factory=RelationConfig)
+    """PRM."""
+
+    RENAMED: ClassVar[dict[str, str]] = {
+        **{key: f"gate.{key}" for key in ("mask", "grid", "hidden", "mode", "noise", "tau", "open")},
+        **{key: f"parts.{key}" for key in ("keep", "strategy", "total", "shared")},
+        **{key: f"relation.{key}" for key in ("heads", "key_dim", "geo_dim", "appearance", "geometry")},
+        "gate": "gate.enabled",
+        "parts": "parts.enabled",
+        "part_size": "parts.size",
+        "part_classifier": "parts.classifier",
+        "relation": "relation.enabled",
+        "way": "relation.type",
+        "host": "network",
+    }
+
+    def __post_init__(self) -> None:
+        one_of("model.network", self.network, ("scapnet", "nts", "rra", "plain"))

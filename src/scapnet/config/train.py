@@ -1,0 +1,72 @@
+"""The losses and the recipe."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scapnet.config.checks import at_least
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of Eq. 15 and how they run."""
+
+    cls: float = 1.0
+    """alpha."""
+    act: float = 1.0
+    """beta."""
+    con: float = 1.0
+    """gamma."""
+    sub: float = 1.0
+    """lambda."""
+    margin: float = 0.1
+    """Margin of Eq. 8."""
+    smoothing: float = 0.0
+    """Label smoothing."""
+    act_ramp: tuple[float, float] = (0.0, 0.0)
+    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The recipe."""
+
+    epochs: int = 60
+    """In all; the paper does not say (ours)."""
+    stage1_epochs: int = 0
+    """Epochs at the start that train the main branch and the gate only (two-stage training, Sec. IV-C)."""
+    part_start: Literal["own", "main"] = "own"
+    """The sub-network starts from its own weights, or at stage 2 from the main branch's."""
+    batch_size: int = 16
+    """Images of a step on one process; the paper does not say for training (ours)."""
+    accumulate: int = 1
+    """Steps whose gradients are summed into one update."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """The paper uses SGD."""
+    lr: float = 0.01
+    """Initial learning rate."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 1e-4
+    """The paper does not say (ours)."""
+    schedule: Literal["step", "cosine"] = "step"
+    """x `step_factor` every `step_epochs`, or a half cosine to 0."""
+    step_epochs: int = 10
+    """Epochs between two steps."""
+    step_factor: float = 0.3
+    """What a step multiplies the learning rate by."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate grows from 0."""
+    clip: float = 0.0
+    """Largest norm of the gradient of each branch; 0 does not clip."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    seed: int = 0
+    """Of the weights, the order, the augmentation and the noise."""
+    log_every: int = 20
+    """Steps between two lines of the log."""
+    checkpoint_steps: int = 0
+    """Steps between two checkpoints within an epoch; 0 keeps one at the end of each epoch."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "log_every"):
+            at_least(f"train.{name}", getattr(self, name), 1)

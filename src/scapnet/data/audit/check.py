@@ -1,0 +1,239 @@
+"""Is a data set what it should be? PublishedSizes, readable files, labels, duplicates, and files that are odd."""
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from scapnet.data.audit.facts import ODD, Facts
+from scapnet.data.audit.reading import Entry, entries_of, read_facts
+from scapnet.data.progress import ProgressBar
+from scapnet.data.sample import Splits
+from scapnet.errors import reason
+
+FOLDER = ".scapnet-check"  # in the root; hidden, so that no reader takes it for a class
+SIZES = ("classes", "train", "val", "test")
+
+
+class Published(Protocol):
+    """One published statement of a data set's sizes; None where it says nothing."""
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes."""
+
+    @property
+    def train(self) -> int | None:
+        """Training images."""
+
+    @property
+    def val(self) -> int | None:
+        """Validation images."""
+
+    @property
+    def test(self) -> int | None:
+        """Test images."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of thing that was found."""
+
+    kind: str
+    level: Literal["error", "warning"]
+    text: str  # a sentence
+    files: tuple[tuple[str, ...], ...] = ()  # the files that it is about; those of a group are duplicates of each other
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check."""
+
+    name: str
+    splits: dict[str, dict[str, int]]  # images, classes, and the fewest and most images of a class
+    images: dict[str, Any]  # kinds, and the range of widths and heights
+    published: str  # what the counts were compared with
+    read: int  # images that were read for this report, and not by an earlier call
+    seconds: float
+    findings: tuple[Finding, ...] = field(default=())
+
+    def count(self, level: str) -> int:
+        """How many findings are errors, or warnings."""
+        return sum(finding.level == level for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as what JSON can hold."""
+        return {**dataclasses.asdict(self), "errors": self.count("error"), "warnings": self.count("warning")}
+
+
+def check_data(
+    splits: Splits,
+    name: str,
+    root: Path | None = None,
+    out: Path | None = None,
+    jobs: int = 0,
+    published: Sequence[Published] = (),
+    quiet: bool = False,
+) -> Report:
+    """Read every image of a data set once and say what is wrong or odd.
+
+    Args:
+        splits: the data set.
+        name: its name.
+        root: where its files lie; paths are told from there.
+        out: folder of ``report.json`` and of the notes that a second call goes on with; by default
+            ``.scapnet-check`` in the root, and none where there is no root.
+        jobs: processes that read; 0 is one for each core, and fewer for few images.
+        published: statements of its sizes; the one that fits best counts.
+        quiet: no progress bar.
+
+    Raises:
+        ValueError: a folder for the notes that cannot be written, a negative number of jobs.
+    """
+    if jobs < 0:
+        raise ValueError(f"jobs {jobs} must be at least 1, or 0 for one on each core")
+    started = time.monotonic()
+    entries = entries_of(splits, root)
+    folder = out or (root / FOLDER if root is not None else None)
+    with ProgressBar(quiet=quiet) as bar:
+        facts, read = read_facts(splits, entries, _writable(folder), jobs, bar)
+    said, findings = _compare(splits, published)
+    findings += _labels(splits, entries) + _unread(entries, facts) + _doubles(entries, facts) + _oddities(facts)
+    findings.sort(key=lambda finding: finding.level)  # errors first
+    seconds = round(time.monotonic() - started, 2)
+    report = Report(name, _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
+    if folder is not None:
+        _write(report, folder / "report.json")
+    return report
+
+
+def _write(report: Report, path: Path) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _writable(folder: Path | None) -> Path | None:
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".draft").touch()
+            (folder / ".draft").unlink()
+        except OSError as error:
+            why = error.strerror or reason(error)
+            raise ValueError(f"cannot keep notes in {folder} ({why}); give a folder of your own with --out") from error
+    return folder
+
+
+def _sizes(splits: Splits) -> dict[str, dict[str, int]]:
+    sizes: dict[str, dict[str, int]] = {}
+    for name in ("train", "val", "test"):
+        if split := getattr(splits, name):
+            counts = Counter(split.labels)
+            fewest, most = min(counts.values(), default=0), max(counts.values(), default=0)
+            sizes[name] = {"images": len(split), "classes": len(counts), "fewest": fewest, "most": most}
+    return sizes
+
+
+def _images(facts: dict[str, Facts]) -> dict[str, Any]:
+    good = [fact for fact in facts.values() if fact.width]
+    return {
+        "files": len(facts),
+        "megabytes": round(sum(fact.size for fact in good) / 1e6, 1),
+        "width": [min((f.width for f in good), default=0), max((f.width for f in good), default=0)],
+        "height": [min((f.height for f in good), default=0), max((f.height for f in good), default=0)],
+        "kinds": dict(Counter(fact.kind for fact in good).most_common()),
+    }
+
+
+def _compare(splits: Splits, published: Sequence[Published]) -> tuple[str, list[Finding]]:
+    """Compare with the statement that fits best: sources disagree, and any of them is right."""
+    if not published:
+        return "no published counts are at hand", []
+    found = {name: len(split) for name in SIZES[1:] if (split := getattr(splits, name)) is not None}
+    found["classes"] = len(splits.train.classes)
+
+    def wrong(statement: Published) -> list[str]:
+        told = {name: getattr(statement, name) for name in SIZES}
+        return [name for name in SIZES if told[name] is not None and found.get(name, told[name]) != told[name]]
+
+    best = min(published, key=lambda statement: len(wrong(statement)))
+    findings = [
+        Finding("counts", "error", f"{name}: {found[name]:,} here, {getattr(best, name):,} by {best.source}")
+        for name in wrong(best)
+    ]
+    absent = [name for name in SIZES if name not in found and getattr(best, name)]
+    findings += [
+        Finding("counts", "warning", f"{name}: not here, {getattr(best, name):,} by {best.source}") for name in absent
+    ]
+    return best.source, findings
+
+
+def _labels(splits: Splits, entries: Sequence[Entry]) -> list[Finding]:
+    classes, findings = splits.train.classes, list[Finding]()
+    outside = [entry for entry in entries if not 0 <= entry.label < len(classes)]
+    if outside:
+        text = f"labels outside 0 to {len(classes) - 1}: {len(outside)}"
+        findings.append(Finding("labels", "error", text, tuple((entry.path,) for entry in outside)))
+    for name, level in (("train", "error"), ("val", "warning"), ("test", "warning")):
+        split = getattr(splits, name)
+        empty = [] if split is None else sorted(set(range(len(classes))) - set(split.labels))
+        if empty:
+            shown = ", ".join(str(classes[label]) for label in empty[:5]) + (", ..." if len(empty) > 5 else "")
+            text = f"{len(empty)} of {len(classes)} classes have no {name} image: {shown}"
+            findings.append(Finding("classes", "error" if level == "error" else "warning", text))
+    return findings
+
+
+def _unread(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
+    paths = dict.fromkeys(entry.path for entry in entries)
+    bad = [(f"{path} ({facts[path].error})",) for path in paths if facts[path].error]
+    return [Finding("unreadable", "error", f"images that cannot be read: {len(bad)}", tuple(bad))] if bad else []
+
+
+def _doubles(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
+    """Pictures that are there more than once, by their pixels, or by their bytes where they cannot be decoded."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        mark = facts[entry.path].pixels or facts[entry.path].content
+        if mark:
+            groups.setdefault(mark, []).append(entry)
+    kinds: dict[str, list[tuple[str, ...]]] = {"across": [], "labels differ": [], "within": []}
+    for group in groups.values():
+        if len(group) > 1:
+            across = len({entry.split for entry in group}) > 1
+            differ = len({entry.label for entry in group}) > 1
+            kind = "across" if across else "labels differ" if differ else "within"
+            kinds[kind].append(tuple(f"{entry.split}: {entry.path}" for entry in group))
+    texts = {
+        "across": "pictures in more than one split",
+        "labels differ": "pictures in more than one class of a split",
+        "within": "pictures more than once in a class",
+    }
+    return [
+        Finding(
+            f"duplicates {kind}",
+            "warning" if kind == "within" else "error",
+            f"{texts[kind]}: {len(found)}",
+            tuple(found),
+        )
+        for kind, found in kinds.items()
+        if found
+    ]
+
+
+def _oddities(facts: dict[str, Facts]) -> list[Finding]:
+    findings = []
+    for word, meaning in ODD.items():
+        found = tuple((path,) for path, fact in facts.items() if word in fact.odd)
+        if found:
+            findings.append(Finding(word, "warning", f"images with {meaning}: {len(found)}", found))
+    return findings

@@ -1,0 +1,166 @@
+"""What there is to know about one image file: whether it can be decoded, what it holds, and what is odd about it.
+
+Only Pillow is imported, so that a process that reads for others starts at once.
+"""
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+from scapnet.errors import reason
+
+TINY = 32  # pixels of a shorter side: less is no view for any network
+LONG = 5.0  # longer side over shorter side: the centre crop loses four fifths
+HUGE = 100_000_000  # pixels: more is not decoded here
+
+
+class Facts(NamedTuple):
+    """What was found in one image; `key` names this version of it."""
+
+    path: str
+    size: int  # bytes
+    mtime: int  # nanoseconds
+    content: str  # hash of the bytes, "" where there are none
+    pixels: str  # hash of mode, sides and decoded pixels, "" where they cannot be had
+    width: int
+    height: int
+    kind: str  # format and mode
+    odd: tuple[str, ...]  # words of ODD
+    error: str  # why it cannot be read, "" where it can
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Path, size and time of the last change."""
+        return self.path, self.size, self.mtime
+
+
+ODD = {
+    "tiny": f"a side below {TINY} px",
+    "long": f"one side at least {LONG:g} times the other",
+    "animated": "several frames, of which the first is used",
+    "16-bit": "more than 8 bits a channel",
+    "CMYK": "CMYK colours",
+    "huge": f"more than {HUGE // 10**6} million pixels, not decoded",
+}
+
+
+def hashed(*data: bytes) -> str:
+    """A hash of bytes, long enough that two files of one data set have it in common only if they are equal."""
+    digest = hashlib.sha256(usedforsecurity=False)
+    for block in data:
+        digest.update(block)
+    return digest.hexdigest()[:32]
+
+
+def missing(path: str, why: str) -> Facts:
+    """Facts of a file that is not there."""
+    return Facts(path, 0, 0, "", "", 0, 0, "", (), why)
+
+
+def photo_facts(file: Path, path: str) -> Facts:
+    """Read and decode one image file.
+
+    Args:
+        file: where it is.
+        path: what to call it.
+    """
+    try:
+        with file.open("rb") as opened:
+            stat, data = os.fstat(opened.fileno()), opened.read()
+    except OSError as error:
+        return missing(path, error.strerror or reason(error))
+    facts = Facts(path, stat.st_size, stat.st_mtime_ns, hashed(data) if data else "", "", 0, 0, "", (), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data)) as photo:
+                return _decode(facts, photo, data)
+        except Image.DecompressionBombError as error:
+            return facts._replace(odd=("huge",), error=reason(error))
+        # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
+        except Exception as error:
+            return facts._replace(error=_why(error, data))
+
+
+def _why(error: Exception, data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "no image format that Pillow knows"
+    return reason(error)
+
+
+def _decode(facts: Facts, photo: Image.Image, data: bytes) -> Facts:
+    width, height = photo.size
+    odd = _odd(photo, data)
+    facts = facts._replace(width=width, height=height, kind=f"{photo.format} {photo.mode}", odd=odd)
+    if "huge" in odd:
+        return facts._replace(error=f"{width} x {height} pixels, more than are decoded here")
+    try:
+        photo.load()
+    except Exception as error:
+        return facts._replace(error=_why(error, data))
+    return facts._replace(pixels=_pixels(photo))
+
+
+def _odd(photo: Image.Image, data: bytes) -> tuple[str, ...]:
+    short, long = sorted(photo.size)
+    tests = {
+        "tiny": short < TINY,
+        "long": long >= LONG * short,
+        # The second frame of a phone's MPO is a thumbnail or a depth map.
+        "animated": photo.format != "MPO" and getattr(photo, "is_animated", False),
+        "16-bit": _deep(photo, data),
+        "CMYK": photo.mode in ("CMYK", "YCCK"),
+        "huge": short * long > HUGE,
+    }
+    return tuple(word for word, true in tests.items() if true)
+
+
+def _deep(photo: Image.Image, data: bytes) -> bool:
+    """Whether a channel has more than 8 bits, also where Pillow makes 8 of them."""
+    bits: Any = 8
+    if photo.format == "PNG":
+        bits = data[24]
+    elif photo.format == "TIFF":
+        bits = max(photo.tag_v2.get(258, (8,)))  # type: ignore[attr-defined]
+    return bits > 8 or photo.mode.startswith("I") or photo.mode == "F"
+
+
+def _pixels(photo: Image.Image) -> str:
+    # A palette's numbers are no colours.
+    shown = photo.convert("RGBA") if photo.mode in ("P", "PA") else photo
+    return hashed(f"{shown.mode} {shown.size}".encode(), shown.tobytes())
+
+
+def sample_facts(split: Any, index: int, path: str) -> Facts:
+    """Draw or read a sample that is no file of its own, and hash its pixels."""
+    try:
+        image = split[index].image
+    except (ValueError, OSError) as error:
+        return missing(path, reason(error))
+    height, width = image.shape[-2:]
+    odd = [word for word, true in (("tiny", min(width, height) < TINY), ("long", _long(width, height))) if true]
+    pixels = hashed(f"RGB {(width, height)}".encode(), image.permute(1, 2, 0).contiguous().numpy().tobytes())
+    return Facts(path, 0, 0, "", pixels, width, height, "drawn RGB", tuple(odd), "")
+
+
+def _long(width: int, height: int) -> bool:
+    return max(width, height) >= LONG * min(width, height)
+
+
+Task = tuple[Any, Sequence[tuple[Any, str]]]  # a split and its indices, or None and files; each with its name
+
+
+def read_all(task: Task) -> list[Facts]:
+    """The facts of some images; what a process does for others."""
+    split, items = task
+    if split is None:
+        return [photo_facts(file, path) for file, path in items]
+    return [sample_facts(split, index, path) for index, path in items]

@@ -1,0 +1,156 @@
+"""Reads all images of a data set once, with several processes, and keeps what was found: a second call goes on."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+from scapnet.data.audit.facts import Facts, Task, missing, read_all
+from scapnet.data.progress import ProgressBar
+from scapnet.data.sample import FineGrained, Splits
+from scapnet.errors import reason
+
+CHUNK = 32  # images of one task: what a kill costs
+WORTH = 1000  # images that are worth one more process
+VERSION = 1  # of the notes; what another version found is read again
+NOTES = "facts.jsonl"
+
+
+class Entry(NamedTuple):
+    """One line of a split."""
+
+    split: str
+    number: int  # in the split
+    label: int
+    path: str  # relative to the root where it lies there
+    file: Path | None  # None where the sample is no file of its own
+
+
+def entries_of(splits: Splits, root: Path | None) -> list[Entry]:
+    """All samples of all splits, without reading any."""
+    found: list[Entry] = []
+    for name in ("train", "val", "test"):
+        split: FineGrained | None = getattr(splits, name)
+        if split is None:
+            continue
+        files: Sequence[Path] | None = getattr(split, "paths", None)
+        for number, label in enumerate(split.labels):
+            file = None if files is None else files[number]
+            path = f"{name}/{number}" if file is None else _short(file, root)
+            found.append(Entry(name, number, label, path, file))
+    return found
+
+
+def _short(file: Path, root: Path | None) -> str:
+    return file.relative_to(root).as_posix() if root is not None and file.is_relative_to(root) else str(file)
+
+
+class Notes:
+    """What earlier calls found, a line of JSON for each image, by path, size and time of the last change."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.file = folder / NOTES if folder else None
+        self.known: dict[tuple[str, int, int], Facts] = {}
+        if self.file and self.file.is_file():
+            with self.file.open(encoding="utf-8") as lines:
+                self.known = {facts.key: facts for facts in map(_parse, lines) if facts}
+
+    def find(self, entry: Entry) -> Facts | None:
+        """The facts of a file that has not changed since, or that is not there."""
+        assert entry.file is not None
+        try:
+            stat = os.stat(entry.file)
+        except OSError as error:
+            return missing(entry.path, error.strerror or reason(error))
+        return self.known.get((entry.path, stat.st_size, stat.st_mtime_ns))
+
+    def add(self, found: Iterable[Facts]) -> None:
+        """Write down facts of files."""
+        if self.file is None:
+            return
+        with self.file.open("a", encoding="utf-8") as lines:
+            for facts in found:
+                # The line before may have been cut by a kill: an empty line more does no harm.
+                lines.write("\n" + json.dumps({"version": VERSION, **facts._asdict()}))
+
+
+def _parse(line: str) -> Facts | None:
+    try:
+        values = json.loads(line)
+        if values.pop("version") != VERSION:
+            return None
+        return Facts(**{**values, "odd": tuple(values["odd"])})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # cut by a kill, or of another version: read again
+
+
+def read_facts(
+    splits: Splits, entries: Sequence[Entry], folder: Path | None, jobs: int, bar: ProgressBar
+) -> tuple[dict[str, Facts], int]:
+    """The facts of all entries by path.
+
+    Args:
+        splits: the data set.
+        entries: of it.
+        folder: of the notes; None keeps none.
+        jobs: processes; 1 reads in this one, 0 is one for each core, as far as there is work for them.
+        bar: shows the progress.
+
+    Returns:
+        Facts by path, and how many images were read or drawn for them now.
+    """
+    notes, facts, new = Notes(folder), dict[str, Facts](), list[Entry]()
+    for path, entry in {entry.path: entry for entry in entries}.items():
+        known = notes.find(entry) if entry.file is not None else None
+        if known is None:
+            new.append(entry)
+        else:
+            facts[path] = known
+    # A process takes a second or two to start.
+    jobs = jobs or min(len(os.sched_getaffinity(0)), 1 + len(new) // WORTH)
+    bar.start("reading", len(facts) + len(new), len(facts))
+    for found in _run(list(_tasks(splits, new)), jobs):
+        notes.add(fact for fact in found if fact.size)
+        facts |= {fact.path: fact for fact in found}
+        bar.advance(len(found))
+    return facts, len(new)
+
+
+def _tasks(splits: Splits, entries: Sequence[Entry]) -> Iterator[Task]:
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault("" if entry.file is not None else entry.split, []).append(entry)
+    for name, group in groups.items():
+        for start in range(0, len(group), CHUNK):
+            chunk = group[start : start + CHUNK]
+            if name:
+                yield getattr(splits, name), [(entry.number, entry.path) for entry in chunk]
+            else:
+                yield None, [(entry.file, entry.path) for entry in chunk]
+
+
+def _run(tasks: Sequence[Task], jobs: int) -> Iterator[list[Facts]]:
+    """The results of tasks as they come, with only a few tasks on their way at a time."""
+    if min(jobs, len(tasks)) < 2:
+        yield from map(read_all, tasks)
+        return
+    # A fresh process: a fork of one that has threads (torch's, the bar's) may hang.
+    with ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn")) as pool:
+        waiting, rest = set[Future[list[Facts]]](), iter(tasks)
+        try:
+            for task in rest:
+                waiting.add(pool.submit(read_all, task))
+                if len(waiting) >= 4 * jobs:
+                    done, waiting = wait(waiting, return_when="FIRST_COMPLETED")
+                    yield from (future.result() for future in done)
+            yield from (future.result() for future in waiting)
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "a process that read images was killed, perhaps for want of memory; go on with --jobs 1"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,155 @@
+"""A data set of the Hugging Face hub, by name, or one that its library saved on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import ImageOps
+
+from scapnet.data.images import UnreadableImage, to_rgb, to_tensor
+from scapnet.data.info import DatasetInfo
+from scapnet.data.sample import Sample, Splits
+from scapnet.data.splits import by_fraction
+from scapnet.errors import reason
+
+INFO = DatasetInfo(
+    "hub", "a Hugging Face data set", licence="see its card", get="give its name with --data.hub OWNER/NAME"
+)
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+class HubPhotos:
+    """Rows of a `datasets.Dataset`; an image is decoded when it is asked for.
+
+    Args:
+        rows: the data set's rows.
+        image: the column of the image.
+        labels: of all rows.
+        classes: names of all classes.
+        title: for messages.
+    """
+
+    def __init__(self, rows: Any, image: str, labels: Sequence[int], classes: Sequence[str], title: str) -> None:
+        self.rows, self.image, self.title = rows, image, title
+        self.labels, self.classes = tuple(labels), tuple(classes)
+        self.numbers: Sequence[int] = range(len(self.labels))  # of the rows, before any subset
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.name(index)
+        try:
+            photo = ImageOps.exif_transpose(self.rows[self.numbers[index]][self.image])
+            image = to_tensor(to_rgb(photo))
+        # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
+        except Exception as error:
+            raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
+        return Sample(image, self.labels[index], name, torch.zeros(0, 4), ())
+
+    def name(self, index: int) -> str:
+        """The data set, the split and the row."""
+        return f"{self.title}/{self.numbers[index]}"
+
+    def subset(self, indices: Sequence[int]) -> "HubPhotos":
+        """The rows at some indices."""
+        chosen = HubPhotos(self.rows, self.image, [self.labels[i] for i in indices], self.classes, self.title)
+        chosen.numbers = [self.numbers[i] for i in indices]
+        return chosen
+
+
+def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
+    """Read a data set with one image column and a label column.
+
+    Args:
+        name: on the hub, or a folder that ``save_to_disk`` wrote.
+        val_fraction: the share of the training photos to hold out where there is neither val nor test; None holds none.
+        seed: of that choice.
+
+    Raises:
+        ValueError: the library is missing, there is no such data set, or it has no images or labels.
+    """
+    if not name:
+        raise ValueError("a hub data set needs its name; give it with --data.hub OWNER/NAME")
+    found = _open(name)
+    named = {split: next((n for n in names if n in found), None) for split, names in SPLIT_NAMES.items()}
+    if named["train"] is None:
+        raise ValueError(f"{name} has the splits {', '.join(found)} and none is train; use another data set")
+    image, label = _columns(name, found[named["train"]].features)
+    classes = _classes(found[named["train"]], label)
+    lists: dict[str, HubPhotos | None] = {}
+    notes = []
+    for split, key in named.items():
+        lists[split] = _split(found[key], image, label, classes, f"{name}/{key}") if key else None
+        if key and lists[split] is None:
+            notes.append(f"{name}/{key} is left out: it has rows without a known label")
+    train, val, test, drawn = lists["train"], lists["val"], lists["test"], None
+    if train is None or set(train.labels) != set(range(len(classes))):
+        raise ValueError(
+            f"{name} has classes without a training image, or images without a label; use another data set"
+        )
+    if val is None and test is None and val_fraction is not None:
+        train, val, drawn = by_fraction(train, val_fraction, seed, None)
+    return Splits(train, val, test, _info(name, found[named["train"]]), tuple(notes), drawn)
+
+
+def _open(name: str) -> dict[str, Any]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(
+            "a hub data set is read by the datasets library; install it by: pip install datasets"
+        ) from error
+    saved = Path(name)
+    try:
+        on_disk = (saved / "dataset_dict.json").is_file() or (saved / "state.json").is_file()
+        found = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
+    # The library raises errors of many kinds: no network, no such name, a licence to agree to.
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be loaded by the datasets library ({reason(error)}); check its name"
+        ) from error
+    return dict(found) if isinstance(found, dict) else {"train": found}
+
+
+def _columns(name: str, features: Any) -> tuple[str, str]:
+    """The image column and the label column: the first of a fitting type, or a column that is called label."""
+    kinds = {key: type(kind).__name__ for key, kind in features.items()}
+    images = [key for key, kind in kinds.items() if kind == "Image"]
+    labels = [key for key, kind in kinds.items() if kind == "ClassLabel"] or [
+        key for key in ("label", "labels", "class") if key in kinds and key not in images
+    ]
+    if not images or not labels:
+        raise ValueError(
+            f"{name} has the columns {', '.join(f'{key} ({kind})' for key, kind in kinds.items())}; one image and "
+            f"one label column are needed: use another data set"
+        )
+    return images[0], labels[0]
+
+
+def _classes(rows: Any, label: str) -> list[str]:
+    names = getattr(rows.features[label], "names", None)
+    return list(names) if names else [str(value) for value in sorted(set(rows[label]))]
+
+
+def _split(rows: Any, image: str, label: str, classes: list[str], title: str) -> HubPhotos | None:
+    """The rows of a split; None where one of them has no label, as in the test sets of competitions."""
+    number: dict[Any, int] = {value: i for i, value in enumerate(classes)}
+    values = list(rows[label])
+    if getattr(rows.features[label], "names", None):
+        number = {i: i for i in range(len(classes))}
+    else:
+        values = [str(value) for value in values]
+    if any(value not in number for value in values):
+        return None
+    return HubPhotos(rows.select_columns([image]), image, [number[value] for value in values], classes, title)
+
+
+def _info(name: str, rows: Any) -> DatasetInfo:
+    info = rows.info
+    return DatasetInfo("hub", name, info.citation or "", info.license or "", info.homepage or "", "given by its name")

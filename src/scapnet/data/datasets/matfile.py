@@ -1,0 +1,41 @@
+"""Reading the MATLAB files in which some authors publish their lists."""
+
+from pathlib import Path
+from typing import Any
+
+from scapnet.errors import reason
+
+
+def read_mat(file: Path, name: str, *keys: str) -> list[Any]:
+    """Variables of a MATLAB file.
+
+    Args:
+        file: where.
+        name: the data set, for messages.
+        keys: names of the variables.
+
+    Returns:
+        One array for each key, without axes of length 1.
+
+    Raises:
+        ValueError: scipy is missing, or the file is missing or lacks a variable.
+    """
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise ValueError(
+            f"the {name} data set has its lists in MATLAB files, which scipy reads; install it by: pip install scipy"
+        ) from error
+    try:
+        found = loadmat(str(file), squeeze_me=True)
+        return [found[key] for key in keys]
+    # scipy raises errors of many kinds on files that are none of MATLAB's.
+    except Exception as error:
+        raise ValueError(
+            f"{file} cannot be read as the list of {', '.join(keys)} ({reason(error)}); unpack the data set again"
+        ) from error
+
+
+def digits(value: Any) -> str:
+    """A number as a list of text would have it: MATLAB stores whole numbers as floats where it is not told better."""
+    return f"{float(value):.15g}"

@@ -1,0 +1,129 @@
+"""Holding out training photos class by class: a fraction of them, or one of k folds, by a seed."""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from scapnet.data.sample import FineGrained, Splits
+
+
+class Divisible(FineGrained, Protocol):
+    """A split that can be divided and can name its samples."""
+
+    def subset(self, indices: Sequence[int]) -> "Divisible":
+        """The samples at some indices."""
+
+    def name(self, index: int) -> str:
+        """What a sample is called in its data set."""
+
+
+D = TypeVar("D", bound=Divisible)
+
+
+def _members(labels: Sequence[int], seed: int) -> list[list[int]]:
+    """The indices of each class in an order of the seed."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, label in enumerate(labels):
+        groups[label].append(i)
+    for label, members in groups.items():
+        random.Random(f"{seed}/{label}").shuffle(members)
+    return [groups[label] for label in sorted(groups)]
+
+
+def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
+    """Indices of a random share of each class: at least one and never all of it."""
+    chosen: list[int] = []
+    for members in _members(labels, seed):
+        chosen += members[: min(max(1, round(fraction * len(members))), len(members) - 1)]
+    return sorted(chosen)
+
+
+def in_fold(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
+    """Indices of one of k folds, of which each class fills all alike; a class of one photo is in none."""
+    chosen: list[int] = []
+    first = 0
+    for members in _members(labels, seed):
+        if len(members) > 1:
+            chosen += [index for turn, index in enumerate(members, first) if turn % folds == fold]
+            first += len(members)  # small classes would otherwise all fill the first folds
+    return sorted(chosen)
+
+
+def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
+    """As `in_fold`, but each class is cut into runs of neighbours, round the corner from a start of the seed's."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, label in enumerate(labels):
+        groups[label].append(i)
+    chosen: list[int] = []
+    for label, members in groups.items():
+        dice, n = random.Random(f"{seed}/{label}"), len(members)
+        if n > 1:
+            start, first = dice.randrange(n), dice.randrange(folds)  # the larger runs would else share a fold
+            turned = members[start:] + members[:start]
+            chosen += [index for k, index in enumerate(turned) if (first + k * folds // n) % folds == fold]
+    return sorted(chosen)
+
+
+def _divide(
+    train: Divisible, chosen: list[int], how: dict[str, Any], root: Path | None
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Training and held-out photos, and a record of them by name below ``root``."""
+    if not chosen:
+        raise ValueError("there is one photo of each class, so none can be held out; add photos")
+    out = set(chosen)
+    kept = [i for i in range(len(train)) if i not in out]
+    names = {"train": [_below(train.name(i), root) for i in kept], "val": [_below(train.name(i), root) for i in chosen]}
+    return train.subset(kept), train.subset(chosen), how | names
+
+
+def _below(name: str, root: Path | None) -> str:
+    """A name that stays the same when the data set is moved."""
+    return Path(name).relative_to(root).as_posix() if root is not None and Path(name).is_relative_to(root) else name
+
+
+def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tuple[D, D, dict[str, Any]]:
+    """Hold out a share of each class.
+
+    Returns:
+        The training photos, the held-out ones, and the record of the split.
+
+    Raises:
+        ValueError: a fraction that is none, or nothing to hold out.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"val_fraction {fraction} must lie between 0 and 1")
+    how = {"by": "fraction", "fraction": fraction, "seed": seed}
+    return _divide(train, held_out(train.labels, fraction, seed), how, root)
+
+
+def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False) -> Splits:
+    """The splits with one of ``folds`` parts of the training and validation photos held out as the validation split.
+
+    Args:
+        splits: where they have a validation split, its photos are dealt together with the training ones.
+        folds: how many parts.
+        fold: which of them, from 0.
+        seed: of the dealing.
+        root: of the data set.
+        neighbours: keep files of a class that follow each other together, which often show the same thing.
+
+    Raises:
+        ValueError: numbers that are no fold, or data that cannot be divided.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ValueError(
+            f"fold {fold} of {folds} folds does not exist; use 2 folds or more and a fold from 0 on below it"
+        )
+    if not hasattr(splits.train, "subset"):
+        raise ValueError("the built-in data has no folds: every picture can be drawn anew; leave --data.folds out")
+    train: Any = splits.train
+    if splits.val is not None:
+        if not hasattr(train, "join"):
+            raise ValueError("this data has a validation split of its own to hold out; leave --data.folds out")
+        train = train.join(splits.val)
+    how = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
+    choose = in_block if neighbours else in_fold
+    train, val, drawn = _divide(train, choose(train.labels, folds, fold, seed), how, root)
+    return splits._replace(train=train, val=val, drawn=drawn)

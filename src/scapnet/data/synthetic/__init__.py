@@ -1,0 +1,1 @@
+"""Drawn birds: fine-grained pictures that need no download."""

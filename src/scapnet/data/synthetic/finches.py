@@ -1,0 +1,180 @@
+"""Drawn finches: fine-grained pictures that need no download.
+
+Species differ only in small local marks. Everything else (pose, colours, light, clutter, occlusion, look-alikes of the
+marks off the bird) is left to chance, the same for every species. Letters: K classes, R visible marks.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import compress, product
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch.utils.data import Dataset
+
+from scapnet.data.info import DatasetInfo
+from scapnet.data.sample import SPLITS, Sample
+from scapnet.data.synthetic.anatomy import BUILDS
+from scapnet.data.synthetic.drawing import Parameters, mark_boxes, render
+from scapnet.data.synthetic.scene import (
+    Dice,
+    draw_backdrop,
+    draw_cover,
+    draw_curtain,
+    draw_paint,
+    draw_perch,
+    draw_plumage,
+    draw_pose,
+    draw_thicket,
+)
+
+INFO = DatasetInfo(
+    "finches",
+    "Finches, drawn by scapnet",
+    licence="Apache-2.0, as the package",
+    get="nothing to get: the program draws them, and no photograph or person's drawing is in them",
+)
+MAX_CLASSES = 64
+TEMPERS = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
+HOMES = ("cactus", "heath", "reed", "orchard", "juniper", "harbour", "meadow", "quarry")
+Code = tuple[str, ...]  # the form that a species shows at each kind of mark
+
+
+@cache
+def codes(family: str) -> tuple[Code, ...]:
+    """The species of a family in their one order; K classes are the first K.
+
+    No two differ in fewer than two kinds of mark, each differs from an earlier one in exactly two, and among such codes
+    the next is the one whose forms are the rarest so far, so that no kind alone gives much away.
+    """
+    kinds = BUILDS[family].kinds
+    words = np.array(list(product(*(range(len(k.forms)) for k in kinds))))
+    words = words[Dice("codes", family).shuffled(len(words))]
+    values = np.array([len(k.forms) for k in kinds])
+    chosen, nearest = [0], (words != words[0]).sum(1)
+    while len(chosen) < MAX_CLASSES:
+        usage = (words[:, None] == words[chosen]).sum(1) @ values
+        chosen.append(int(np.where(nearest == 2, usage, usage.max() + 1).argmin()))
+        nearest = np.minimum(nearest, (words != words[chosen[-1]]).sum(1))
+    return tuple(tuple(k.forms[v] for k, v in zip(kinds, words[i], strict=True)) for i in chosen)
+
+
+class Finches(Dataset[Sample]):
+    """Drawn birds of K look-alike species.
+
+    Args:
+        split: "train", "val" or "test"; no picture is in two of them.
+        num_classes: K, 2 to 64.
+        length: pictures in this split.
+        size: side of a picture in pixels, from 32; the same index at another size is the same picture, drawn finer.
+        seed: another seed is another data set of the same species.
+        family: "finch", or "lark" with other bodies and marks, to learn from before finches.
+        mark_scale: size of the marks, 0.2 to 1.5; at 1 a mark is 6-10% of the picture's side.
+        hide: chance that a mark cannot be seen in a picture: half of them lie behind a leaf, half are worn off (a beak
+            never is). A place without a mark is hidden as often.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        num_classes: int = 32,
+        length: int = 2000,
+        size: int = 224,
+        seed: int = 0,
+        family: str = "finch",
+        mark_scale: float = 1.0,
+        hide: float = 0.15,
+    ) -> None:
+        _check("split", split, split in SPLITS, f"one of {', '.join(SPLITS)}")
+        _check("family", family, family in BUILDS, f"one of {', '.join(BUILDS)}")
+        _check("num_classes", num_classes, 2 <= num_classes <= MAX_CLASSES, f"a number from 2 to {MAX_CLASSES}")
+        _check("length", length, length >= 1, "1 or more")
+        _check("size", size, size >= 32, "32 pixels or more")
+        _check("mark_scale", mark_scale, 0.2 <= mark_scale <= 1.5, "a number from 0.2 to 1.5")
+        _check("hide", hide, 0 <= hide <= 1, "a share from 0 to 1")
+        self.split, self.size, self.seed, self.family = split, size, seed, family
+        self.mark_scale, self.hide = mark_scale, hide
+        self.codes = codes(family)[:num_classes]
+        self.classes = tuple(f"{TEMPERS[i % 8]} {HOMES[(i + i // 8) % 8]} {family}" for i in range(num_classes))
+        self.labels: Sequence[int] = self._labels(length)
+        columns = zip(BUILDS[family].kinds, zip(*self.codes, strict=True), strict=True)
+        self.telling = frozenset(kind.name for kind, forms in columns if len(set(forms)) > 1)
+
+    def _labels(self, length: int) -> list[int]:
+        """Every K pictures in a row show every species once, in an order of their own."""
+        k = len(self.codes)
+        blocks = (Dice("labels", self.seed, self.split, self.family, k, i) for i in range(-(-length // k)))
+        return [label for dice in blocks for label in dice.shuffled(k)][:length]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def parameters(self, index: int) -> Parameters:
+        """All that picture `index` is drawn from; its species changes nothing but the forms of its marks.
+
+        Raises:
+            IndexError: no such picture.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is not in this split of {len(self)} pictures: pass 0 to {len(self) - 1}")
+        name = (self.seed, self.split, self.family, index)
+        dice, kinds = Dice("bird", *name), BUILDS[self.family].kinds
+        plumage, pose = draw_plumage(dice), draw_pose(dice, self.family)
+        paints = tuple(draw_paint(dice, plumage[:3]) for _ in kinds)
+        chances = [dice.between(0, 1) for _ in kinds]
+        worn = [chance < self.hide / 2 and "" in kind.forms for chance, kind in zip(chances, kinds, strict=True)]
+        hidden = tuple(chance < self.hide and not gone for chance, gone in zip(chances, worn, strict=True))
+        covers = [draw_cover(dice, kind, pose, self.mark_scale) for kind in kinds]
+        ground, light, far = draw_backdrop(Dice("backdrop", *name))
+        return Parameters(
+            family=self.family,
+            forms=tuple("" if gone else form for form, gone in zip(self.codes[self.labels[index]], worn, strict=True)),
+            hidden=hidden,
+            paints=paints,
+            mark_scale=self.mark_scale,
+            pose=pose,
+            plumage=plumage,
+            ground=ground,
+            light=light,
+            far=far,
+            near=(*draw_thicket(dice, self.family, paints, self.mark_scale), draw_perch(dice, self.family, pose)),
+            front=(*draw_curtain(dice, self.family, pose), *compress(covers, hidden)),
+        )
+
+    def __getitem__(self, index: int) -> Sample:
+        p = self.parameters(index)
+        return self.sample(index, p, self.draw(p))
+
+    def draw(self, p: Parameters) -> torch.Tensor:
+        """The picture (3, size, size) uint8 of some parameters."""
+        return torch.from_numpy(np.array(render(p, self.size))).permute(2, 0, 1).contiguous()
+
+    def sample(self, index: int, p: Parameters, image: torch.Tensor) -> Sample:
+        """A picture with its label and its marks."""
+        boxes = {name: box for name, box in mark_boxes(p, self.size).items() if name in self.telling}
+        marks = torch.tensor(list(boxes.values()), dtype=torch.float32).reshape(-1, 4)
+        return Sample(image, self.labels[index], f"{self.family}/{self.split}/{index}", marks, tuple(boxes))
+
+    def plot(self, indices: Sequence[int] | None = None, marks: bool = True) -> Image.Image:
+        """A contact sheet: pictures (the first 12), their species and, on request, the boxes of their visible marks."""
+        shown = list(range(min(12, len(self)))) if indices is None else list(indices)
+        columns = min(4, max(1, len(shown)))
+        side, rows = self.size + 4, -(-len(shown) // columns)
+        sheet = Image.new("RGB", (columns * side, rows * (side + 14)), "white")
+        draw = ImageDraw.Draw(sheet)
+        for i, index in enumerate(shown):
+            x, y, sample = i % columns * side, i // columns * (side + 14), self[index]
+            sheet.paste(Image.fromarray(sample.image.permute(1, 2, 0).numpy()), (x, y + 14))
+            draw.text((x + 1, y + 1), self.classes[sample.label], fill="black")
+            for x0, y0, x1, y1 in sample.marks.tolist() if marks else ():
+                draw.rectangle((x + x0, y + 14 + y0, x + x1, y + 14 + y1), outline="red")
+        return sheet
+
+
+def _check(name: str, value: object, good: bool, expected: str) -> None:
+    if not good:
+        raise ValueError(f"{name} is {value!r}, but must be {expected}: pass such a {name}")

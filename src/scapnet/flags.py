@@ -1,0 +1,34 @@
+"""Flags whose spelling has changed: the one of the release before still works."""
+
+import sys
+from collections.abc import Sequence
+
+from scapnet.config import DataConfig, ModelConfig
+
+
+def renamed_flags() -> dict[str, str]:
+    """Flags of the release before, and their present spelling; without a section they are those of `scapnet data`."""
+    found = {}
+    for section, cls in (("model.", ModelConfig), ("data.", DataConfig), ("", DataConfig)):
+        for old, new in cls.RENAMED.items():
+            heads, dot, name = new.replace("_", "-").rpartition(".")
+            old = old.replace("_", "-")
+            found[f"--{section}{old}"] = f"--{section}{heads}{dot}{name}"
+            found[f"--{section}no-{old}"] = f"--{section}{heads}{dot}no-{name}"
+    return found
+
+
+def with_present_flags(arguments: Sequence[str]) -> list[str]:
+    """Arguments with flags of the release before in their present spelling; a sentence on stderr names those."""
+    renamed, used, found = renamed_flags(), dict[str, str](), list[str]()
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        old = flag.replace("_", "-")
+        if old in renamed and ("." in old or arguments[0] == "data"):
+            used[old] = renamed[old]
+            argument = renamed[old] + equals + value
+        found.append(argument)
+    if used:
+        pairs = ", ".join(f"{old} is now {new}" for old, new in used.items())
+        print(f"scapnet: {pairs}; the old spelling goes with the next release", file=sys.stderr)
+    return found

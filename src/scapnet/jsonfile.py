@@ -1,0 +1,30 @@
+"""JSON files that are written in one step."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON in one step: a reader, or a kill, meets the old file or the new one and never half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same
+    draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: the file is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); give a folder that scapnet wrote") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no valid JSON ({error}); give a folder that scapnet wrote") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no JSON object; give a folder that scapnet wrote")
+    return values

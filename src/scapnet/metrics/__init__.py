@@ -1,0 +1,1 @@
+"""Scores beside accuracy, one file each."""

@@ -1,0 +1,1 @@
+"""What Table X compares PRM with: graph convolution, one classifier for each part, concatenation."""

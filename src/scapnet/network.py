@@ -1,0 +1,130 @@
+"""What every network of the package supplies, SCAPNet and the baselines alike.
+
+Training, evaluation and prediction rely on nothing else, so a network of one's own that keeps this protocol trains with
+the same loop. B batch, K classes, M parts, S side of the view.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from scapnet.backbones.cnn import Backbone
+from scapnet.config import LossConfig, ModelConfig, ViewConfig
+from scapnet.losses import BranchOutput
+
+
+class NetworkOutput(BranchOutput, Protocol):
+    """What a forward pass returns. What the network does not have, or did not run, is None."""
+
+    @property
+    def probs(self) -> Tensor:
+        """(B, K) the final answer; each row sums to 1."""
+
+
+class Loss(Protocol):
+    """A network's loss."""
+
+    def __call__(self, output: Any, target: Tensor) -> dict[str, Tensor]:
+        """Named scalar terms of an output for target (B,), each before its weight, and "loss", their weighted sum."""
+
+
+@runtime_checkable
+class GateLoss(Protocol):
+    """A loss with an L_act term (Eq. 2), whose weight the training loop may ramp."""
+
+    act: float
+
+
+class Network(Protocol):
+    """A network that the package can train, score, save and show."""
+
+    config: ModelConfig  # what `from_config` builds it from
+    view: ViewConfig  # how a photo becomes its input
+    classes: tuple[str, ...]  # names of the K classes
+    stage: int  # see `set_stage`
+    training: bool
+
+    @property
+    def backbone(self) -> Backbone:
+        """The main branch."""
+
+    @property
+    def classifier(self) -> nn.Module:
+        """Features (B, D) of the main branch to logits (B, K)."""
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
+        """Build the network; for the arguments see `scapnet.build.build_model`."""
+
+    @classmethod
+    def title(cls, config: ModelConfig) -> str:
+        """What the network of a config is called in a table."""
+
+    @classmethod
+    def part_count(cls, config: ModelConfig) -> int:
+        """M, how many crops of each image go through a backbone; 0 without parts."""
+
+    def set_stage(self, stage: int) -> None:
+        """In stage 1 train and run the main branch only (Sec. IV-C); in stage 2 the whole network."""
+
+    def start_parts_from_main(self) -> None:
+        """Initialise what sees the parts with the main branch's weights."""
+
+    def make_loss(self, config: LossConfig) -> Loss:
+        """The loss, with the weights of a config."""
+
+    def location_module(self) -> nn.Module | None:
+        """What locates the parts, whose parameters Table III counts; None if nothing does."""
+
+    def clip_groups(self) -> list[list[nn.Parameter]]:
+        """The parameters, in groups whose gradients are clipped separately."""
+
+    def __call__(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> Any:
+        """Classify a batch.
+
+        Args:
+            image: (B, 3, S, S) normalised view.
+            source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
+            index: (B,) sample numbers; random choices in evaluation depend on them only.
+
+        Returns:
+            A `NetworkOutput`.
+        """
+
+    def train(self, mode: bool = True) -> Self:
+        """As `torch.nn.Module.train`."""
+
+    def eval(self) -> Self:
+        """As `torch.nn.Module.eval`."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """As `torch.nn.Module.to`."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As `torch.nn.Module.parameters`."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As `torch.nn.Module.modules`."""
+
+
+def as_module(network: Network) -> nn.Module:
+    """The same object for what asks for an `nn.Module`, which a protocol cannot inherit from."""
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def device_of(network: Network) -> torch.device:
+    """The device of a network's parameters."""
+    return next(network.parameters()).device
+
+
+def separate_groups(modules: Sequence[Sequence[nn.Module | None]]) -> list[list[nn.Parameter]]:
+    """The parameters of each group of modules, without those of the groups before it, in a fixed order."""
+    taken, groups = set[nn.Parameter](), []
+    for group in modules:
+        found = dict.fromkeys(p for module in group if module is not None for p in module.parameters())
+        groups.append([p for p in found if p not in taken])
+        taken.update(groups[-1])
+    return groups

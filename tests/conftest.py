@@ -1,0 +1,30 @@
+"""Fixtures of all tests."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scapnet import cli
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
+    """Run the command line in an empty folder, which must refuse and write nothing; what it said."""
+
+    def run(*arguments: object) -> str:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        monkeypatch.chdir(work)
+        monkeypatch.setattr(sys, "argv", ["scapnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        written = capsys.readouterr()
+        assert stop.value.code == 2
+        assert "Traceback" not in written.err
+        assert list(work.iterdir()) == []
+        assert written.out == ""
+        return written.err
+
+    return run

@@ -1,0 +1,187 @@
+"""The fast paths of reading: the pixels of the plain one, or a difference within its bound; memory that has an end."""
+
+import io
+import resource
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from scapnet.config import DataConfig, ViewConfig
+from scapnet.data import images
+from scapnet.data.images import UnreadableImage, read_image, to_photo
+from scapnet.data.load import train_loader
+from scapnet.data.photos import PhotoList
+from scapnet.data.synthetic.finches import Finches
+
+
+def picture(side: int, index: int = 0) -> Image.Image:
+    """A drawn bird with the grain of a photo."""
+    drawn = to_photo(Finches("train", 4, 4, side)[index].image)
+    grain = np.random.default_rng(index).normal(128, 60, (side, side, 3)).clip(0, 255).astype(np.uint8)
+    return Image.blend(drawn, Image.fromarray(grain).filter(ImageFilter.GaussianBlur(1)), 0.3)
+
+
+def plain(path: Path) -> Tensor:
+    with Image.open(path) as photo:
+        return torch.from_numpy(np.array(ImageOps.exif_transpose(photo).convert("RGB"))).permute(2, 0, 1)
+
+
+def jpeg(path: Path, side: int, **options: object) -> Path:
+    picture(side).crop((0, 0, side, side * 3 // 4)).save(path, "jpeg", quality=92, **options)
+    return path
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_has_the_pixels_of_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subsampling: int, progressive: bool
+) -> None:
+    path = jpeg(tmp_path / "X.JPG", 301, subsampling=subsampling, progressive=progressive)
+    fast = read_image(path)
+    assert (fast.int() - plain(path).int()).abs().max() <= 1  # 0 where both are built on the same libjpeg
+    monkeypatch.setattr(images, "decode_image", None)  # a torchvision that has dropped it
+    assert torch.equal(read_image(path), plain(path))
+
+
+@pytest.mark.parametrize("shorter", [64, 96, 150, 300])
+def test_fewer_pixels_stay_within_the_stated_bound(tmp_path: Path, shorter: int) -> None:
+    path = jpeg(tmp_path / "x.jpg", 1600)
+    exact, found = read_image(path), read_image(path, shorter)
+    assert min(found.shape[1:]) >= 2 * shorter
+    assert found.shape[1] * 2 <= exact.shape[1]
+    views = [tv.resize(image, [shorter], antialias=True).int() for image in (exact, found)]
+    apart = (views[0] - views[1]).abs()
+    assert apart.float().mean() <= 1
+    assert apart.max() <= 16
+
+
+def test_no_jpeg_is_read_in_too_few_pixels(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "x.jpg", 800)  # 800 x 600
+    for shorter, expected in ((151, 600), (150, 300), (76, 300), (75, 150), (37, 75), (None, 600)):
+        assert read_image(path, shorter).shape[1] == expected
+    picture(400).save(tmp_path / "x.png")
+    assert torch.equal(read_image(tmp_path / "x.png", 16), read_image(tmp_path / "x.png"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_photo_is_upright_too(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = jpeg(tmp_path / "x.jpg", 640, exif=exif)
+    exact, found = read_image(path), read_image(path, 60)
+    assert (exact.int() - plain(path).int()).abs().max() <= 1
+    assert found.shape[1:] == tuple(side // 4 for side in exact.shape[1:])
+    assert (
+        tv.resize(exact, [60], antialias=True).int() - tv.resize(found, [60], antialias=True).int()
+    ).abs().max() <= 16
+
+
+@pytest.mark.parametrize("shorter", [None, 16])
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_of_another_mode_takes_the_plain_path(tmp_path: Path, mode: str, shorter: int | None) -> None:
+    picture(256).convert(mode).save(tmp_path / "x.jpg")
+    assert torch.equal(read_image(tmp_path / "x.jpg", shorter), plain(tmp_path / "x.jpg"))
+
+
+def test_the_pictures_of_a_phone_that_hold_several_give_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    picture(512).save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (512, 512), "red")])
+    assert (read_image(path).int() - plain(path).int()).abs().max() <= 1
+    assert read_image(path, 60).shape == (3, 128, 128)
+
+
+@pytest.mark.parametrize("shorter", [None, 60])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
+def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, shorter: int | None, share: float) -> None:
+    content = jpeg(tmp_path / "x.jpg", 640).read_bytes()
+    (tmp_path / "x.jpg").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UnreadableImage, match=r"x\.jpg is no readable image \(.*\)$") as error:
+        read_image(tmp_path / "x.jpg", shorter)
+    assert "\n" not in str(error.value)
+    assert ".cpp" not in str(error.value)
+
+
+def png(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
+    """A black PNG of any size in a few hundred kilobytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+    packer, out = zlib.compressobj(1), io.BytesIO()
+    for _ in range(height):
+        out.write(packer.compress(bytes(1 + width * depth // 8 * {0: 1, 2: 3, 6: 4}[colour])))
+    head = width.to_bytes(4) + height.to_bytes(4) + bytes((depth, colour, 0, 0, 0))
+    data = chunk(b"IDAT", out.getvalue() + packer.flush())
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
+def test_a_picture_beyond_all_memory_is_one_sentence(tmp_path: Path, width: int, height: int) -> None:
+    (tmp_path / "huge.png").write_bytes(png(width, height))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnreadableImage, match=r"huge\.png is no .* shrink it below 100,000,000.*\)$") as error:
+            read_image(tmp_path / "huge.png")
+    assert "\n" not in str(error.value)
+
+
+PEAK = """
+import resource, sys, warnings
+from pathlib import Path
+from scapnet.data.images import read_image
+warnings.simplefilter("error")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+image = read_image(Path(sys.argv[1]))
+print(*image.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(8, 0), (16, 0), (8, 2), (8, 6), (16, 6)])
+def test_a_large_picture_takes_sixteen_bytes_a_pixel_at_most(tmp_path: Path, depth: int, colour: int) -> None:
+    width, height = 9500, 2000
+    (tmp_path / "x.png").write_bytes(png(width, height, depth, colour))
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "x.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    *shape, grown = (int(word) for word in done.stdout.split())
+    assert shape == [3, height, width]
+    assert grown <= 17 * width * height
+
+
+def test_a_picture_that_pillow_warns_of_is_read_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    (tmp_path / "x.png").write_bytes(png(90, 80))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "x.png").shape == (3, 80, 90)
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "x.jpg", 1600)
+    view = ViewConfig(64, 72)
+    peaks = []
+    for count in (50, 100_000):
+        data = PhotoList([path] * count, [0] * count, ("a",))
+        loader, _ = train_loader(data, view, DataConfig("folder", size=64, resize=72), 5, 0, 0)
+        batches = iter(loader)
+        for _ in range(8):
+            next(batches)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    assert peaks[1] - peaks[0] < 30  # MB: two lists of 100,000 numbers, and no photo
+
+
+def test_only_training_reads_fewer_pixels(tmp_path: Path) -> None:
+    data = PhotoList([jpeg(tmp_path / "x.jpg", 800)] * 2, [0, 0], ("a",))
+    loader, _ = train_loader(data, ViewConfig(64, 72), DataConfig("folder", size=64, resize=72), 2, 0, 0)
+    assert loader.dataset.data[0].image.shape == (3, 150, 200)  # type: ignore[attr-defined]
+    assert data[0].image.shape == (3, 600, 800)  # the user's own object is as it was

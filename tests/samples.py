@@ -1,0 +1,165 @@
+"""What several test files share: small data sets in their authors' layouts, small networks and runs."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from scapnet.build import build_model
+from scapnet.config import (
+    Config,
+    DataConfig,
+    GateConfig,
+    LossConfig,
+    ModelConfig,
+    PartsConfig,
+    SyntheticConfig,
+    TrainConfig,
+    ViewConfig,
+)
+from scapnet.data.photos import PhotoList
+from scapnet.experiments.rows import changed
+from scapnet.model import SCAPNet
+
+COLOURS = ("red", "lime", "blue", "white")
+RGB = {"red": [255, 0, 0], "lime": [0, 255, 0], "blue": [0, 0, 255], "white": [255, 255, 255]}
+
+
+def photo(path: Path, colour: str = "red", side: int = 8) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (side, side), colour).save(path, quality=100)
+    return path
+
+
+def write(path: Path, lines: Iterable[str], end: str = "\n", mark: bool = False) -> Path:
+    """A list with any line ends, with or without a byte-order mark."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((b"\xef\xbb\xbf" if mark else b"") + "".join(line + end for line in lines).encode())
+    return path
+
+
+def seen(data: Any, index: int) -> str:
+    """The name of the colour that a picture is painted in: what its label must agree with."""
+    middle = data[index].image[:, 4, 4].tolist()
+    return min(RGB, key=lambda name: sum(abs(a - b) for a, b in zip(RGB[name], middle, strict=True)))
+
+
+def model_with(config: ModelConfig, **changes: Any) -> ModelConfig:
+    """A model config with nested settings changed; two underscores stand for a dot: ``parts__keep=(1, 1)``."""
+    return changed(
+        Config(model=config), {f"model.{key.replace('__', '.')}": value for key, value in changes.items()}
+    ).model
+
+
+TINY = Config(
+    "test",
+    DataConfig(
+        "finches",
+        size=64,
+        resize=72,
+        rotation=10,
+        workers=0,
+        synthetic=SyntheticConfig(num_classes=4, train_length=40, test_length=12),
+    ),
+    ModelConfig("test_resnet", "none", gate=GateConfig(open=1.5), parts=PartsConfig(size=32)),
+    LossConfig(act_ramp=(0.0, 1.0)),
+    TrainConfig(epochs=3, stage1_epochs=1, part_start="main", batch_size=8, clip=5.0, log_every=1),
+)
+
+
+BIRDS = (
+    ("3", "002.Lime/a b.jpg", 2, 1, "1.0 2.0 3.0 4.0"),
+    ("1", "001.Red/é.JPG", 1, 1, "0 0 8 8"),
+    ("2", "001.Red/2.jpg", 1, 0, "2 0 4 8"),
+    ("9", "003.Blue/9.jpg", 3, 1, "0 1 8 2"),
+    ("4", "003.Blue/4.jpg", 3, 0, "0.5 1 8 2"),
+)
+
+
+def cub(root: Path, end: str = "\n", mark: bool = False) -> Path:
+    for _, name, number, *_ in BIRDS:
+        photo(root / "images" / name, COLOURS[number - 1])
+    (root / "images" / "001.Red" / ".DS_Store").touch()
+    lists = {
+        "images.txt": [f"{key} {name}" for key, name, *_ in BIRDS],
+        "image_class_labels.txt": [f"{key} {number}" for key, _, number, *_ in reversed(BIRDS)],
+        "train_test_split.txt": [f"{key} {training}" for key, _, _, training, _ in BIRDS],
+        "bounding_boxes.txt": [f"{key} {box}" for *_, box in BIRDS for key in [_[0]]],
+        "classes.txt": ["1 001.Red", "2 002.Lime", "3 003.Blue"],
+        "parts/parts.txt": ["1 back", "2 left eye"],
+        "parts/part_locs.txt": ["3 1 2.0 5.0 1", "3 2 0.0 0.0 0", "2 1 4.5 1.0 1", "2 2 6.0 3.0 1"],
+    }
+    for name, lines in lists.items():
+        write(root / name, lines, end, mark)
+    return root
+
+
+def grocery(root: Path, test: bool = True) -> Path:
+    header = "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int)"
+    write(root / "classes.csv", [header, "Pear,1,Pear,1", '"Gala, red",0,Apple,0', "Granny,2,Apple,0"], "\r\n", True)
+    lists = {
+        "train": ["a/1.jpg, 1, 1", "b/1.jpg, 0, 0", "b/ü 2.jpg, 2, 0"],
+        "val": ["a/2.jpg, 1, 1"],
+        "test": ["a/3.jpg, 2, 0"],
+    }
+    for split, lines in lists.items():
+        if split != "test" or test:
+            write(root / f"{split}.txt", lines, "\r\n")
+        for line in lines:
+            path, fine, _ = line.split(", ")
+            photo(root / path, COLOURS[int(fine)])
+    return root
+
+
+NAMES = ("crow", "jay, blue", 'the "rook"', "Häher")
+
+
+def make(**changes: Any) -> SCAPNet:
+    torch.manual_seed(0)
+    model = SCAPNet.from_config(
+        model_with(ModelConfig("test_resnet", "none", parts=PartsConfig(size=32)), **changes), len(NAMES), 64
+    )
+    model.view, model.classes = ViewConfig(64, 72, 96), NAMES
+    with torch.no_grad():
+        for module in (model.gate, model.classifier, model.part_classifier):
+            for parameter in module.parameters() if module is not None else ():
+                parameter.mul_(3)
+    return model.eval()
+
+
+Refuse = Callable[..., str]
+
+
+def sentence(text: str) -> str:
+    """The one line of text that it is."""
+    assert text.startswith("scapnet: ")
+    assert text.count("\n") == 1
+    return text
+
+
+VIEW = ViewConfig(32, 36)
+
+
+def photos(root: Path, labels: str, broken: set[int]) -> PhotoList:
+    """A photo for each letter, which is its class; some of them are cut off."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, letter in enumerate(labels):
+        path = root / letter / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
+        if i in broken:
+            path.write_bytes(path.read_bytes()[:200])
+        paths.append(path)
+    return PhotoList(paths, ["abc".index(letter) for letter in labels], ("a", "b", "c"))
+
+
+def net() -> Any:
+    torch.manual_seed(0)
+    # A hard gate that was never trained keeps everything here.
+    return build_model(
+        ModelConfig("test_resnet", "none", parts=PartsConfig(size=32), gate=GateConfig(mode="soft")), 3, 64
+    )
