@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_model
 
+from samples import model_with
 from scapnet import checkpoint
 from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import ModelConfig, PartsConfig, ViewConfig
@@ -45,15 +46,15 @@ def same(one: Network, other: Network) -> bool:
     "changes",
     [
         {},
-        {"shared": True},
-        {"parts": False, "relation": False},
-        {"gate": False, "parts": False, "relation": False},
-        {"heads": 3, "strategy": "top", "total": 5, "mask": "none"},
-        {"geometry": False, "keep": (2, 0, 1), "mode": "soft"},
+        {"parts__shared": True},
+        {"parts__enabled": False, "relation__enabled": False},
+        {"gate__enabled": False, "parts__enabled": False, "relation__enabled": False},
+        {"relation__heads": 3, "parts__strategy": "top", "parts__total": 5, "gate__mask": "none"},
+        {"relation__geometry": False, "parts__keep": (2, 0, 1), "gate__mode": "soft"},
     ],
 )
 def test_a_model_comes_back_to_the_bit(tmp_path: Path, changes: dict[str, Any]) -> None:
-    model = make(replace(FULL, **changes))
+    model = make(model_with(FULL, **changes))
     assert save_pretrained(model, tmp_path / "run" / "model", {"accuracy": 0.5}) == tmp_path / "run" / "model"
     for place in (tmp_path / "run" / "model", str(tmp_path / "run")):
         loaded = from_pretrained(place)
@@ -133,14 +134,7 @@ def drop(folder: Path, key: str) -> None:
 
 def other_weights(folder: Path) -> None:
     save_pretrained(
-        make(
-            replace(
-                FULL,
-                gate=replace(FULL.gate, enabled=False),
-                parts=replace(FULL.parts, enabled=False),
-                relation=replace(FULL.relation, enabled=False),
-            )
-        ),
+        make(model_with(FULL, gate__enabled=False, parts__enabled=False, relation__enabled=False)),
         folder / "x",
     )
     (folder / "x" / "model.safetensors").replace(folder / "model.safetensors")

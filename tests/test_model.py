@@ -1,12 +1,11 @@
 """The whole network: every combination of its modules, and what must hold whatever its weights are."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from samples import model_with
+from scapnet.build import build_model
 from scapnet.config import ModelConfig, PartsConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet, SCAPNetOutput
@@ -261,33 +260,33 @@ def test_the_network_can_be_exported(row: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gate": False}, "use a gate"),
-        ({"gate": False, "parts": False}, "relation needs parts"),
-        ({"mask": "stage5"}, "use stage3, stage4 or none"),
-        ({"mode": "medium"}, "use one of hard, soft"),
-        ({"strategy": "best"}, "use one of score, top, random"),
-        ({"grid": 5}, "grid of 5 does not fit the 4 x 4 map .* at 64 px; use grid <= 4"),
-        ({"mask": "stage4"}, "grid of 4 does not fit the 2 x 2 map"),
-        ({"keep": (17, 2, 1)}, "a grid of 4 has 16 windows"),
-        ({"keep": (3, 2, 1, 1, 1)}, "use 1 to 4 quotas"),
-        ({"keep": (0, 0)}, "0 parts"),
-        ({"strategy": "top", "total": 30}, "29 windows"),
-        ({"heads": 97}, "use 1 to 96"),
-        ({"geo_dim": 20}, "multiple of 8"),
-        ({"key_dim": 0}, "key_dim"),
-        ({"part_size": 0}, "part"),
+        ({"gate__enabled": False}, "enable the gate"),
+        ({"gate__enabled": False, "parts__enabled": False}, "the relation needs parts"),
+        ({"gate__mask": "stage5"}, "use one of stage3, stage4, none"),
+        ({"gate__mode": "medium"}, "use one of hard, soft"),
+        ({"parts__strategy": "best"}, "use one of score, top, random"),
+        ({"gate__grid": 5}, "grid of 5 does not fit the 4 x 4 map .* at 64 px; use grid <= 4"),
+        ({"gate__mask": "stage4"}, "grid of 4 does not fit the 2 x 2 map"),
+        ({"parts__keep": (17, 2, 1)}, "a grid of 4 has 16 windows"),
+        ({"parts__keep": (3, 2, 1, 1, 1)}, "use 1 to 4 quotas"),
+        ({"parts__keep": (0, 0)}, "0 parts"),
+        ({"parts__strategy": "top", "parts__total": 30}, "29 windows"),
+        ({"relation__heads": 97}, "use 1 to 96"),
+        ({"relation__geo_dim": 20}, "multiple of 8"),
+        ({"relation__key_dim": 0}, "key_dim"),
+        ({"parts__size": 0}, "part"),
         ({"backbone": "vit_tiny_patch16_224"}, "vit_tiny_patch16_224 cannot be cut"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        SCAPNet.from_config(replace(FULL, **changes), CLASSES, SIZE)  # type: ignore[arg-type]
+        SCAPNet.from_config(model_with(FULL, **changes), CLASSES, SIZE)
     assert "\n" not in str(error.value)
 
 
 def test_a_classifier_needs_two_classes_and_modules_their_partners() -> None:
     with pytest.raises(ValueError, match="at least 2 classes, 1"):
-        SCAPNet.from_config(FULL, 1, SIZE)
+        build_model(FULL, 1, SIZE)
     model = build("full")
     with pytest.raises(ValueError, match="parts need a gate"):
         SCAPNet(model.backbone, model.classifier, selection=model.selection)

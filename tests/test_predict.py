@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchvision.ops import box_convert
 
 from samples import NAMES as CLASSES
 from samples import TINY, make
@@ -29,7 +30,6 @@ from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate
 from scapnet.metrics.localization import holds, mark_columns
 from scapnet.model import SCAPNet
-from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.predict import predict_files, predict_images, predict_photo
 from scapnet.train import train
 
@@ -272,11 +272,8 @@ def test_hits_and_their_chance_are_counted_over_chosen_and_over_all_windows(size
                 for i in range(n)
                 for j in range(n)
             ]
-            mine = [
-                held(box, marks[b])
-                for box, u in zip(cxcywh_to_xyxy(output.parts.boxes[b]).tolist(), output.parts.scales[b], strict=True)
-                if u == scale
-            ]
+            corners = box_convert(output.parts.boxes[b], "cxcywh", "xyxy").tolist()
+            mine = [held(box, marks[b]) for box, u in zip(corners, output.parts.scales[b], strict=True) if u == scale]
             hit, random = float(found[f"hit_scale{scale}"][b]), float(found[f"random_scale{scale}"][b])
             if b < 2 or not mine:
                 assert np.isnan(hit)

@@ -1,9 +1,10 @@
 """The command line; the only file that knows it. Heavy modules are imported when a command needs them."""
 
+import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from tyro.extras import SubcommandApp
 
 from scapnet.allocator import keep_memory
 from scapnet.config import Config, DataConfig
+from scapnet.config.checks import collected_errors, raised_errors
 from scapnet.flags import with_present_flags
 from scapnet.presets import PRESETS
 
@@ -262,14 +264,27 @@ def reproduce(
         print(file.read_text(encoding="utf-8") if file.suffix == ".md" else "", file, sep="\n")
 
 
-def app() -> SubcommandApp:
-    """All commands."""
+def checked(command: Callable[..., None], errors: Sequence[str]) -> Callable[..., None]:
+    """A command that first raises the first error that its settings gave while they were parsed."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        if errors:
+            raise ValueError(errors[0])
+        with raised_errors():
+            command(*arguments, **options)
+
+    return run
+
+
+def app(errors: Sequence[str] = ()) -> SubcommandApp:
+    """All commands; ``errors`` is filled while the arguments are parsed."""
     commands, data = SubcommandApp(), SubcommandApp()
     command: Callable[..., None]
     for command in (train, resume, eval_, predict, show, reproduce):
-        commands.command(name=command.__name__.rstrip("_"))(command)
-    data.command(name="show")(data_show)
-    data.command(name="check")(data_check)
+        commands.command(name=command.__name__.rstrip("_"))(checked(command, errors))
+    data.command(name="show")(checked(data_show, errors))
+    data.command(name="check")(checked(data_check, errors))
     commands.command(data, name="data", help="Look at a data set.")
     return commands
 
@@ -283,12 +298,14 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app().cli(
-            prog="scapnet",
-            description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
-            config=STYLE,
-            args=with_present_flags(sys.argv[1:]),
-        )
+        errors: list[str] = []
+        with collected_errors(errors):
+            app(errors).cli(
+                prog="scapnet",
+                description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
+                config=STYLE,
+                args=with_present_flags(sys.argv[1:]),
+            )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
     except KeyboardInterrupt:

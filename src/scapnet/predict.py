@@ -15,11 +15,10 @@ from typing import Any
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.ops import clip_boxes_to_image
+from torchvision.ops import box_convert, clip_boxes_to_image
 
 from scapnet.data.images import find_files, read_image, to_rgb, to_tensor
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
-from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.network import Network, NetworkOutput
 
 
@@ -63,7 +62,8 @@ def best_device() -> torch.device:
 
 def photo_boxes(boxes: Tensor, frame: ViewGeometry, height: int, width: int) -> Tensor:
     """Part boxes (M, 4) cxcywh in [0, 1] of the view to xyxy pixels of a photo of that size."""
-    clipped: Tensor = clip_boxes_to_image(frame.to_photo(cxcywh_to_xyxy(boxes.float().cpu())), (height, width))
+    corners = frame.to_photo(box_convert(boxes.float().cpu(), "cxcywh", "xyxy"))
+    clipped: Tensor = clip_boxes_to_image(corners, (height, width))
     return clipped
 
 

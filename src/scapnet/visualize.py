@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import ViewConfig
@@ -12,7 +13,7 @@ from scapnet.data.broken import sort_out
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.transforms import centre_view
-from scapnet.modules.boxes import crop_parts, cxcywh_to_xyxy, unit_edges
+from scapnet.modules.boxes import crop_parts, unit_edges
 from scapnet.network import Network, NetworkOutput
 from scapnet.predict import predict_images, run_model
 
@@ -63,7 +64,7 @@ def draw_boxes(
     """Draw parts (M, 4) cxcywh in [0, 1], the first one last, in the colour of their scale or one of their own each."""
     tile = tile.copy()
     draw = ImageDraw.Draw(tile)
-    corners = (cxcywh_to_xyxy(boxes) * tile.width).tolist()
+    corners = (box_convert(boxes, "cxcywh", "xyxy") * tile.width).tolist()
     for m in reversed(range(len(corners))):
         x0, y0, x1, y1 = corners[m]
         scale = int(scales[m])

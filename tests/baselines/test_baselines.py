@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import nms
+from torchvision.ops import box_convert, nms
 
 from samples import model_with
 from scapnet.baselines.anchors import anchor_count, anchor_levels, anchors, choose
@@ -19,7 +19,6 @@ from scapnet.build import build_model, part_count, title, view_of
 from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
 from scapnet.console import TrainingBar
-from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.optim import clip_gradients
 from scapnet.predict import predict_images
 from scapnet.schedule import work_of
@@ -122,7 +121,9 @@ def slow_ranking(scores: list[list[float]], confidence: list[list[float]]) -> fl
 def test_anchors_are_the_loops(maps: list[tuple[int, int]]) -> None:
     found = anchors(maps)
     assert len(found) == anchor_count(maps) == len(anchor_levels(maps))
-    torch.testing.assert_close(cxcywh_to_xyxy(found), torch.tensor(slow_anchors(maps)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        box_convert(found, "cxcywh", "xyxy"), torch.tensor(slow_anchors(maps)), rtol=1e-5, atol=1e-6
+    )
     level = [k for k, (t, (h, w)) in enumerate(zip((6, 6, 9), maps, strict=True), 1) for _ in range(t * h * w)]
     assert anchor_levels(maps).tolist() == level
     assert float(found[:, 2:].min()) > 0
@@ -139,7 +140,7 @@ def test_a_view_of_448_has_the_papers_1614_anchors_and_they_grow_with_the_view()
         found = anchors(maps)
         widest = found[anchor_levels(maps) == 1, 2].max() * size
         assert float(widest) == pytest.approx(48 * 2 ** (2 / 3) * 1.5**0.5 * size / 448)
-        corners = cxcywh_to_xyxy(found)
+        corners = box_convert(found, "cxcywh", "xyxy")
         point = (torch.arange(64) + 0.5) / 64
         point = torch.stack(torch.meshgrid(point, point, indexing="ij"), -1).view(-1, 1, 2)
         assert ((corners[:, :2] <= point) & (point <= corners[:, 2:])).all(-1).any(1).all()
@@ -150,7 +151,7 @@ def test_the_choice_is_non_maximum_suppression(threshold: float) -> None:
     boxes = anchors(MAPS)
     scores = torch.randn(20, len(boxes), generator=torch.Generator().manual_seed(0))
     found = choose(scores, boxes, 6, threshold)
-    corners = cxcywh_to_xyxy(boxes)
+    corners = box_convert(boxes, "cxcywh", "xyxy")
     for row, chosen in zip(scores, found.tolist(), strict=True):
         assert chosen == slow_choice(row.tolist(), corners.tolist(), 6, threshold)
         kept = nms(corners, row, threshold)[:6].tolist()

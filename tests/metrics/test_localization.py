@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from samples import TINY, cub
 from scapnet.config import (
@@ -32,7 +33,6 @@ from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate
 from scapnet.metrics.localization import MarkTable, any_of, by_place, covered, gate_columns, visible
 from scapnet.model import SCAPNet, SCAPNetOutput
-from scapnet.modules.boxes import cxcywh_to_xyxy
 from scapnet.modules.ggau import GateOutput
 from scapnet.train import train
 
@@ -72,7 +72,7 @@ def test_covered_marks_equal_a_slow_loop_over_all_draws(size: int, grid: int, op
         if not (0 <= x < 1 and 0 <= y < 1):
             assert found[b, r].isnan().all()
             continue
-        boxes = cxcywh_to_xyxy(output.parts.boxes[b]).tolist()
+        boxes = box_convert(output.parts.boxes[b], "cxcywh", "xyxy").tolist()
         missed = 1.0
         for scale in (1, 2, 3):
             n = grid - scale + 1

@@ -3,16 +3,15 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import box_convert
 
 import reference
 from scapnet.modules.boxes import (
     averaging_matrix,
     crop_parts,
-    cxcywh_to_xyxy,
     pool_windows,
     unit_edges,
     window_boxes,
-    xyxy_to_cxcywh,
 )
 
 SHAPES = [(28, 28), (14, 14), (9, 13)]
@@ -66,7 +65,7 @@ def test_a_box_holds_exactly_the_cells_that_are_pooled(shape: tuple[int, int], g
         torch.testing.assert_close(boxes, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
         x = torch.zeros(1, 1, height, width, requires_grad=True)
         pooled = pool_windows(x, grid, scale).flatten()
-        for k, box in enumerate(cxcywh_to_xyxy(boxes) * torch.tensor([width, height, width, height])):
+        for k, box in enumerate(box_convert(boxes, "cxcywh", "xyxy") * torch.tensor([width, height, width, height])):
             left, top, right, bottom = (round(v) for v in box.tolist())
             torch.testing.assert_close(box, box.round(), rtol=0, atol=1e-9)
             (used,) = torch.autograd.grad(pooled[k], x, retain_graph=True)
@@ -75,17 +74,10 @@ def test_a_box_holds_exactly_the_cells_that_are_pooled(shape: tuple[int, int], g
             assert torch.equal(used[0, 0] > 0, inside)
 
 
-def test_boxes_change_form_and_back() -> None:
-    box = torch.tensor([0.5, 0.25, 0.5, 0.1], dtype=torch.float64)
-    expected = torch.tensor([0.25, 0.2, 0.75, 0.3], dtype=torch.float64)
-    torch.testing.assert_close(cxcywh_to_xyxy(box), expected)
-    torch.manual_seed(0)
-    boxes = torch.rand(2, 5, 4, dtype=torch.float64)
-    torch.testing.assert_close(xyxy_to_cxcywh(cxcywh_to_xyxy(boxes)), boxes)
-
-
 def pixel_box(height: int, width: int, top: int, left: int, bottom: int, right: int) -> torch.Tensor:
-    return xyxy_to_cxcywh(torch.tensor([left / width, top / height, right / width, bottom / height]))
+    corners = torch.tensor([left / width, top / height, right / width, bottom / height])
+    box: torch.Tensor = box_convert(corners, "xyxy", "cxcywh")
+    return box
 
 
 def test_crop_of_its_own_size_is_a_slice_in_the_order_of_the_boxes() -> None:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-from scapnet.modules.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from torchvision.ops import box_convert, box_iou
 
 # The public settings of NTS-Net: sides in pixels of a view of 448, each with its scales, at strides 32, 64 and 128.
 VIEW = 448
@@ -51,7 +50,8 @@ def anchors(maps: Sequence[tuple[int, int]], device: torch.device | None = None)
         centre = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1)  # (H, W, 2)
         grid = (len(shapes), height, width, 2)
         found.append(torch.cat((centre.expand(grid), shapes[:, None, None].expand(grid)), -1).flatten(0, 2))
-    return xyxy_to_cxcywh(cxcywh_to_xyxy(torch.cat(found)).clamp(0, 1))
+    inside: Tensor = box_convert(box_convert(torch.cat(found), "cxcywh", "xyxy").clamp(0, 1), "xyxy", "cxcywh")
+    return inside
 
 
 def anchor_levels(maps: Sequence[tuple[int, int]], device: torch.device | None = None) -> Tensor:
@@ -63,14 +63,6 @@ def anchor_levels(maps: Sequence[tuple[int, int]], device: torch.device | None =
 def anchor_count(maps: Sequence[tuple[int, int]]) -> int:
     """A."""
     return sum(t * h * w for t, (h, w) in zip(SHAPES, maps, strict=True))
-
-
-def overlaps(chosen: Tensor, corners: Tensor) -> Tensor:
-    """Intersection over union of a box of each image, (B, 4) xyxy, with the anchors (A, 4) xyxy: (B, A)."""
-    one = chosen.unsqueeze(1)  # (B, 1, 4)
-    shared = (torch.minimum(one[..., 2:], corners[:, 2:]) - torch.maximum(one[..., :2], corners[:, :2])).clamp(min=0)
-    both = shared.prod(-1)  # (B, A)
-    return both / ((one[..., 2:] - one[..., :2]).prod(-1) + (corners[:, 2:] - corners[:, :2]).prod(-1) - both)
 
 
 def choose(scores: Tensor, boxes: Tensor, count: int, threshold: float = 0.25) -> Tensor:
@@ -88,7 +80,7 @@ def choose(scores: Tensor, boxes: Tensor, count: int, threshold: float = 0.25) -
     Returns:
         (B, M) indices, by falling score among the survivors.
     """
-    corners = cxcywh_to_xyxy(boxes)
+    corners = box_convert(boxes, "cxcywh", "xyxy")
     free, left = torch.ones_like(scores, dtype=torch.bool), torch.ones_like(scores, dtype=torch.bool)
     chosen = []
     for _ in range(count):
@@ -96,5 +88,5 @@ def choose(scores: Tensor, boxes: Tensor, count: int, threshold: float = 0.25) -
         best = scores.masked_fill(~candidates, -torch.inf).argmax(1)  # (B,)
         chosen.append(best)
         left = left.scatter(1, best[:, None], False)
-        free = free & left & (overlaps(corners[best], corners) <= threshold)
+        free = free & left & (box_iou(corners[best], corners) <= threshold)
     return torch.stack(chosen, 1)

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that the command line can show every setting 
 
 from dataclasses import dataclass, field
 
+from scapnet.config.checks import refuse
 from scapnet.config.data import DataConfig, DataName, SyntheticConfig, ViewConfig
 from scapnet.config.model import GateConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.config.train import LossConfig, TrainConfig
@@ -38,7 +39,7 @@ class Config:
     def __post_init__(self) -> None:
         train = self.train
         if self.model.parts.enabled and self.model.network != "plain" and train.stage1_epochs >= train.epochs:
-            raise ValueError(
+            refuse(
                 f"stage 1 has {train.stage1_epochs} of {train.epochs} epochs, so the parts would never be trained; "
                 f"use fewer with --train.stage1-epochs"
             )

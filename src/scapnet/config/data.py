@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from scapnet.config.checks import at_least, one_of
+from scapnet.config.checks import at_least, one_of, refuse
 
 DataName = Literal[
     "finches",
@@ -40,11 +40,11 @@ class ViewConfig:
 
     def __post_init__(self) -> None:
         if self.size < 32:
-            raise ValueError(f"a view of {self.size} px is too small for a network; use at least 32")
+            refuse(f"a view of {self.size} px is too small for a network; use at least 32")
         if self.resize < self.size:
-            raise ValueError(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
+            refuse(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
         if self.source_size is not None and self.source_size < self.size:
-            raise ValueError(f"source_size {self.source_size} is smaller than the view; use at least {self.size}")
+            refuse(f"source_size {self.source_size} is smaller than the view; use at least {self.size}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SyntheticConfig:
     def __post_init__(self) -> None:
         one_of("synthetic.family", self.family, ("finch", "lark"))
         if not 2 <= self.num_classes <= 64:
-            raise ValueError(f"synthetic.num_classes is {self.num_classes}; use 2 to 64 species")
+            refuse(f"synthetic.num_classes is {self.num_classes}; use 2 to 64 species")
         for name in ("train_length", "test_length"):
             at_least(f"synthetic.{name}", getattr(self, name), 1)
 
@@ -120,7 +120,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.broken_share <= 1:
-            raise ValueError(f"data.broken_share is {self.broken_share}; it must be a share from 0 to 1")
+            refuse(f"data.broken_share is {self.broken_share}; it must be a share from 0 to 1")
         ViewConfig(self.size, self.resize, self.source_size)
 
     RENAMED: ClassVar[dict[str, str]] = {

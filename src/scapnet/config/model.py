@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from scapnet.config.checks import at_least, one_of
+from scapnet.config.checks import at_least, one_of, refuse
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GateConfig:
         at_least("gate.grid", self.grid, 1)
         at_least("gate.hidden", self.hidden, 1)
         if self.tau <= 0:
-            raise ValueError(f"gate.tau is {self.tau}; a temperature must be positive")
+            refuse(f"gate.tau is {self.tau}; a temperature must be positive")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PartsConfig:
         one_of("parts.classifier", self.classifier, ("shared", "each", "concat"))
         at_least("parts.size", self.size, 8)
         if self.classifier != "shared" and not self.enabled:
-            raise ValueError(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
+            refuse(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
 
     @property
     def count(self) -> int:
@@ -92,13 +92,11 @@ class RelationConfig:
         for name in ("heads", "key_dim"):
             at_least(f"relation.{name}", getattr(self, name), 1)
         if self.geo_dim < 8 or self.geo_dim % 8:
-            raise ValueError(f"relation.geo_dim is {self.geo_dim}; it must be a positive multiple of 8")
+            refuse(f"relation.geo_dim is {self.geo_dim}; it must be a positive multiple of 8")
         if self.type == "gcn" and not self.enabled:
-            raise ValueError("relation.type gcn needs the relation; enable it, or use attention")
+            refuse("relation.type gcn needs the relation; enable it, or use attention")
         if self.type == "gcn" and not (self.heads == 1 and self.appearance and self.geometry):
-            raise ValueError(
-                "heads, appearance and geometry belong to relation.type attention; leave them out with gcn"
-            )
+            refuse("heads, appearance and geometry belong to relation.type attention; leave them out with gcn")
 
 
 @dataclass(frozen=True)

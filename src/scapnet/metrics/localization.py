@@ -5,9 +5,10 @@ B batch, M parts, R marks, N grid, u scale, U scales, H W map size.
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from scapnet.data.names import unpack_names
-from scapnet.modules.boxes import cxcywh_to_xyxy, unit_edges, window_boxes
+from scapnet.modules.boxes import unit_edges, window_boxes
 from scapnet.network import NetworkOutput
 
 
@@ -21,9 +22,10 @@ def holding(boxes: Tensor, marks: Tensor) -> Tensor:
     Returns:
         (B, M, R) bool.
     """
-    corners = cxcywh_to_xyxy(boxes).unsqueeze(2)  # (B, M, 1, 4)
+    corners = box_convert(boxes, "cxcywh", "xyxy").unsqueeze(2)  # (B, M, 1, 4)
     centre = ((marks[..., :2] + marks[..., 2:]) / 2).unsqueeze(1)  # (B, 1, R, 2)
-    return ((corners[..., :2] <= centre) & (centre < corners[..., 2:])).all(-1)  # NaN compares false
+    inside: Tensor = (corners[..., :2] <= centre) & (centre < corners[..., 2:])  # NaN compares false
+    return inside.all(-1)
 
 
 def holds(boxes: Tensor, marks: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows on a s
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
+from torchvision.ops import box_convert, roi_align
 
 
 def unit_edges(size: int, grid: int) -> list[int]:
@@ -75,19 +75,9 @@ def window_boxes(
     x = torch.tensor(window_edges(width, grid, scale), device=device, dtype=dtype) / width
     n = len(x)
     y, x = y[:, None].expand(n, n, 2), x[None].expand(n, n, 2)
-    return xyxy_to_cxcywh(torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), -1)).flatten(0, 1)
-
-
-def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """Centre and size to corners, (..., 4) to (..., 4)."""
-    centre, size = boxes[..., :2], boxes[..., 2:]
-    return torch.cat((centre - size / 2, centre + size / 2), -1)
-
-
-def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
-    """Corners to centre and size, (..., 4) to (..., 4)."""
-    first, last = boxes[..., :2], boxes[..., 2:]
-    return torch.cat(((first + last) / 2, last - first), -1)
+    corners = torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), -1)
+    boxes: Tensor = box_convert(corners, "xyxy", "cxcywh").flatten(0, 1)
+    return boxes
 
 
 def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
@@ -107,7 +97,7 @@ def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     scale = torch.tensor([width, height, width, height], device=boxes.device, dtype=boxes.dtype)
     # Corners are put on 1/256 of a pixel: rounding errors would make roi_align see a bin of 2.000001 pixels, sample it
     # three times instead of twice, and blur.
-    corners = ((cxcywh_to_xyxy(boxes) * scale * 256).round() / 256).to(images.dtype)  # (B, M, 4)
+    corners = ((box_convert(boxes, "cxcywh", "xyxy") * scale * 256).round() / 256).to(images.dtype)  # (B, M, 4)
     batch = torch.arange(boxes.shape[0], device=boxes.device, dtype=images.dtype)
     batch = batch[:, None, None].expand(-1, boxes.shape[1], 1)  # (B, M, 1)
     rois = torch.cat((batch, corners), -1).flatten(0, 1)  # (B*M, 5)

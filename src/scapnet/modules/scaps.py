@@ -39,9 +39,16 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)[..., 1]
 
 
-def _ranked(scores: Tensor, count: int) -> Tensor:
-    """Indices (B, count) of the highest scores; equal scores come in the order of their index."""
-    return scores.argsort(dim=1, descending=True, stable=True)[:, :count]
+def top_indices(scores: Tensor, count: int) -> Tensor:
+    """Indices (B, count) of the highest of scores (B, n), best first; equal scores come in the order of their index.
+
+    `torch.topk` leaves the order of equal scores open, and ONNX has no stable sort: the places themselves, which no two
+    scores share, are what topk gets.
+    """
+    left, right = scores.unsqueeze(2), scores.unsqueeze(1)
+    before = torch.ones(scores.shape[1], scores.shape[1], dtype=torch.bool, device=scores.device).tril(-1)  # j < i
+    place = ((right > left) | ((right == left) & before)).sum(2)  # (B, n) how many come first
+    return place.topk(count, 1, largest=False).indices
 
 
 def _even(windows: int, count: int) -> list[int]:
@@ -123,15 +130,15 @@ class PartSelection(nn.Module):
 
     def _choose(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:
         if self.strategy == "top":
-            return _ranked(scores, self.total)
+            return top_indices(scores, self.total)
         if self.strategy == "fixed":
             return self._fixed(sizes, scores.device).expand(scores.shape[0], -1)
         draw = self._draw(scores, index) if self.strategy == "random" else scores
         chosen, start = [], 0
         for quota, size in zip(self.keep, sizes, strict=True):
-            picked = start + _ranked(draw[:, start : start + size], quota)
+            picked = start + top_indices(draw[:, start : start + size], quota)
             picked = picked.sort(1).values
-            chosen.append(picked.gather(1, _ranked(scores.gather(1, picked), quota)))
+            chosen.append(picked.gather(1, top_indices(scores.gather(1, picked), quota)))
             start += size
         return torch.cat(chosen, 1)
 

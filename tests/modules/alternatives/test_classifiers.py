@@ -101,7 +101,7 @@ def test_every_row_learns_and_answers_the_same_alone_and_in_a_batch(row: str) ->
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
-    assert isinstance(model.relation, PartGraph) == (ROWS[row].get("way") == "gcn")
+    assert isinstance(model.relation, PartGraph) == (ROWS[row].get("relation__type") == "gcn")
     index, images = torch.arange(4), pictures(4)
     with torch.no_grad():
         whole = model.eval()(images, index=index)
@@ -157,13 +157,13 @@ def test_settings_of_older_models_still_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"way": "sum"}, "use attention or gcn"),
-        ({"way": "gcn", "relation": False}, "switch relation on"),
-        ({"way": "gcn", "heads": 3}, "belong to way attention"),
-        ({"way": "gcn", "geometry": False}, "belong to way attention"),
-        ({"part_classifier": "both"}, "use shared, each or concat"),
-        ({"parts": False, "relation": False, "part_classifier": "each"}, "each needs parts"),
-        ({"parts": False, "relation": False, "part_classifier": "concat"}, "concat needs parts"),
+        ({"relation__type": "sum"}, "use one of attention, gcn"),
+        ({"relation__type": "gcn", "relation__enabled": False}, "needs the relation"),
+        ({"relation__type": "gcn", "relation__heads": 3}, "belong to relation.type attention"),
+        ({"relation__type": "gcn", "relation__geometry": False}, "belong to relation.type attention"),
+        ({"parts__classifier": "both"}, "use one of shared, each, concat"),
+        ({"parts__enabled": False, "relation__enabled": False, "parts__classifier": "each"}, "each needs parts"),
+        ({"parts__enabled": False, "relation__enabled": False, "parts__classifier": "concat"}, "concat needs parts"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, Any], words: str) -> None:
