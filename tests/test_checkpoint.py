@@ -202,3 +202,15 @@ def test_only_a_hub_id_is_looked_up_at_the_hub(tmp_path: Path, saved: Path, monk
         from_pretrained("owner/other")
     assert same(from_pretrained("owner/name"), from_pretrained(saved))
     assert asked == ["owner/other", "owner/name"]
+
+
+def test_a_network_composed_by_hand_is_not_saved_as_something_else(tmp_path: Path) -> None:
+    whole = make()
+    model = SCAPNet(whole.backbone, whole.classifier, whole.gate)
+    model.view, model.classes = whole.view, whole.classes
+    with pytest.raises(ValueError, match=r"SCAPNet was composed by hand.*build_model.*save_model") as error:
+        save_pretrained(model, tmp_path / "model")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+    model.config = model_with(FULL, parts__enabled=False, relation__enabled=False)  # a config that does describe it
+    assert same(from_pretrained(save_pretrained(model, tmp_path / "model")), model)

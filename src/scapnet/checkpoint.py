@@ -27,7 +27,11 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
 
     Returns:
         The folder.
+
+    Raises:
+        ValueError: the network was composed by hand, so that no config describes it.
     """
+    config = to_dict(model.config)  # before anything is written: a network composed by hand has none
     folder = Path(folder)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -36,7 +40,7 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
     about = {
         "format": FORMAT,
         "scapnet": __version__,
-        "model": to_dict(model.config),
+        "model": config,
         "view": to_dict(model.view),
         "classes": list(model.classes),
         "scores": scores or {},

@@ -18,7 +18,7 @@ from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
-from scapnet.network import separate_groups
+from scapnet.network import ConfigOfNetwork, separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
@@ -46,6 +46,8 @@ class SCAPNet(nn.Module):
         mask: where the gate's mask goes: "stage3", "stage4" or "none".
     """
 
+    config = ConfigOfNetwork()
+
     def __init__(
         self,
         backbone: Backbone,
@@ -69,7 +71,6 @@ class SCAPNet(nn.Module):
         self.part_size, self.mask = part_size, mask
         self.stage = 2
         # What a trained network knows of its input and its answers; `scapnet.from_pretrained` fills them.
-        self.config = ModelConfig()
         self.view = ViewConfig()
         self.classes: tuple[str, ...] = ()
 

@@ -37,6 +37,26 @@ class GateLoss(Protocol):
     act: float
 
 
+class ConfigOfNetwork:
+    """The attribute ``config`` of a network; one that was composed by hand has none until it is set.
+
+    Raises:
+        ValueError: when it is read and nothing has set it.
+    """
+
+    def __get__(self, model: Any, owner: type | None = None) -> ModelConfig:
+        if "_config" not in vars(model):
+            raise ValueError(
+                f"this {type(model).__name__} was composed by hand, so no config describes it; build it with "
+                f"scapnet.build_model(config, ...), or save its weights with safetensors.torch.save_model"
+            )
+        found: ModelConfig = vars(model)["_config"]
+        return found
+
+    def __set__(self, model: Any, config: ModelConfig) -> None:
+        vars(model)["_config"] = config
+
+
 class Network(Protocol):
     """A network that the package can train, score, save and show."""
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 import reference
 from scapnet.modules import GridGate, PartSelection
+from scapnet.modules.scaps import top_indices
 
 CASES = [
     (2, (1, 0)),
@@ -46,6 +47,13 @@ def indices(boxes: Tensor, scales: Tensor, grid: int) -> list[tuple[int, int]]:
         i, j = round((y - h / 2) * grid), round((x - w / 2) * grid)
         result.append((int(u), i * (grid - int(u) + 1) + j))
     return result
+
+
+@pytest.mark.parametrize("count", [1, 4, 13])
+def test_equal_scores_come_in_the_order_of_their_index(count: int) -> None:
+    scores = torch.randint(0, 4, (50, 13), generator=torch.Generator().manual_seed(0)) / 4
+    expected = scores.argsort(dim=1, descending=True, stable=True)[:, :count]
+    assert torch.equal(top_indices(scores, count), expected)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (14, 14), (9, 13)])

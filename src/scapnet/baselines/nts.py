@@ -17,7 +17,7 @@ from scapnet.losses import weighted_sum
 from scapnet.model import make_relation, silence_relation
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.scaps import PartsOutput
-from scapnet.network import separate_groups
+from scapnet.network import ConfigOfNetwork, separate_groups
 
 PROPOSALS = 6  # M
 JOINED = 4  # the most informative of them, which the Scrutinizer sees
@@ -82,6 +82,8 @@ class NTSNet(nn.Module):
             evaluation.
     """
 
+    config = ConfigOfNetwork()
+
     def __init__(
         self,
         backbone: Backbone,
@@ -99,7 +101,7 @@ class NTSNet(nn.Module):
         self.navigator, self.scrutinizer = navigator, scrutinizer
         self.dropout = nn.Dropout(dropout)
         self.stage = 2
-        self.config, self.view, self.classes = ModelConfig(network="nts"), ViewConfig(), tuple[str, ...]()
+        self.view, self.classes = ViewConfig(), tuple[str, ...]()
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

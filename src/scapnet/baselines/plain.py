@@ -12,6 +12,7 @@ from scapnet.backbones.cnn import Backbone, create
 from scapnet.config import LossConfig, ModelConfig, ViewConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNetOutput
+from scapnet.network import ConfigOfNetwork
 
 
 class PlainNet(nn.Module):
@@ -22,11 +23,13 @@ class PlainNet(nn.Module):
         classifier: features (B, D) to logits (B, K).
     """
 
+    config = ConfigOfNetwork()
+
     def __init__(self, backbone: Backbone, classifier: nn.Module) -> None:
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
         self.stage = 2
-        self.config, self.view, self.classes = ModelConfig(network="plain"), ViewConfig(), tuple[str, ...]()
+        self.view, self.classes = ViewConfig(), tuple[str, ...]()
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

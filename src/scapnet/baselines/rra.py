@@ -18,7 +18,7 @@ from scapnet.model import SCAPNetOutput, make_gate, make_selection, masked_tail
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GridGate
 from scapnet.modules.scaps import PartSelection
-from scapnet.network import separate_groups
+from scapnet.network import ConfigOfNetwork, separate_groups
 
 
 class RecurrentAttention(nn.Module):
@@ -78,6 +78,8 @@ class RRA(nn.Module):
         mask: where the gate's mask goes: "stage3", "stage4" or "none".
     """
 
+    config = ConfigOfNetwork()
+
     def __init__(
         self,
         backbone: Backbone,
@@ -95,7 +97,7 @@ class RRA(nn.Module):
         self.part_backbone, self.part_classifier, self.recurrent = part_backbone, part_classifier, recurrent
         self.part_size, self.mask = part_size, mask
         self.stage = 2
-        self.config, self.view, self.classes = ModelConfig(network="rra"), ViewConfig(), tuple[str, ...]()
+        self.view, self.classes = ViewConfig(), tuple[str, ...]()
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
