@@ -222,8 +222,7 @@ def data_check(
     from scapnet.data.load import load_data
 
     splits = load_data(data)
-    published = getattr(getattr(splits, "about", None), "counts", ())
-    report = check_data(splits, data.name, data.root, out, jobs, published)
+    report = check_data(splits, data.name, data.root, out, jobs, splits.info.counts)
     show_check(report, json)
     if report.count("error"):
         sys.exit(1)

@@ -261,7 +261,7 @@ def test_every_name_has_a_loader_and_its_facts() -> None:
 
 
 def test_every_data_set_has_its_page() -> None:
-    pages = Path(__file__).parents[1] / "docs" / "data"
+    pages = Path(__file__).parents[3] / "docs" / "data"
     index = (pages / "README.md").read_text(encoding="utf-8")
     for name in set(LOADERS) - {name for name in NAMES if name.endswith("-trainval")}:
         about, file = dataset_info(name), pages / f"{'vegfru' if name in NAMES else name}.md"

@@ -244,7 +244,7 @@ def test_kept_pictures_are_drawn_once_and_are_those_that_were_drawn(
 
 def test_other_pictures_are_kept_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes: list[dict[str, Any]] = [{}, {"seed": 1}, {"split": "test"}, {"size": 64}, {"mark_scale": 0.5}]
-    changes += [{"hide": 0.5}, {"classes": 8}, {"length": 41}, {"family": "lark"}]
+    changes += [{"hide": 0.5}, {"num_classes": 8}, {"length": 41}, {"family": "lark"}]
     files = {CachedFinches(Finches(**{"length": 40, "size": 48} | change), tmp_path).file for change in changes}
     assert len(files) == len(changes)
     data = Finches(length=40, size=48)
