@@ -41,6 +41,11 @@ def part_count(config: ModelConfig) -> int:
     return NETWORKS[config.network].part_count(config)
 
 
+def sections(config: ModelConfig) -> frozenset[str]:
+    """The sections "gate", "parts" and "relation" that a config's network uses."""
+    return NETWORKS[config.network].sections(config)
+
+
 def view_of(config: Config, model: Network) -> ViewConfig:
     """The view of a config, with the mean and standard deviation that the backbone's weights were trained with."""
     known = getattr(model.backbone.net, "pretrained_cfg", None) or {}

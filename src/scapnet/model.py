@@ -18,7 +18,7 @@ from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
-from scapnet.network import ConfigOfNetwork, separate_groups
+from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
@@ -111,6 +111,11 @@ class SCAPNet(nn.Module):
     def part_count(cls, config: ModelConfig) -> int:
         """M, or 0 without parts."""
         return config.parts.count if config.parts.enabled else 0
+
+    @classmethod
+    def sections(cls, config: ModelConfig) -> frozenset[str]:
+        """The enabled ones."""
+        return enabled_sections(config)
 
     def make_loss(self, config: LossConfig) -> SCAPNetLoss:
         """Eq. 15 with the weights of a config."""

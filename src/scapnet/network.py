@@ -86,6 +86,10 @@ class Network(Protocol):
     def part_count(cls, config: ModelConfig) -> int:
         """M, how many crops of each image go through a backbone; 0 without parts."""
 
+    @classmethod
+    def sections(cls, config: ModelConfig) -> frozenset[str]:
+        """Those of the config's sections "gate", "parts" and "relation" that the network uses."""
+
     def set_stage(self, stage: int) -> None:
         """In stage 1 train and run the main branch only (Sec. IV-C); in stage 2 the whole network."""
 
@@ -127,6 +131,11 @@ class Network(Protocol):
 
     def modules(self) -> Iterator[nn.Module]:
         """As `torch.nn.Module.modules`."""
+
+
+def enabled_sections(config: ModelConfig) -> frozenset[str]:
+    """The sections that are enabled, for networks that use all of them."""
+    return frozenset(name for name in ("gate", "parts", "relation") if getattr(config, name).enabled)
 
 
 def as_module(network: Network) -> nn.Module:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -22,10 +23,10 @@ from scapnet import __version__, cli
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
 from scapnet.experiments import record, reproduce, worker
 from scapnet.experiments import runner as lab_module
-from scapnet.experiments.recipes import for_machine, with_seed
+from scapnet.experiments.recipes import for_machine, recipe_of, with_seed
 from scapnet.experiments.record import essence, files_of, from_average, from_run, pack, same_run, unpack
 from scapnet.experiments.reproduce import FIGURES, Request
-from scapnet.experiments.rows import Row
+from scapnet.experiments.rows import Row, changed
 from scapnet.experiments.runner import RowRun, Runner, side_by_side
 from scapnet.experiments.tables import PLAIN, TABLES
 from scapnet.experiments.worker import carry_out
@@ -119,43 +120,57 @@ def test_answers_survive_packing(count: int) -> None:
     assert len(pack(torch.zeros(5000).bool())) < 1300
 
 
+def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Each setting by its name with the names of its sections."""
+    found = {}
+    for name, value in vars(tree).items():
+        found |= leaves(value, f"{prefix}{name}.") if is_dataclass(value) else {prefix + name: value}
+    return found
+
+
+def essence_with(**changes: Any) -> dict[str, Any]:
+    """The essence of BASE with settings changed; two underscores stand for a dot."""
+    return essence(changed(BASE, {name.replace("__", "."): value for name, value in changes.items()}))
+
+
+IGNORED = {
+    *("preset", "data.root", "data.workers", "data.download"),
+    *("train.precision", "train.log_every", "train.checkpoint_steps"),
+}
+
+
 def test_essence_ignores_place_and_pace_alone() -> None:
     whole = essence(BASE)
-    same = {
-        "data": {"root": Path("else/where"), "workers": 3, "download": True},
-        "train": {"precision": "bf16", "log_every": 7, "checkpoint_steps": 9},
-    }
-    other: dict[type, Any] = {bool: lambda v: not v, int: lambda v: v + 1, float: lambda v: v + 1.0}
-    count = 0
-    for section in ("data", "model", "loss", "train"):
-        part = getattr(BASE, section)
-        for name, value in vars(part).items():
-            ignored = name in same.get(section, {})
-            new = same[section][name] if ignored else other.get(type(value), lambda v: "other")(value)
-            moved = replace(BASE, **{section: replace(part, **{name: new})})
-            assert (essence(moved) == whole) == ignored, (section, name)
-            count += not ignored
-    assert count > 55
-    bare = replace(BASE, model=replace(BASE.model, parts=replace(BASE.model.parts, enabled=False)))
-    unlike = replace(
-        bare,
-        model=replace(bare.model, parts=replace(bare.model.parts, keep=(1,), total=4)),
-        loss=replace(BASE.loss, con=9.0),
-    )
-    assert essence(unlike) == essence(bare) != whole  # of parts that are not there
-    assert essence(replace(bare, loss=replace(bare.loss, act=9.0))) != essence(bare)
-    bare = replace(bare, model=replace(bare.model, gate=replace(bare.model.gate, enabled=False)))
-    assert essence(replace(bare, loss=replace(bare.loss, act=9.0))) == essence(bare)
-    assert essence(replace(BASE, preset="other")) == whole
-    deep, flat = (replace(BASE, model=replace(BASE.model, weights=w)) for w in ("a/b/w.pth", "c/w.pth"))
-    assert essence(deep) == essence(flat) != whole
+    for name in leaves(BASE):
+        other = deepcopy(BASE)
+        section: Any = other
+        *sections, setting = name.split(".")
+        for part in sections:
+            section = getattr(section, part)
+        # Past the checks of settings, of which each would need a value of its own kind.
+        object.__setattr__(section, setting, "rra" if name == "model.network" else "other")
+        assert (essence(other) == whole) == (name in IGNORED), name
+    deep, flat = essence_with(model__weights="a/b/w.pth"), essence_with(model__weights="c/w.pth")
+    assert deep == flat != whole
+
+
+def test_essence_leaves_out_what_the_network_does_not_have() -> None:
+    bare = {"model__parts__enabled": False, "model__relation__enabled": False}
+    assert essence_with(**bare, model__parts__keep=(1,), loss__con=9.0) == essence_with(**bare) != essence(BASE)
+    assert essence_with(**bare, loss__act=9.0) != essence_with(**bare)
+    bare["model__gate__enabled"] = False
+    assert essence_with(**bare, loss__act=9.0, model__gate__grid=3) == essence_with(**bare)
+    assert essence_with(model__network="plain", model__parts__size=99) == essence_with(**bare)
+    assert essence_with(**bare, train__lr=9.0) != essence_with(**bare)
+    nts, rra = (essence_with(model__network=name, model__gate__enabled=False) for name in ("nts", "rra"))
+    assert nts != rra
 
 
 def test_a_record_from_before_a_setting_was_made_is_still_the_same_run(tmp_path: Path) -> None:
     values = json.loads(json.dumps(to_dict(BASE)))
     write_json(tmp_path / "r.json", {"config": values})
     assert same_run(tmp_path / "r.json", BASE)
-    for section, name in (("model", "part_classifier"), ("data", "deal"), ("loss", "smoothing")):
+    for section, name in (("model", "relation"), ("data", "fold_by"), ("loss", "smoothing")):
         older = json.loads(json.dumps(values))
         del older[section][name]
         write_json(tmp_path / "r.json", {"config": older})
@@ -163,6 +178,23 @@ def test_a_record_from_before_a_setting_was_made_is_still_the_same_run(tmp_path:
     values["train"]["epochs"] = 9
     write_json(tmp_path / "r.json", {"config": values})
     assert not same_run(tmp_path / "r.json", BASE)
+
+
+RESULTS = Path(__file__).parents[2] / "results" / "reproduce"
+
+
+@pytest.mark.parametrize("data", sorted(folder.parent.name for folder in RESULTS.glob("*/rows")))
+def test_every_committed_record_is_a_run_of_todays_row(data: str) -> None:
+    rows = {row.name: row for table in TABLES.values() for row in table.rows if row.name and row.belongs(data)}
+    files = set((RESULTS / data / "rows").glob("*.json"))
+    assert files
+    for name, row in rows.items():
+        for seed, file in files_of(name, RESULTS / data / "rows").items():
+            given = read_json(file)["config"]["model"]["weights"]  # a file, where --weights named one
+            base = recipe_of(data, None, given if "." in given else None)
+            assert same_run(file, row.config(with_seed(base, seed))), file
+            files.remove(file)
+    assert not files, "records of no row"
 
 
 def test_the_commit_is_the_packages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

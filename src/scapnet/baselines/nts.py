@@ -17,7 +17,7 @@ from scapnet.losses import weighted_sum
 from scapnet.model import make_relation, silence_relation
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.scaps import PartsOutput
-from scapnet.network import ConfigOfNetwork, separate_groups
+from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 PROPOSALS = 6  # M
 JOINED = 4  # the most informative of them, which the Scrutinizer sees
@@ -138,6 +138,11 @@ class NTSNet(nn.Module):
     def part_count(cls, config: ModelConfig) -> int:
         """M."""
         return PROPOSALS
+
+    @classmethod
+    def sections(cls, config: ModelConfig) -> frozenset[str]:
+        """The enabled ones."""
+        return enabled_sections(config)
 
     def make_loss(self, config: LossConfig) -> "NTSLoss":
         """The paper's loss with those weights of a config that it has."""

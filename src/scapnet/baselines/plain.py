@@ -49,6 +49,11 @@ class PlainNet(nn.Module):
         """0."""
         return 0
 
+    @classmethod
+    def sections(cls, config: ModelConfig) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
     def make_loss(self, config: LossConfig) -> SCAPNetLoss:
         """The cross-entropy of Eq. 3, which is all that Eq. 15 has here."""
         return SCAPNetLoss(config.cls, smoothing=config.smoothing)

@@ -18,7 +18,7 @@ from scapnet.model import SCAPNetOutput, make_gate, make_selection, masked_tail
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GridGate
 from scapnet.modules.scaps import PartSelection
-from scapnet.network import ConfigOfNetwork, separate_groups
+from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 
 class RecurrentAttention(nn.Module):
@@ -133,6 +133,11 @@ class RRA(nn.Module):
     def part_count(cls, config: ModelConfig) -> int:
         """M."""
         return config.parts.count
+
+    @classmethod
+    def sections(cls, config: ModelConfig) -> frozenset[str]:
+        """The enabled ones."""
+        return enabled_sections(config)
 
     def make_loss(self, config: LossConfig) -> "RRALoss":
         """The paper's loss, and L_act, with those weights of a config that it has."""

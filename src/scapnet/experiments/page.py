@@ -8,11 +8,13 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from scapnet.config import Config
 from scapnet.experiments.cost import Cost, timed_on
 from scapnet.experiments.record import files_of, unpack
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.stats import Difference, difference, spread
 from scapnet.jsonfile import read_json, write_json
+from scapnet.serialization import from_dict
 
 Record = dict[str, Any]
 NAMES = {
@@ -40,7 +42,7 @@ class Found:
         """A score in percent, seed by seed; a gate that masks nothing has no kept share."""
         chosen = [self.records[seed] for seed in (self.records if seeds is None else seeds)]
         if score in ("kept", "kept_spread"):
-            chosen = [record for record in chosen if record["config"]["model"]["mask"] != "none"]
+            chosen = [record for record in chosen if record["config"].model.gate.mask != "none"]
         return [100 * record["scores"][score] for record in chosen if score in record["scores"]]
 
 
@@ -50,8 +52,14 @@ def read_rows(table: Table, folder: Path, data: str) -> list[Found]:
     for row in table.rows:
         if row.belongs(data):
             files = files_of(row.name, folder) if row.name else {}
-            found.append(Found(row, {seed: read_json(file) for seed, file in files.items()}))
+            found.append(Found(row, {seed: _read(file) for seed, file in files.items()}))
     return found
+
+
+def _read(file: Path) -> Record:
+    """A record with its settings in their present places."""
+    record = read_json(file)
+    return record | {"config": from_dict(Config, record["config"])}
 
 
 def by_seeds(ours: Found, theirs: Found) -> Difference | None:
@@ -68,7 +76,7 @@ def by_pictures(ours: Found, theirs: Found) -> Difference | None:
     seeds = [seed for seed in ours.records if seed in theirs.records]
     splits: dict[str, list[int]] = {}  # the seeds by their test pictures: of a fold, or drawn for the seed
     for seed in seeds:
-        splits.setdefault(repr(ours.records[seed]["config"]["data"]), []).append(seed)
+        splits.setdefault(repr(ours.records[seed]["config"].data), []).append(seed)
     means: tuple[list[float], list[float]] = ([], [])
     for same in splits.values():
         sides = [[unpack(found.records[seed]["right"]) for seed in same] for found in (ours, theirs)]
@@ -186,7 +194,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
             "",
             *mixture_lines(found),
         ]
-        if folds := max(record["config"]["data"]["folds"] for record in records):
+        if folds := max(record["config"].data.folds for record in records):
             share = f"each run holds out one of {folds} folds, so the runs' training photos are mostly the same"
             lines += [f"Training and validation photos are pooled and {share}.{_repeated(found)}", ""]
     lines += [*([timed_on(), ""] if costs else ()), *lines_of(table, found, costs), *claim_lines(table, found), ""]
@@ -196,7 +204,7 @@ def markdown(table: Table, found: Sequence[Found], data: str, command: str, cost
 
 def _repeated(found: Sequence[Found]) -> str:
     """A sentence for folds that several runs of a row hold out."""
-    held_out = [[record["config"]["data"]["fold"] for record in f.records.values()] for f in found]
+    held_out = [[record["config"].data.fold for record in f.records.values()] for f in found]
     if all(len(set(folds)) == len(folds) for folds in held_out):
         return ""
     return " Some runs of a row hold out the same fold under another seed; the intervals take them for independent."
@@ -231,7 +239,7 @@ def ways_of(records: Iterable[Record]) -> set[str]:
         f"{names.get(precision, precision)} with torch {record['torch']}"
         for record in records
         if record["curve"]
-        for precision in (record["config"]["train"]["precision"],)
+        for precision in (record["config"].train.precision,)
     }
 
 

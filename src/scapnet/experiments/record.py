@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scapnet import __version__
+from scapnet.build import sections
 from scapnet.config import Config
 from scapnet.errors import reason
 from scapnet.experiments.stats import spread
@@ -31,24 +32,23 @@ PACE = ("precision", "log_every", "checkpoint_steps")
 def essence(config: Config) -> dict[str, Any]:
     """The settings that decide what comes out; the same on every machine.
 
-    Settings of modules that the network does not have are left out, and a SCAPNet without any is the plain backbone.
+    Settings of modules that the network does not have are left out: without any it is the backbone, whatever its name.
     """
     values: dict[str, Any] = to_dict(config)
     for section, names in (("data", PLACE), ("train", PACE)):
         values[section] = {key: value for key, value in values[section].items() if key not in names}
-    model, unused = values["model"], list[str]()
-    has = {name: model["network"] != "plain" and model[name]["enabled"] for name in ("gate", "parts", "relation")}
-    if not has["relation"]:
-        del model["relation"]
-    if not has["parts"]:
-        del model["parts"]
-        unused += ["con", "sub"]
-        if not has["gate"]:  # with parts, its grid is theirs
-            del model["gate"]
-            unused += ["act", "act_ramp"]
-            model["network"] = "plain"
-    values["loss"] = {key: value for key, value in values["loss"].items() if key not in unused}
+    model, used = values["model"], sections(config.model)
     model["weights"] = Path(config.model.weights).name
+    unused: tuple[str, ...] = ()
+    if "relation" not in used:
+        del model["relation"]
+    if "parts" not in used:
+        del model["parts"]
+        unused = ("con", "sub")
+    if not used & {"gate", "parts"}:  # the parts' grid is the gate's
+        del model["gate"], model["network"]
+        unused += ("act", "act_ramp")
+    values["loss"] = {key: value for key, value in values["loss"].items() if key not in unused}
     values.pop("preset")
     return values
 

@@ -183,7 +183,7 @@ def _chart(table: Table, place: Path, data: str) -> Path | None:
     if table.name == "fig9":
         points = [
             Point(
-                beta=record["config"]["loss"]["act"],
+                beta=record["config"].loss.act,
                 seed=seed,
                 kept=record["scores"]["kept"],
                 accuracy=record["scores"]["accuracy"],

@@ -50,8 +50,8 @@ def finches(count: int) -> list[Sample]:
         {},
         PLAIN,
         {"parts__enabled": False, "relation__enabled": False},
-        STAGE4 | {"shared": True},
-        {"mask": "none", "grid": 3},
+        STAGE4 | {"parts__shared": True},
+        {"gate__mask": "none", "gate__grid": 3},
     ],
 )
 def test_the_architecture_shows_the_shapes_that_the_tensors_have(
@@ -217,7 +217,7 @@ def test_the_map_of_a_hand_made_network_is_known() -> None:
     torch.testing.assert_close(cam[0], 2 * (0.5 * blocks[0] + blocks[1]))
 
 
-@pytest.mark.parametrize("changes", [{}, PLAIN, {"shared": True}, STAGE4, {"backbone": "convnext_atto"}])
+@pytest.mark.parametrize("changes", [{}, PLAIN, {"parts__shared": True}, STAGE4, {"backbone": "convnext_atto"}])
 def test_the_map_is_the_classifiers_weights_over_the_last_map(changes: dict[str, Any]) -> None:
     model, photos = make(**changes), [sample.image for sample in finches(2)]
     cam, output = activation(model, photos)
