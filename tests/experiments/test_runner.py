@@ -122,7 +122,7 @@ def test_answers_survive_packing(count: int) -> None:
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Each setting by its name with the names of its sections."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in vars(tree).items():
         found |= leaves(value, f"{prefix}{name}.") if is_dataclass(value) else {prefix + name: value}
     return found
