@@ -39,7 +39,7 @@ from scapnet.train import train
 
 def output_of(size: int, grid: int, **options: Any) -> SCAPNetOutput:
     torch.manual_seed(1)
-    config = ModelConfig("test_resnet", "none", **options, parts=PartsConfig(size=32), gate=GateConfig(grid=grid))
+    config = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32, **options), gate=GateConfig(grid=grid))
     with torch.no_grad():
         found: SCAPNetOutput = SCAPNet.from_config(config, 4, size).eval()(torch.randn(6, 3, size, size))
     return found
