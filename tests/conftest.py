@@ -1,10 +1,13 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and one thread for each: several processes share the cores."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subprocesses inherit it
 
 from scapnet import cli
 
