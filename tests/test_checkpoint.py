@@ -142,9 +142,9 @@ def other_weights(folder: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
-    "half a config": (lambda f: (f / "config.json").write_text('{"format": 1,'), "no valid JSON"),
-    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "no valid JSON"),
-    "a list": (lambda f: (f / "config.json").write_text("[1]"), "no JSON object"),
+    "half a config": (lambda f: (f / "config.json").write_text('{"format": 1,'), "not valid JSON"),
+    "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "not valid JSON"),
+    "a list": (lambda f: (f / "config.json").write_text("[1]"), "not hold a JSON object"),
     "no classes": (lambda f: drop(f, "classes"), "no classes"),
     "no view": (lambda f: drop(f, "view"), "no view"),
     "later format": (lambda f: edit(f, format=99), "format 1"),

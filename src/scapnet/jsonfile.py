@@ -1,4 +1,4 @@
-"""JSON files that are written in one step."""
+"""JSON files that are written atomically."""
 
 import json
 import os
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON in one step: a reader, or a kill, meets the old file or the new one and never half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same
+    """Write JSON atomically: whenever the process is killed, the file has either its old or its new content."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same file
     draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
 
@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); give a folder that scapnet wrote") from error
     except ValueError as error:
-        raise ValueError(f"{path} is no valid JSON ({error}); give a folder that scapnet wrote") from error
+        raise ValueError(f"{path} is not valid JSON ({error}); give a folder that scapnet wrote") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path} holds no JSON object; give a folder that scapnet wrote")
+        raise ValueError(f"{path} does not hold a JSON object; give a folder that scapnet wrote")
     return values

@@ -28,7 +28,7 @@ def activation_loss(mask: Tensor) -> Tensor:
 
 
 def estimated_scores(scores: Tensor, scale: int) -> Tensor:
-    """S-hat of Eq. 7: the plain mean of the u*u scale-1 scores inside each window.
+    """S-hat of Eq. 7: the mean of the u*u scale-1 scores inside each window.
 
     Args:
         scores: (B, N, N) scale-1 scores.
@@ -43,9 +43,9 @@ def estimated_scores(scores: Tensor, scale: int) -> Tensor:
 
 
 def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
-    """L_con, Eq. 8: scale-1 scores should order the windows of each coarser scale as that scale's own scores do.
+    """L_con, Eq. 8: scale-1 scores should rank the windows of each coarser scale as that scale's own scores do.
 
-    Only the sign of the coarser score's difference enters, so the gradient reaches the scale-1 scores alone.
+    Only the sign of the coarser scores' difference is used, so gradients reach the scale-1 scores only.
 
     Args:
         maps: per scale (B, N-u+1, N-u+1), scale 1 first.
@@ -67,7 +67,7 @@ def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
 def part_loss(part_logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """L_sub, Eq. 14: cross-entropy of the parts' mean, plus the sum of each part's own.
 
-    y-hat is the mean of logits: the paper's y goes into CE unnormalised in Eq. 3 as well.
+    y-hat is the mean of the logits: in Eq. 3, too, the paper passes y to CE unnormalised.
 
     Args:
         part_logits: (B, M, K).
@@ -110,7 +110,7 @@ def weighted_sum(terms: dict[str, Tensor], weights: object) -> dict[str, Tensor]
 
 
 class SCAPNetLoss(nn.Module):
-    """L of Eq. 15. The weights are plain attributes, which a training loop may change from epoch to epoch.
+    """L of Eq. 15. The weights are attributes, which a training loop may change from epoch to epoch.
 
     Args:
         cls: alpha, of the main branch's cross-entropy (Eq. 3).
@@ -137,7 +137,7 @@ class SCAPNetLoss(nn.Module):
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
         """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum.
 
-        A term whose module the network does not have is left out.
+        Terms of modules that the network does not have are left out.
         """
         terms = {"cls": F.cross_entropy(output.logits.float(), target, label_smoothing=self.smoothing)}
         if output.gate is not None:

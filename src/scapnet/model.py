@@ -1,4 +1,4 @@
-"""SCAPNet: the main branch, gGAU, SCAPS, the sub-network and PRM, glued from the parts that it is given.
+"""SCAPNet: the main branch, gGAU, SCAPS, the sub-network and PRM, composed from given modules.
 
 B batch, K classes, M parts, D feature size, S side of the view, N grid.
 """
@@ -22,7 +22,7 @@ from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
-    """Everything that a forward pass knows. What the network does not have, or did not run, is None."""
+    """Output of a forward pass. What the network does not have, or did not run, is None."""
 
     logits: Tensor  # (B, K) of the main branch
     part_logits: Tensor | None  # (B, M, K); (B, 1, K) of a classifier over all parts at once
@@ -37,7 +37,7 @@ class SCAPNet(nn.Module):
     Args:
         backbone: the main branch.
         classifier: features (B, D) to logits (B, K).
-        gate: gGAU. Without it there is no mask and nothing to choose parts by.
+        gate: gGAU. Without it there is no mask, and parts cannot be chosen.
         selection: SCAPS.
         part_backbone: the sub-network; ``backbone`` itself where the two share weights.
         part_classifier: part features (B, M, D) to logits (B, M, K), or to (B, 1, K) for all parts at once.
@@ -62,7 +62,7 @@ class SCAPNet(nn.Module):
     ) -> None:
         super().__init__()
         if selection is not None and (gate is None or part_backbone is None or part_classifier is None):
-            raise ValueError("parts need a gate to choose by, a sub-network and a classifier of their own")
+            raise ValueError("parts need a gate that scores them, a sub-network and a classifier of their own")
         if gate is not None and selection is not None and gate.grid != selection.grid:
             raise ValueError(f"the gate has a grid of {gate.grid} and the selection one of {selection.grid}")
         self.backbone, self.classifier = backbone, classifier
@@ -128,7 +128,7 @@ class SCAPNet(nn.Module):
     def clip_groups(self) -> list[list[nn.Parameter]]:
         """The main branch with the gate, and all the rest.
 
-        L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together with it, the main branch would all but stop.
+        L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together with it, the main branch would barely learn.
         """
         return separate_groups([(self.backbone, self.classifier, self.gate), (self,)])
 
@@ -140,7 +140,7 @@ class SCAPNet(nn.Module):
                 module.requires_grad_(stage == 2)
 
     def start_parts_from_main(self) -> None:
-        """Give the sub-network the main branch's weights, where nothing pretrained fits or it knows more by now."""
+        """Copy the main branch's weights into the sub-network and its classifier."""
         pairs = ((self.part_backbone, self.backbone), (self.part_classifier, self.classifier))
         for part, main in pairs:
             if isinstance(part, EachClassifier | ConcatClassifier):
@@ -150,12 +150,12 @@ class SCAPNet(nn.Module):
         silence_relation(self.relation)
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
-        """Classify, with the parts that were looked at.
+        """Classify a batch.
 
         Args:
             image: (B, 3, S, S) normalised view.
             source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
-            index: (B,) sample numbers, which random parts are drawn by in evaluation.
+            index: (B,) sample numbers, which seed random parts in evaluation.
 
         Returns:
             `SCAPNetOutput`; its probs are the mean of the two branches' softmax (Sec. IV-B).
@@ -168,7 +168,7 @@ class SCAPNet(nn.Module):
             gate = self.gate(features)
             logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, features, gate, self.mask)))
             if self.selection is not None and self.stage == 2:
-                # The choice scores the unmasked map, or a closed unit could never be looked at again.
+                # Scores are of the unmasked map; otherwise a closed unit could never become a part.
                 parts = self.selection(features, self.gate.score, index)
                 part_logits = self._parts(image if source is None else source, parts.boxes)
         probs = logits.float().softmax(-1)
@@ -196,14 +196,14 @@ def masked_tail(backbone: Backbone, features: Tensor, gate: GateOutput, mask: st
 
 
 def make_relation(config: RelationConfig, dim: int) -> nn.Module:
-    """PRM, or what takes its place, for features of size ``dim``."""
+    """PRM or a graph convolution for features of size ``dim``."""
     if config.type == "gcn":
         return PartGraph(dim)
     return PartRelation(dim, config.key_dim, config.geo_dim, config.heads, config.appearance, config.geometry)
 
 
 def silence_relation(relation: nn.Module | None) -> None:
-    """Start a relation with f-hat = f (Eq. 13), so that it does not mix trained features at random."""
+    """Initialise a relation with f-hat = f (Eq. 13), so that it does not mix trained features at random."""
     value = getattr(relation, "value", None)
     if isinstance(value, nn.Linear):
         nn.init.zeros_(value.weight)

@@ -1,4 +1,4 @@
-"""The presets: functions that name a whole run. A flag on the command line only changes what one of them says."""
+"""The presets: functions that return the settings of a whole run. Command-line flags override single settings."""
 
 from dataclasses import replace
 
@@ -32,22 +32,23 @@ def dagger() -> Config:
 
 
 def fgvc() -> Config:
-    """The paper's network under the field's usual augmentation: resize 600, random crop 448, mirroring."""
+    """The paper's network with the usual augmentation for CUB: resize to 600, random crop of 448, horizontal flip."""
     base = paper()
     return replace(base, preset="fgvc", data=replace(base.data, augment="fgvc", resize=600))
 
 
 def strong() -> Config:
-    """The same with TrivialAugmentWide, random erasing and label smoothing 0.1."""
+    """The preset fgvc with TrivialAugmentWide, random erasing and label smoothing 0.1."""
     base = fgvc()
     data, loss = replace(base.data, augment="strong"), replace(base.loss, smoothing=0.1)
     return replace(base, preset="strong", data=data, loss=loss)
 
 
 def photos() -> Config:
-    """Your own photos: the gate starts open, closes late and little, and masks what stage 4 gives.
+    """Your own photos: ResNet-50 at 448 px with a gate that starts open and closes slowly.
 
-    Found in trials on real photographs (docs/lab-notebook.md, "A recipe for photographs"); no part is a single unit.
+    The mask is applied to stage 4's output, and no part is a single unit of the grid. Chosen by trials on real
+    photographs (docs/lab-notebook.md, "A recipe for photographs").
     """
     base = paper()
     return replace(
@@ -62,7 +63,7 @@ def photos() -> Config:
 
 
 def demo() -> Config:
-    """Drawn finches with the tiny backbone that comes with the package: minutes on two CPU cores."""
+    """Drawn finches with the tiny backbone that comes with the package: a few minutes on two CPU cores."""
     return Config(
         "demo",
         DataConfig("finches", size=128, resize=128, rotation=0.0, synthetic=SyntheticConfig(mark_scale=0.8)),
@@ -82,7 +83,7 @@ def demo() -> Config:
 
 
 def larks() -> Config:
-    """The backbone alone on drawn larks, each picture once: how the tiny backbone of the package was made."""
+    """The plain backbone on drawn larks, each picture seen once: how the package's tiny backbone was pretrained."""
     return Config(
         "larks",
         DataConfig(

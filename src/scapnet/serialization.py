@@ -1,4 +1,4 @@
-"""Settings as what JSON can hold, and back."""
+"""Converting settings to JSON-compatible values and back."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A config as what JSON can hold."""
+    """A config as values that JSON can represent; paths become strings."""
     return {
         key: to_dict(value) if dataclasses.is_dataclass(value) else str(value) if isinstance(value, Path) else value
         for key, value in vars(config).items()
@@ -16,9 +16,9 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """Read back what `to_dict` wrote, in this version or an earlier one.
+    """A config from the values that `to_dict` returned, in this version or an earlier one.
 
-    A class whose settings have moved names their places in ``RENAMED``: ``{"old": "section.new"}``.
+    A class whose settings have been renamed or moved lists them in ``RENAMED``: ``{"old": "section.new"}``.
 
     Raises:
         ValueError: a setting that this version does not know.
@@ -32,11 +32,11 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
 
 
 def _moved(renamed: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
-    """Values with the settings of an earlier version in their present places."""
+    """The values with settings of an earlier version under their present names."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         section, _, name = renamed.get(key, "").rpartition(".")
-        if not name or isinstance(value, dict):  # a section may have the name of a setting that was here before
+        if not name or isinstance(value, dict):  # a section may have the name of a former setting
             found[key] = {**found.get(key, {}), **value} if isinstance(value, dict) else value
         elif section:
             found.setdefault(section, {})[name] = value

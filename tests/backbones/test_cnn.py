@@ -219,5 +219,5 @@ def test_pretrained_weights_that_cannot_be_had_name_the_way_out(
         raise error
 
     monkeypatch.setattr(timm, "create_model", fail)
-    with pytest.raises(ValueError, match=r"test_resnet could not be had .*--model\.weights"):
+    with pytest.raises(ValueError, match=r"test_resnet cannot be downloaded .*--model\.weights"):
         create("test_resnet", "pretrained", 64)

@@ -33,14 +33,14 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 class Backbone(nn.Module):
-    """A network without its classifier, run in two halves.
+    """A network without its classifier, in two halves.
 
     ``pool(tail(head(x)))`` equals the whole network's pooled features; this is checked when the cut is made.
 
     Args:
         net: a timm network.
         size: side of its input in pixels, for the check.
-        cut: False for a network that only gives features (a sub-network, a baseline without a gate).
+        cut: False for a network that only extracts features (a sub-network, a baseline without a gate).
 
     Raises:
         ValueError: the network cannot be cut, with its name and the reason.
@@ -50,7 +50,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.net = net
         self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
-        # A generator of its own, so that building a network leaves torch's where it was.
+        # A generator of its own, so that building a network does not advance torch's.
         example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(), evaluation_mode(net):
             expected = self(example)
@@ -64,15 +64,15 @@ class Backbone(nn.Module):
             middle = self.head(example)
             whole = self.pool(self.tail(middle))
         except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(_refusal(self.net, f"its halves do not run by themselves ({error})")) from error
+            raise ValueError(_refusal(self.net, f"its halves do not run separately ({error})")) from error
         if middle.dim() != 4 or middle.shape[1] != self.channels:
             raise ValueError(_refusal(self.net, f"its stage 3 gives {tuple(middle.shape)}, not a map"))
         if whole.shape != expected.shape or not torch.allclose(whole, expected, rtol=1e-4, atol=1e-5):
-            raise ValueError(_refusal(self.net, "its two halves do not give the features of the whole"))
+            raise ValueError(_refusal(self.net, "its two halves do not give the features of the whole network"))
 
     def _run(self, names: list[str], x: Tensor) -> Tensor:
         for name in names:
-            # get_submodule(name), in words that torch.export follows in older versions too
+            # like get_submodule(name), which older versions of torch.export cannot trace
             x = reduce(getattr, name.split("."), self.net)(x)
         return x
 
@@ -87,7 +87,7 @@ class Backbone(nn.Module):
         return x.permute(0, 3, 1, 2) if self.channels_last else x
 
     def pool(self, features: Tensor) -> Tensor:
-        """Last map to features (B, D), with whatever the network does after pooling."""
+        """Last map to features (B, D), including the layers that the network has after pooling."""
         x = features.permute(0, 2, 3, 1) if self.channels_last else features
         pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
         return pooled
@@ -155,12 +155,12 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
         config = timm.get_pretrained_cfg(name, allow_unregistered=True)
         sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
         net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
-    except Exception as error:  # the hub client and timm have errors of many kinds
+    except Exception as error:  # the hub client and timm raise errors of many kinds
         if weights != "pretrained":
             raise ValueError(f"timm cannot make {name} ({reason(error)})") from error
         raise ValueError(
-            f"timm's weights of {name} could not be had ({type(error).__name__}); "
-            f"give a file with --model.weights FILE, or --model.weights none to start from nothing"
+            f"timm's weights of {name} cannot be downloaded ({type(error).__name__}); "
+            f"give a file with --model.weights FILE, or use --model.weights none to train from scratch"
         ) from error
     if weights == "tiny":
         with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:

@@ -1,4 +1,4 @@
-"""The three modules of the paper and a rival of PRM, for any network: they need torch and torchvision's ops only."""
+"""The three modules of the paper, and a graph convolution in place of PRM. They need only torch and torchvision.ops."""
 
 from scapnet.modules.alternatives.gcn import PartGraph
 from scapnet.modules.boxes import crop_parts

@@ -9,7 +9,7 @@ from torchvision.ops import box_convert, roi_align
 
 
 def unit_edges(size: int, grid: int) -> list[int]:
-    """Whole-number edges of ``grid`` units over ``size`` cells: a true partition also where N does not divide size.
+    """Whole-number edges of ``grid`` units over ``size`` cells: a true partition even if N does not divide size.
 
     >>> unit_edges(28, 3)
     [0, 9, 18, 28]
@@ -81,9 +81,9 @@ def window_boxes(
 
 
 def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Cut every part of every image and resize it, in one call and on the images' device.
+    """Crop and resize every part of every image in one call, on the images' device.
 
-    A bin that covers several pixels averages them, so shrinking does not alias (Sec. IV-B resizes parts to 224).
+    A bin that covers several pixels averages them, so downsampling does not alias (Sec. IV-B resizes parts to 224).
 
     Args:
         images: (B, 3, H, W).
@@ -95,8 +95,8 @@ def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """
     height, width = images.shape[-2:]
     scale = torch.tensor([width, height, width, height], device=boxes.device, dtype=boxes.dtype)
-    # Corners are put on 1/256 of a pixel: rounding errors would make roi_align see a bin of 2.000001 pixels, sample it
-    # three times instead of twice, and blur.
+    # Corners are rounded to 1/256 of a pixel: otherwise rounding errors can give a bin of 2.000001 pixels, which
+    # roi_align samples three times instead of twice, and blurs.
     corners = ((box_convert(boxes, "cxcywh", "xyxy") * scale * 256).round() / 256).to(images.dtype)  # (B, M, 4)
     batch = torch.arange(boxes.shape[0], device=boxes.device, dtype=images.dtype)
     batch = batch[:, None, None].expand(-1, boxes.shape[1], 1)  # (B, M, 1)

@@ -23,10 +23,10 @@ class GateOutput(NamedTuple):
 
 
 def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: float = 1.0) -> Tensor:
-    """Decide which units stay, Eq. 5 and 6.
+    """Decide which units are kept, Eq. 5 and 6.
 
-    The score s of Eq. 4 is taken as logits, so log(s_k) of Eq. 5 is s itself. An image whose units are all closed
-    keeps the one with the highest keep probability.
+    The scores s of Eq. 4 are logits, so log(s_k) of Eq. 5 is s itself. An image whose units would all be closed keeps
+    the one with the highest keep probability.
 
     Args:
         logits: (B, N, N, 2), [..., 1] is keep.
@@ -47,7 +47,7 @@ def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: flo
     best = F.one_hot(margin.argmax(1), margin.shape[1]).bool()
     kept = (margin > 0) | (best & (margin <= 0).all(1, keepdim=True))
     hard = kept.view_as(keep).to(keep.dtype)
-    # The difference is exactly 0; added up from the left, a kept unit would come out as 0.99999994.
+    # In this order of additions the value is exactly 0 or 1; otherwise a kept unit could be 0.99999994.
     return hard + (keep - keep.detach()) if keep.requires_grad else hard
 
 
@@ -70,16 +70,16 @@ def apply_mask(features: Tensor, mask: Tensor) -> Tensor:
 
 
 class GridGate(nn.Module):
-    """Hard attention over an N x N grid of a feature map, with two small layers and no other parameter.
+    """Hard attention over the units of an N x N grid on a feature map; its only parameters are two small layers.
 
     Args:
-        channels: C of the map it looks at.
+        channels: C.
         grid: N, units on a side.
         hidden: d of Eq. 4; 16 gives the 0.02M parameters of Table III at C = 1024.
         mode: "hard" (Eq. 6) or "soft" (Table VII).
         noise: Gumbel noise in training; evaluation never has any.
         tau: temperature of the softmax.
-        open: starting bias of the logits, (-open, +open): a positive one starts with (nearly) every unit kept.
+        open: initial bias of the logits, (-open, +open); with a positive one (nearly) every unit is kept at the start.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class GridGate(nn.Module):
         self.grid, self.mode, self.noise, self.tau = grid, mode, noise, tau
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, 2)
-        with torch.no_grad():  # a bias of its own, or random units would start closed
+        with torch.no_grad():  # torch's random initial bias would close random units
             self.fc2.bias.copy_(torch.tensor([-open, open]))
 
     def score(self, pooled: Tensor) -> Tensor:

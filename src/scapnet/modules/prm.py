@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def relative_geometry(boxes: Tensor) -> Tensor:
-    """g_mn above Eq. 10: where part n lies, and how large it is, in units of the sending part m.
+    """g_mn above Eq. 10: position and size of part n relative to the sending part m.
 
     Args:
         boxes: (..., M, 4) cxcywh.
@@ -21,7 +21,7 @@ def relative_geometry(boxes: Tensor) -> Tensor:
     """
     receiver, sender = boxes.unsqueeze(-2), boxes.unsqueeze(-3)  # (..., n, 1, 4), (..., 1, m, 4)
     distance = (receiver[..., :2] - sender[..., :2]).abs() / sender[..., 2:]
-    # Eq. 10 has log(0) where centres agree, m = n among them: distances end at a thousandth of the sender.
+    # Eq. 10 has log(0) where centres coincide, as for m = n: distances are clamped at a thousandth of the sender.
     return torch.cat((distance.clamp(min=1e-3), receiver[..., 2:] / sender[..., 2:]), -1).log()
 
 
@@ -44,7 +44,7 @@ def encode_geometry(geometry: Tensor, dim: int = 64) -> Tensor:
 def relation_weights(appearance: Tensor, geometry: Tensor) -> Tensor:
     """Weights omega of Eq. 11, computed as a softmax of omega_F + log omega_P, which cannot overflow.
 
-    A receiver to which no sender has a positive omega_P (0 / 0 in Eq. 11) goes by appearance alone.
+    A receiver for which no sender has a positive omega_P (0 / 0 in Eq. 11) uses appearance alone.
 
     Args:
         appearance: (..., n, m) omega_F.
@@ -60,13 +60,13 @@ def relation_weights(appearance: Tensor, geometry: Tensor) -> Tensor:
 
 
 class PartRelation(nn.Module):
-    """Self-attention over the looks and the places of an image's parts.
+    """Self-attention over the appearance and the positions of an image's parts.
 
     Args:
         dim: D.
         key_dim: d_k of each head.
         geo_dim: d_p, a multiple of 8.
-        heads: N_PRM of Eq. 16; their widths sum to D also where it is no multiple of them.
+        heads: N_PRM of Eq. 16; their widths sum to D even if D is not a multiple of heads.
         appearance: use ARM, Eq. 9; without it omega_F = 0.
         geometry: use GRM, Eq. 10; without it omega_P = 1.
     """
@@ -111,11 +111,11 @@ class PartRelation(nn.Module):
         return weights
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """Add to each part what the others say of it.
+        """Add to each part the weighted values of all parts.
 
         Args:
             features: (B, M, D).
-            boxes: (B, M, 4) cxcywh, in any one unit.
+            boxes: (B, M, 4) cxcywh, in any unit.
 
         Returns:
             (B, M, D), f + Concat[v_1, ..., v_h]: Eq. 12, 13 and 16.

@@ -42,13 +42,13 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
 def top_indices(scores: Tensor, count: int) -> Tensor:
     """Indices (B, count) of the highest of scores (B, n), best first; equal scores come in the order of their index.
 
-    `torch.topk` leaves the order of equal scores open, and ONNX has no stable sort: the places themselves, which no two
-    scores share, are what topk gets.
+    `torch.topk` does not define the order of equal scores, and ONNX has no stable sort. So the rank of each score is
+    computed first; ranks are distinct, and topk on them is well defined.
     """
     left, right = scores.unsqueeze(2), scores.unsqueeze(1)
     before = torch.ones(scores.shape[1], scores.shape[1], dtype=torch.bool, device=scores.device).tril(-1)  # j < i
-    place = ((right > left) | ((right == left) & before)).sum(2)  # (B, n) how many come first
-    return place.topk(count, 1, largest=False).indices
+    rank = ((right > left) | ((right == left) & before)).sum(2)  # (B, n) number of scores that precede
+    return rank.topk(count, 1, largest=False).indices
 
 
 def _even(windows: int, count: int) -> list[int]:
@@ -59,14 +59,14 @@ def _even(windows: int, count: int) -> list[int]:
 
 
 class PartSelection(nn.Module):
-    """Pick parts at several scales with one scorer. It has no parameters.
+    """Pick parts at several scales with one scorer. The module has no parameters.
 
     Args:
         grid: N, units on a side.
-        keep: how many parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs it.
-        strategy: "score" takes the best of each scale (the paper's 3, 2, 1), "top" the best over all scales,
-            "random" any windows, as many of each scale as ``keep`` says (Table VIII), "fixed" the same ones in every
-            image, evenly spaced over a scale: a control of ours, which no score enters.
+        keep: number of parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs its scores.
+        strategy: "score" takes the best windows of each scale (the paper's 3, 2, 1), "top" the best over all scales,
+            "random" random windows, as many of each scale as ``keep`` says (Table VIII), "fixed" the same windows in
+            every image, evenly spaced over a scale (a control of ours that uses no scores).
         total: M of "top"; the sum of ``keep`` by default.
 
     Raises:
@@ -108,7 +108,7 @@ class PartSelection(nn.Module):
         Args:
             features: (B, C, H, W), the unmasked map.
             score: (..., C) to (..., 2) logits, `GridGate.score`.
-            index: (B,) numbers of the samples; "random" draws by them in evaluation, so that an answer repeats.
+            index: (B,) sample numbers; they seed "random" in evaluation, so that results are repeatable.
 
         Returns:
             `PartsOutput`: by scale, then falling score, then window index; for "top" by falling score, then scale,
@@ -152,7 +152,7 @@ class PartSelection(nn.Module):
     def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
         if self.training:
             return torch.rand_like(scores)
-        if index is None:  # the same draw for every image, or an answer would depend on its place in the batch
+        if index is None:  # the same draw for every image, so that a result does not depend on the batch
             index = torch.zeros(len(scores))
         rows = [torch.rand(scores.shape[1], generator=torch.Generator().manual_seed(int(i))) for i in index]
         return torch.stack(rows).to(scores)

@@ -1,10 +1,10 @@
-"""A graph convolution over the parts, the rival of PRM in Table X.
+"""A graph convolution over the parts, compared with PRM in Table X.
 
 B batch, M parts, D feature size, n the receiving part, m the sending part.
 
-The paper says only that a graph needs "prior knowledge to construct the adjacency matrix". Ours are: the closeness of
-boxes for that knowledge, one layer, no bias and no ReLU, and the residual of Eq. 13, so that the rows of Table X differ
-in how the relation is modelled and in nothing else.
+The paper says only that a graph needs "prior knowledge to construct the adjacency matrix". Here (ours) that is the
+closeness of the boxes, with one layer, no bias, no ReLU and the residual of Eq. 13, so that the rows of Table X differ
+only in how the relation is modelled.
 """
 
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 def box_adjacency(boxes: Tensor) -> Tensor:
     """Closeness exp(-d^2) of every two parts, d the distance of their centres in units of their mean size.
 
-    A part is as close to itself as can be, which is the self-loop. Boxes that only touch have d >= 1.
+    The diagonal is 1, the self-loop. Boxes that only touch have d >= 1.
 
     Args:
-        boxes: (..., M, 4) cxcywh; sizes end at 1e-6, so a box without area has an answer too.
+        boxes: (..., M, 4) cxcywh; sizes are clamped at 1e-6, so that a box without area is valid.
 
     Returns:
         (..., M, M) in [0, 1], symmetric, with ones on the diagonal.
@@ -45,11 +45,11 @@ class PartGraph(nn.Module):
         self.value = nn.Linear(dim, dim, bias=False)
 
     def forward(self, features: Tensor, boxes: Tensor) -> Tensor:
-        """Add to each part what its neighbours say of it.
+        """Add to each part a weighted sum over all parts.
 
         Args:
             features: (B, M, D).
-            boxes: (B, M, 4) cxcywh, in any one unit.
+            boxes: (B, M, 4) cxcywh, in any unit.
 
         Returns:
             (B, M, D), f + D^-1/2 A D^-1/2 W_V f.
