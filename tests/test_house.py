@@ -20,9 +20,9 @@ LAYERS: list[set[str]] = [
     {"experiments"},
     {"train"},
     {"evaluate"},
-    {"console", "visualize"},
+    {"summary", "visualize"},
     {"predict"},
-    {"checkpoint", "metrics", "optim", "schedule"},
+    {"checkpoint", "meter", "metrics", "optim", "schedule"},
     {"data"},
     {"build"},
     {"baselines"},
@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"network"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},
-    {"serialization", "jsonfile"},
+    {"console", "serialization", "jsonfile"},
     {"errors", "allocator"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
@@ -54,7 +54,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},
-        {"info", "names", "partial", "progress", "unpack", "web"},
+        {"info", "names", "partial", "unpack", "web"},
     ],
 }
 

@@ -23,7 +23,6 @@ from samples import TINY, make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
 from scapnet.config import GateConfig, ModelConfig, PartsConfig
-from scapnet.console import score_rows
 from scapnet.data.load import eval_loader
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
@@ -31,6 +30,7 @@ from scapnet.evaluate import evaluate
 from scapnet.metrics.localization import holds, mark_columns
 from scapnet.model import SCAPNet
 from scapnet.predict import predict_files, predict_images, predict_photo
+from scapnet.summary import score_rows
 from scapnet.train import train
 
 Answer = dict[str, Any]

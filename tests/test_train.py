@@ -15,7 +15,7 @@ from scapnet.config import (
     LossConfig,
     TrainConfig,
 )
-from scapnet.console import TrainingBar
+from scapnet.console import ProgressBar
 from scapnet.model import SCAPNet
 from scapnet.schedule import activation_weight, learning_rate, stage_of
 from scapnet.serialization import from_dict, to_dict
@@ -45,7 +45,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) ->
             raise Killed
 
     run.optimizer.register_step_pre_hook(fail)
-    with TrainingBar(False) as bar, pytest.raises(Killed):
+    with ProgressBar("work", quiet=True) as bar, pytest.raises(Killed):
         run.fit(bar)
     torch.manual_seed(99)  # whatever the new process starts from must not matter
     resume(tmp_path / "killed")
@@ -58,8 +58,8 @@ def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, epochs=2, accumulate=2, checkpoint_steps=1))
     train(config, tmp_path / "whole")
     run = Run(config, tmp_path / "killed")
-    with TrainingBar(False) as bar:
-        bar.start(1)
+    with ProgressBar("work", quiet=True) as bar:
+        bar.start("training", 1)
         run.epoch(bar)  # five steps: the last of them is an update of its own
     assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == ["00000-0000004"]
     resume(tmp_path / "killed")
@@ -73,8 +73,8 @@ def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_fr
     assert isinstance(run.model, SCAPNet)
     assert run.model.part_backbone is not None
     before = {key: value.clone() for key, value in run.model.part_backbone.state_dict().items()}
-    with TrainingBar(False) as bar:
-        bar.start(1)
+    with ProgressBar("work", quiet=True) as bar:
+        bar.start("training", 1)
         run.epoch(bar)
     assert all(torch.equal(before[key], value) for key, value in run.model.part_backbone.state_dict().items())
     assert all({"con", "sub"}.isdisjoint(line) for line in log_of(tmp_path / "run"))
@@ -83,8 +83,8 @@ def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_fr
     main = run.model.backbone.state_dict()
     assert all(torch.equal(main[key], value) for key, value in run.model.part_backbone.state_dict().items())
     run.position.epoch, run.position.step = 1, 0
-    with TrainingBar(False) as bar:
-        bar.start(1)
+    with ProgressBar("work", quiet=True) as bar:
+        bar.start("training", 1)
         run.epoch(bar)
     assert {"con", "sub"} <= set(log_of(tmp_path / "run")[-1])
     assert not torch.equal(before["net.conv1.0.weight"], run.model.part_backbone.state_dict()["net.conv1.0.weight"])

@@ -72,8 +72,8 @@ def eval_(
         root: where the data set lies now, if it has moved.
         best: score the model that was best on the validation split, not the last epoch's.
     """
-    from scapnet.console import show_scores
     from scapnet.evaluate import evaluate_run
+    from scapnet.summary import show_scores
 
     show_scores(evaluate_run(run, split, root, best))
 
@@ -174,9 +174,9 @@ def data_show(
     """
     if count < 1:
         raise ValueError(f"count {count} must be at least 1")
-    from scapnet.console import show_data
     from scapnet.data.audit.describe import describe
     from scapnet.data.load import load_data
+    from scapnet.summary import show_data
     from scapnet.visualize import contact_sheet
 
     splits = load_data(data)
@@ -217,9 +217,9 @@ def data_check(
         jobs: processes that read; 0 is one for each core, and fewer for few images.
         json: print the report as JSON.
     """
-    from scapnet.console import show_check
     from scapnet.data.audit.check import check_data
     from scapnet.data.load import load_data
+    from scapnet.summary import show_check
 
     splits = load_data(data)
     report = check_data(splits, data.name, data.root, out, jobs, splits.info.counts)
@@ -314,5 +314,7 @@ def main() -> None:
             raise
         # An error of a loader's worker brings its whole traceback along; the sentence is its last line.
         sentence = (str(error).strip().splitlines() or [type(error).__name__])[-1].removeprefix("ValueError: ")
-        print(f"scapnet: {sentence}", file=sys.stderr)
+        from scapnet.console import printable
+
+        print(f"scapnet: {printable(sentence)}", file=sys.stderr)
         sys.exit(2)

@@ -18,17 +18,20 @@ from torch.utils.data import DataLoader
 from scapnet.build import build_model, part_count, view_of
 from scapnet.checkpoint import read_run, save_pretrained
 from scapnet.config import Config, TrainConfig
-from scapnet.console import Meter, TrainingBar, keep_split, show_scores
+from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
 from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
 from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.splits import keep_split
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
 from scapnet.jsonfile import read_json, write_json
+from scapnet.meter import Meter, show_step
 from scapnet.network import GateLoss, Network, as_module
 from scapnet.optim import clip_gradients, make_optimizer
 from scapnet.schedule import activation_weight, learning_rate, stage_of, work_of
 from scapnet.serialization import to_dict
+from scapnet.summary import show_scores
 from scapnet.visualize import part_grid
 
 
@@ -119,11 +122,11 @@ class Run:
         """Whether epochs are left."""
         return self.position.epoch < self.config.train.epochs
 
-    def fit(self, bar: TrainingBar) -> None:
+    def fit(self, bar: ProgressBar) -> None:
         """All epochs that are left, each followed by the validation split and a checkpoint."""
         epochs = self.config.train.epochs
         work = [work_of(self.config, epoch) for epoch in range(epochs)]
-        bar.start(sum(work), sum(work[: self.position.epoch]))
+        bar.start("training", sum(work), sum(work[: self.position.epoch]))
         while self.trains:
             epoch = self.position.epoch
             stage = stage_of(self.config, epoch)
@@ -141,7 +144,7 @@ class Run:
         if part_count(self.config.model) and self.config.train.part_start == "main":
             self.model.start_parts_from_main()
 
-    def epoch(self, bar: TrainingBar) -> None:
+    def epoch(self, bar: ProgressBar) -> None:
         """The steps of one epoch that are left."""
         config, position = self.config, self.position
         self.sampler.epoch = position.epoch
@@ -178,7 +181,7 @@ class Run:
             if saves:
                 self.checkpoint()
 
-    def _log_steps(self, window: Meter, bar: TrainingBar, last: bool) -> None:
+    def _log_steps(self, window: Meter, bar: ProgressBar, last: bool) -> None:
         line = window.means() | {
             "lr": self.optimizer.param_groups[0]["lr"],
             "act_weight": self.loss.act if isinstance(self.loss, GateLoss) else 0.0,
@@ -191,10 +194,10 @@ class Run:
                 f"--train.lr, or clip the gradient with --train.clip 5"
             )
         stage = f" stage {self.model.stage}" if stage_of(self.config, 0) == 1 else ""
-        bar.show(f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
+        show_step(bar, f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
         self.log({"epoch": self.position.epoch, "step": self.position.step} | line)
 
-    def _count_broken(self, window: Meter, bar: TrainingBar) -> int:
+    def _count_broken(self, window: Meter, bar: ProgressBar) -> int:
         """How many training images could not be read so far, on all processes; all of them stop where it is many."""
         found = set(self.accelerator.gather(window.broken_indices()).tolist()) - {-1, *self.position.broken}
         if found:
@@ -211,7 +214,7 @@ class Run:
                 file.write(json.dumps(line) + "\n")
                 self.position.log_bytes = file.tell()
 
-    def _validate(self, bar: TrainingBar) -> None:
+    def _validate(self, bar: ProgressBar) -> None:
         """Score the validation split and keep the best model on it; the test split is never used to choose."""
         if self.val_loader is None:
             return
@@ -244,7 +247,7 @@ class Run:
                 shutil.rmtree(folder)
         self.accelerator.wait_for_everyone()
 
-    def finish(self, bar: TrainingBar) -> dict[str, Any]:
+    def finish(self, bar: ProgressBar) -> dict[str, Any]:
         """Score the last epoch's model, write the model folder, the result and the picture; returns the result."""
         split = next((name for name in ("test", "val") if getattr(self.data, name) is not None), None)
         result: dict[str, Any] = {"preset": self.config.preset, "epochs": self.config.train.epochs}
@@ -300,7 +303,7 @@ def resume(out: Path) -> Path:
 
 
 def _run(run: Run) -> Path:
-    with TrainingBar(run.accelerator.is_main_process) as bar:
+    with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
         run.fit(bar)
         result = run.finish(bar)
     if run.accelerator.is_main_process:

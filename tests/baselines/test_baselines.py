@@ -18,7 +18,7 @@ from scapnet.baselines.rra import RRA, RecurrentAttention, RRALoss
 from scapnet.build import build_model, part_count, title, view_of
 from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
-from scapnet.console import TrainingBar
+from scapnet.console import ProgressBar
 from scapnet.optim import clip_gradients
 from scapnet.predict import predict_images
 from scapnet.schedule import work_of
@@ -422,8 +422,8 @@ def test_the_loop_trains_resumes_scores_and_saves_a_host(tmp_path: Path, row: st
     config = run_config(row)
     train(config, tmp_path / "whole")
     run = Run(config, tmp_path / "broken")
-    with TrainingBar(False) as bar:
-        bar.start(1)
+    with ProgressBar("work", quiet=True) as bar:
+        bar.start("training", 1)
         run.epoch(bar)
         run.position.epoch, run.position.step = 1, 0
         run._validate(bar)

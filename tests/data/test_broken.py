@@ -12,11 +12,12 @@ from accelerate import Accelerator
 
 from samples import VIEW, net, photos
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, TrainConfig, ViewConfig
-from scapnet.console import TrainingBar, score_rows
+from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, next_readable, sort_out
 from scapnet.data.load import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate
+from scapnet.summary import score_rows
 from scapnet.train import Run, resume, train
 from scapnet.visualize import contact_sheet
 
@@ -160,7 +161,7 @@ def test_a_run_counts_its_broken_photos_and_is_resumed_exactly(tmp_path: Path) -
             raise Killed
 
     run.optimizer.register_step_pre_hook(fail)
-    with TrainingBar(False) as bar, pytest.raises(Killed):
+    with ProgressBar("work", quiet=True) as bar, pytest.raises(Killed):
         run.fit(bar)
     resume(tmp_path / "killed")
     logs = []

@@ -24,7 +24,6 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
-from scapnet.console import mark_table, score_rows, show_scores
 from scapnet.data.load import eval_loader
 from scapnet.data.names import WIDTH, pack_names, unpack_names
 from scapnet.data.sample import Sample
@@ -34,6 +33,7 @@ from scapnet.evaluate import evaluate
 from scapnet.metrics.localization import MarkTable, any_of, by_place, covered, gate_columns, visible
 from scapnet.model import SCAPNet, SCAPNetOutput
 from scapnet.modules.ggau import GateOutput
+from scapnet.summary import mark_table, score_rows, show_scores
 from scapnet.train import train
 
 

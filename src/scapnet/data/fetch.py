@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from filelock import FileLock
 
+from scapnet.console import ProgressBar as Bar
 from scapnet.data.info import Archive
 from scapnet.data.partial import Part, digest
-from scapnet.data.progress import ProgressBar as Bar
 from scapnet.data.unpack import BLOCK, extract, unpack, writing
 from scapnet.data.web import Broken, length_of, passing, request, version_of
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from scapnet.data.sample import FineGrained, Splits
+from scapnet.jsonfile import read_json, write_json
 
 
 class Divisible(FineGrained, Protocol):
@@ -127,3 +128,21 @@ def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None
     choose = in_block if neighbours else in_fold
     train, val, drawn = _divide(train, choose(train.labels, folds, fold, seed), how, root)
     return splits._replace(train=train, val=val, drawn=drawn)
+
+
+def keep_split(folder: Path, splits: Splits) -> None:
+    """Write down in a run folder which photos were held out; a resumed run must hold out the same ones.
+
+    Raises:
+        ValueError: photos were added, removed or renamed since the run began.
+    """
+    file = folder / "split.json"
+    if splits.drawn is None:
+        return
+    if not file.exists():
+        write_json(file, splits.drawn)
+    elif read_json(file) != splits.drawn:
+        raise ValueError(
+            f"the photos are not those that this run began with: another split than that of {file} came out; "
+            f"put them back, or train anew"
+        )

@@ -11,13 +11,14 @@ from PIL import Image
 from samples import COLOURS, photo
 from scapnet import cli
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
-from scapnet.console import data_lines, keep_split
 from scapnet.data.audit.describe import describe, differences
 from scapnet.data.info import DatasetInfo, PublishedSizes
 from scapnet.data.load import load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import NO_BOX, Sample, Splits
+from scapnet.data.splits import keep_split
 from scapnet.data.synthetic.finches import Finches
+from scapnet.summary import data_lines
 from scapnet.train import resume, train
 from scapnet.visualize import contact_sheet, draw_marks
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import ODD, Facts
 from scapnet.data.audit.reading import Entry, entries_of, read_facts
-from scapnet.data.progress import ProgressBar
 from scapnet.data.sample import Splits
 from scapnet.errors import reason
 

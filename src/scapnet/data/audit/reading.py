@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
+from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import Facts, Task, missing, read_all
-from scapnet.data.progress import ProgressBar
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.errors import reason
 

@@ -1,0 +1,56 @@
+"""Means over the training steps between two lines of the log."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from scapnet.console import ProgressBar
+from scapnet.data.transforms import Views
+from scapnet.network import NetworkOutput
+
+TERMS = ("loss", "cls", "act", "con", "sub")
+
+
+class Meter:
+    """Sums over the steps between two lines of the log; nothing leaves the device before its mean is asked for."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.broken: list[Tensor] = []
+        self.steps, self.images, self.started = 0, 0, time.monotonic()
+
+    def add(self, terms: dict[str, Tensor], output: NetworkOutput, batch: Views) -> None:
+        """Count one step."""
+        target = batch["target"]
+        values = {key: value.detach() for key, value in terms.items()}
+        values["accuracy"] = (output.probs.argmax(1) == target).float().mean()
+        if output.gate is not None:
+            values["kept"] = output.gate.mask.detach().mean()
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, torch.zeros_like(value)) + value
+        self.broken.append(torch.where(batch["broken"], batch["index"], -1))
+        self.steps += 1
+        self.images += len(target)
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps."""
+        return {key: float(value) / self.steps for key, value in self.sums.items()}
+
+    def broken_indices(self) -> Tensor:
+        """(n,) index of each image that could not be read, -1 for the others; as many on every process."""
+        return torch.cat(self.broken)
+
+    def speed(self) -> float:
+        """Images per second."""
+        return self.images / max(time.monotonic() - self.started, 1e-9)
+
+
+def show_step(bar: ProgressBar, head: str, line: dict[str, float], last: bool) -> None:
+    """Show the means of the last steps; without a terminal, a plain line after the ``last`` ones of an epoch."""
+    terms = " ".join(f"{key} {line[key]:.3f}" for key in TERMS if key in line)
+    kept = f" kept {line['kept']:.0%}" if "kept" in line else ""
+    text = f"{head} {terms} acc {line['accuracy']:.1%}{kept}"
+    bar.describe(text)
+    if last and not bar.live:
+        bar.note(f"{text} {line['images_per_second']:.0f} images/s")

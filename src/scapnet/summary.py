@@ -1,0 +1,134 @@
+"""Tables for a terminal: the scores of a run, the sizes of a data set, the findings of a check."""
+
+import json
+from typing import Any
+
+from rich.table import Column, Table
+
+from scapnet.console import make_console, printable, say
+from scapnet.data.audit.check import Report
+from scapnet.data.sample import SPLITS
+
+# The share of a gate's choice that the place tells, above which its pictures mislead: it was 13 to 20% on drawn birds,
+# where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
+SAME_PLACES = 0.5
+NEARLY_OPEN = 0.95  # kept share
+
+
+def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of a result, as a person reads them."""
+    rows = []
+    names = {
+        "accuracy_main": "accuracy of the main branch",
+        "accuracy_parts": "accuracy of the parts",
+        "accuracy": "accuracy of both together",
+        "kept": "kept share of the grid",
+        "gate_by_place": "of the gate's choice, told by the place alone",
+    }
+    for key, name in names.items():
+        if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
+            rows.append((name, f"{scores[key]:.1%}"))
+    for key, name in (
+        ("unreadable", "unreadable images, left out"),
+        ("train_unreadable", "unreadable training images, replaced"),
+    ):
+        if scores.get(key):
+            rows.append((name, f"{scores[key]:.0f}"))
+    pairs = {
+        f"hit_scale{u}": (f"chosen scale-{u} units that hold a mark's centre", f"random_scale{u}") for u in range(1, 10)
+    } | {
+        "covered": ("marks whose centre a chosen part holds", "random_covered"),
+        "gate_precision": ("kept area that lies in the object's box", "random_gate_precision"),
+        "gate_recall": ("the object's box that is kept", "random_gate_recall"),
+    }
+    rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
+    return rows
+
+
+def _beside(scores: dict[str, float], key: str, chance: str) -> str:
+    return f"{scores[key]:.1%} (random {scores[chance]:.1%})" if key in scores else ""
+
+
+def mark_table(marks: dict[str, dict[str, float]]) -> Table:
+    """How often a chosen part holds the centre of a mark of each name, at any and at each scale; % (% by chance)."""
+    scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
+    columns = [Column(scale.replace("scale", "scale "), justify="right") for scale in scales]
+    title = "marks whose centre a chosen part holds, % (random)"
+    table = Table("mark", "in view", Column("any scale", justify="right"), *columns, title=title, title_justify="left")
+    for name, row in marks.items():
+        pairs = [("covered", "random"), *((f"covered_{scale}", f"random_{scale}") for scale in scales)]
+        table.add_row(printable(name), f"{row['marks']:.0f}", *(_share_beside(row, *pair) for pair in pairs))
+    return table
+
+
+def _share_beside(row: dict[str, float], key: str, chance: str) -> str:
+    return f"{100 * row[key]:.1f} ({100 * row[chance]:.1f})" if key in row else ""
+
+
+def show_scores(scores: dict[str, Any]) -> None:
+    """Print a result as one table, and a second one by the names of the marks where there are any."""
+    title = f"{scores.get('preset', '')}: {int(scores.get('images', 0))} {scores.get('split', '')} images"
+    table = Table(title=printable(title), show_header=False, title_justify="left")
+    for row in score_rows(scores):
+        table.add_row(*row)
+    console = make_console()
+    console.print(table)
+    # A gate that is nearly open closes too little for its places to mean anything.
+    if scores.get("gate_by_place", 0.0) > SAME_PLACES and scores.get("kept", 1.0) < NEARLY_OPEN:
+        say(
+            "The gate keeps much the same places whatever an image shows: "
+            "its pictures, and parts that its scores chose, say little about what tells the classes apart."
+        )
+    if scores.get("marks"):
+        console.print(mark_table(scores["marks"]))
+
+
+def show_data(found: dict[str, Any]) -> None:
+    """Print what `describe` tells of a data set: the sizes of its splits as a table, and the rest below it."""
+    table = Table("split", "images", "classes", "images of a class")
+    for name, sizes in found["splits"].items():
+        span = f"{sizes['smallest']} to {sizes['largest']}"
+        table.add_row(name, str(sizes["images"]), str(sizes["classes"]), span)
+    make_console().print(table)
+    for line in data_lines(found):
+        say(line)
+
+
+def data_lines(found: dict[str, Any]) -> list[str]:
+    """What `describe` tells beside sizes, a line each."""
+    sizes = [(f"published, {counts['source']}", counts) for counts in found["published"]]
+    sizes += [("in the SCAPNet paper, Table II", found["paper"])] if found["paper"] else []
+    lines = [f"{found['title']}; {found['get']}"] if found["get"] else [found["title"]]
+    lines += [f"{key}: {found[key]}" for key in ("licence", "homepage", "citation") if found[key]]
+    for name, counts in sizes:
+        figures = (f"{key} {counts[key]:,}" for key in ("classes", *SPLITS) if counts[key] is not None)
+        lines.append(f"{name}: {', '.join(figures)}")
+    if found["agrees"] is not None:
+        lines.append("what is here has " + ("" if found["agrees"] else "NOT ") + "the published sizes")
+    if found["marks"]:
+        lines.append(f"annotated, for evaluation only: {', '.join(found['marks'])}")
+    if found["drawn"]:
+        lines.append("held out here: " + ", ".join(f"{key} {value}" for key, value in found["drawn"].items()))
+    return [*lines, *found["notes"]]
+
+
+def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
+    """Print what a check found, with the first ``most`` files of each finding; the JSON report has them all."""
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=1))
+        return
+    console = make_console()
+    sizes = Table("split", "images", "classes", "images of a class", title=printable(report.name), title_justify="left")
+    for name, size in report.splits.items():
+        sizes.add_row(name, str(size["images"]), str(size["classes"]), f"{size['fewest']} to {size['most']}")
+    console.print(sizes)
+    table = Table("", "found", Column("where", overflow="fold"))
+    for finding in report.findings:
+        groups = [printable(" = ".join(group)) for group in finding.files[:most]]
+        groups += [f"... {len(finding.files) - most} more"] if len(finding.files) > most else []
+        table.add_row(finding.level, printable(finding.text), "\n".join(groups))
+    if report.findings:
+        console.print(table)
+    errors, warnings = report.count("error"), report.count("warning")
+    counts = f"counts: {report.published}; {report.read} images read in {report.seconds:.1f} s"
+    say(f"errors: {errors}, warnings: {warnings}; {counts}")
