@@ -54,7 +54,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},
-        {"info", "names", "partial", "unpack", "web"},
+        {"info", "names", "unpack"},
     ],
 }
 

@@ -1,7 +1,6 @@
-"""Downloads against a server on this machine that does what servers do, and worse."""
+"""Downloads from a server on this machine that does what servers do, and worse."""
 
 import hashlib
-import http.client
 import io
 import shutil
 import threading
@@ -11,42 +10,41 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.request import Request
+from types import SimpleNamespace
 
 import pytest
+import requests
 
 from samples import grocery
 from scapnet.config import DataConfig
-from scapnet.data import fetch as module
-from scapnet.data import load, web
-from scapnet.data import unpack as unpacking
-from scapnet.data.fetch import WAITS, Archive, download, fetch
-from scapnet.data.partial import Part
+from scapnet.data import fetch, load
+from scapnet.data.fetch import RETRIES, Archive, download
 
 BODY = bytes(range(256)) * 1200  # larger than one block of a socket
 MD5 = hashlib.md5(BODY).hexdigest()
 
 
 class Site:
-    """What the server does with its next requests, and what it was asked."""
+    """What the server does with its next requests, and what it was asked for."""
 
     def __init__(self) -> None:
         self.files = {"/file.bin": BODY}
-        self.headers = {"ETag": '"one"'}
         self.plan: list[str] = []
-        self.asked: list[str | None] = []
+        self.asked: list[str] = []
+        self.waits: list[float] = []
         self.url = ""
 
-    def archive(self, **options: str) -> Archive:
-        return Archive(f"{self.url}/file.bin", "file.bin", options.get("checksum"))
+    def file(self, checksum: str | None = None, kind: str = "md5") -> list[Archive]:
+        return [Archive(f"{self.url}/file.bin", "file.bin", checksum, kind)]
 
 
 class Handler(BaseHTTPRequestHandler):
     site: Site
 
     def do_GET(self) -> None:
-        site, act = self.site, self.site.plan.pop(0) if self.site.plan else "serve"
-        site.asked.append(self.headers["Range"])
+        self.close_connection = True
+        act = self.site.plan.pop(0) if self.site.plan else "serve"
+        self.site.asked.append(self.path)
         if act.isdigit():
             self.send_error(int(act))
             return
@@ -55,30 +53,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", act.removeprefix("to "))
             self.end_headers()
             return
-        body = site.files[self.path]
-        same = self.headers["If-Range"] in site.headers.values()
-        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        start = start if same and act != "no range" else 0
-        if start >= len(body):
-            self.send_error(416)
-            return
-        self.answer(act, body, start + (act == "shifted"))
-
-    def answer(self, act: str, body: bytes, start: int) -> None:
-        self.send_response(206 if start else 200)
-        for name, value in self.site.headers.items():
-            self.send_header(name, value)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        body = self.site.files[self.path]
+        self.send_response(200)
+        if act == "encoded":  # as some servers say of a .tar.gz, which must arrive as it is
+            self.send_header("Content-Encoding", "gzip" if "gzip" in self.headers["Accept-Encoding"] else "identity")
         if act == "chunked":
             self.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
         elif act != "no length":
-            self.send_header("Content-Length", str(len(body) - start))
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        rest = body[start:]
-        if act == "chunked":
-            rest = b"%x\r\n%s\r\n0\r\n\r\n" % (len(rest), rest)
-        self.wfile.write(rest[: len(rest) // 2] if act == "cut" else rest)
+        self.wfile.write(body[: len(body) // 2] if act == "cut" else body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -88,8 +73,8 @@ class Handler(BaseHTTPRequestHandler):
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     site = Site()
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=site.waits.append))
     handler = type("SiteHandler", (Handler,), {"site": site, "protocol_version": "HTTP/1.1", "timeout": 5})
-    handler.do_GET = closing(handler.do_GET)  # type: ignore[attr-defined]
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         site.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -99,180 +84,98 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread.join()
 
 
-def closing(get: object) -> object:
-    def do_GET(self: Handler) -> None:
-        get(self)  # type: ignore[operator]
-        self.close_connection = True
-
-    return do_GET
-
-
-class Log:
-    """A bar that remembers."""
-
-    def __init__(self) -> None:
-        self.starts: list[tuple[str, int | None, int]] = []
-        self.count = 0
-        self.notes: list[str] = []
-
-    def start(self, name: str, total: int | None, done: int = 0) -> None:
-        self.starts.append((name, total, done))
-        self.count = done
-
-    def advance(self, count: int) -> None:
-        self.count += count
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def left(folder: Path) -> list[str]:
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def refused(archives: list[Archive], root: Path, words: str, kept: tuple[str, ...] = ()) -> None:
+    """A download says why not in one line, makes no data set, and keeps only archives that are complete."""
+    with pytest.raises(ValueError, match=words) as caught:
+        download(archives, root)
+    assert "\n" not in str(caught.value)
+    assert not root.exists()
+    assert names(root.with_name(f".{root.name}.download")) == sorted(kept)
 
 
 # --- one file ---
 
 
-def test_a_file_comes_whole_and_only_once(site: Site, tmp_path: Path) -> None:
-    log = Log()
-    for kind, digest in (("md5", MD5.upper()), ("sha256", hashlib.sha256(BODY).hexdigest())):
-        archive = Archive(f"{site.url}/file.bin", f"{kind}.bin", digest, "md5" if kind == "md5" else "sha256")
-        for _ in range(2):
-            assert fetch(archive, tmp_path / "new", log).read_bytes() == BODY
-    assert log.starts == [("md5.bin", len(BODY), 0), ("sha256.bin", len(BODY), 0)]
-    assert log.count == len(BODY)
-    assert len(site.asked) == 2
-    assert left(tmp_path / "new") == ["md5.bin", "sha256.bin"]
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+@pytest.mark.parametrize("act", ["serve", "encoded", "chunked", "no length", "to /file.bin"])
+def test_a_file_arrives_as_it_is(site: Site, tmp_path: Path, kind: str, act: str) -> None:
+    site.plan = [act]
+    checksum = hashlib.new(kind, BODY).hexdigest().upper()
+    root = download(site.file(checksum, kind), tmp_path / "new" / "set")
+    assert (root / "file.bin").read_bytes() == BODY
+    assert names(tmp_path / "new") == ["set"]
 
 
-def test_a_break_goes_on_where_it_stopped(site: Site, tmp_path: Path) -> None:
-    site.plan, waits, log = ["cut", "cut"], list[float](), Log()
-    assert fetch(site.archive(checksum=MD5), tmp_path, log, waits.append).read_bytes() == BODY
-    half, third = len(BODY) // 2, len(BODY) // 2 + len(BODY) // 4
-    assert site.asked == [None, f"bytes={half}-", f"bytes={third}-"]
-    assert waits == list(WAITS[:2])
-    assert [done for _, _, done in log.starts] == [0, half, third]
-    assert "broke off after" in log.notes[0]
+def test_passing_failures_are_tried_again(site: Site, tmp_path: Path) -> None:
+    site.plan = ["cut", "503", "429", "cut", "500"]
+    root = download(site.file(), tmp_path / "set")
+    assert (root / "file.bin").read_bytes() == BODY
+    assert site.waits == [1, 2, 3, 4, 5]
 
 
-def test_the_next_call_goes_on_with_what_came(site: Site, tmp_path: Path) -> None:
-    site.headers = {"Last-Modified": "Wed, 01 Jan 2020 00:00:00 GMT", "ETag": 'W/"weak"'}
-    site.plan = ["cut"] + ["503"] * len(WAITS)
-    with pytest.raises(ValueError, match=rf"failed 8 times, at last because .* 503 .* the {len(BODY) // 2:,} bytes"):
-        fetch(site.archive(), tmp_path, None, lambda _: None)
-    assert left(tmp_path) == [".file.bin.part", ".file.bin.part.json"]
-    assert fetch(site.archive(), tmp_path, None).read_bytes() == BODY
-    assert site.asked[-1] == f"bytes={len(BODY) // 2}-"
+def test_the_next_call_starts_where_tries_ran_out(site: Site, tmp_path: Path) -> None:
+    site.files["/other"] = b"1"
+    both = [Archive(f"{site.url}/other", "other"), *site.file()]
+    site.plan = ["serve", *["503"] * (RETRIES + 1)]
+    refused(both, tmp_path / "set", "file.bin cannot be downloaded .503.*try again later", kept=("other",))
+    assert len(site.waits) == RETRIES
+    (tmp_path / ".set.download" / "tmp123").write_bytes(b"half of a file, as a kill leaves it")
+    assert names(download(both, tmp_path / "set")) == ["file.bin", "other"]
+    assert site.asked.count("/other") == 1
 
 
-@pytest.mark.parametrize("change", ["no range", "shifted", "new file", "shorter", "no version", "ignores If-Range"])
-def test_what_cannot_go_on_starts_anew(site: Site, tmp_path: Path, change: str) -> None:
-    new = BODY[::-1]
-
-    def pause(_: float) -> None:
-        if change == "new file":
-            site.files["/file.bin"], site.headers = new, {"ETag": '"two"'}
-        if change == "shorter":  # and the server takes it for the same
-            site.files["/file.bin"] = new[:1000]
-        if change == "ignores If-Range":
-            site.files["/file.bin"], site.headers = new, {"ETag": '"two"', "X": '"one"'}
-
-    if change == "no version":
-        site.headers = {}
-    site.plan = ["cut", change]
-    expected = {"new file": new, "shorter": new[:1000], "ignores If-Range": new}.get(change, BODY)
-    assert fetch(site.archive(), tmp_path, None, pause).read_bytes() == expected
-    assert left(tmp_path) == ["file.bin"]
-
-
-def test_a_kill_before_the_new_name_costs_nothing(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Part, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            fetch(site.archive(), tmp_path)
-    assert not (tmp_path / "file.bin").exists()
-    assert fetch(site.archive(), tmp_path).read_bytes() == BODY
+@pytest.mark.parametrize("status", ["404", "403", "410"])
+def test_final_answers_are_not_tried_again(site: Site, tmp_path: Path, status: str) -> None:
+    site.plan = [status]
+    refused(site.file(), tmp_path / "set", f"cannot be downloaded .{status}")
     assert len(site.asked) == 1
 
 
-def test_a_part_of_another_address_or_with_odd_notes_is_not_used(site: Site, tmp_path: Path) -> None:
-    (tmp_path / ".file.bin.part").write_bytes(b"other")
-    for notes in ("[", "[]", '{"url": "elsewhere", "version": "\\"one\\"", "total": 9}'):
-        (tmp_path / ".file.bin.part.json").write_text(notes)
-        assert fetch(site.archive(), tmp_path).read_bytes() == BODY
-        (tmp_path / "file.bin").rename(tmp_path / ".file.bin.part")
-    assert site.asked == [None] * 3
-
-
-def test_wrong_bytes_are_deleted(site: Site, tmp_path: Path) -> None:
+def test_wrong_bytes_are_deleted_and_not_fetched_again(site: Site, tmp_path: Path) -> None:
     site.files["/file.bin"] = b"a page that says sorry"
     found = hashlib.md5(site.files["/file.bin"]).hexdigest()
-    with pytest.raises(ValueError, match=f"md5 {found} where {MD5} was expected; it was deleted"):
-        fetch(site.archive(checksum=MD5), tmp_path)
-    assert left(tmp_path) == []
-    (tmp_path / "file.bin").write_bytes(b"mine")
-    with pytest.raises(ValueError, match=f"and not {MD5}; remove it"):
-        fetch(site.archive(checksum=MD5), tmp_path)
-    assert left(tmp_path) == ["file.bin"]
+    refused(site.file(MD5), tmp_path / "set", f"has md5 {found} instead of {MD5}; it was deleted")
+    assert len(site.asked) == 1
 
 
-@pytest.mark.parametrize(("status", "tries"), [("404", 1), ("403", 1), ("410", 1), ("500", 8), ("429", 8)])
-def test_answers_that_stay_and_answers_that_pass(site: Site, tmp_path: Path, status: str, tries: int) -> None:
-    site.plan = [status] * 20
-    with pytest.raises(ValueError, match=status) as caught:
-        fetch(site.archive(), tmp_path, None, lambda _: None)
-    assert len(site.asked) == tries
-    assert "\n" not in str(caught.value)
-    site.plan = ["503", "500"]
-    assert fetch(site.archive(), tmp_path, None, lambda _: None).read_bytes() == BODY
+def test_without_a_length_or_a_checksum_half_a_file_would_look_complete(site: Site, tmp_path: Path) -> None:
+    site.plan = ["no length"]
+    refused(site.file(), tmp_path / "set", "neither a length nor a checksum")
 
 
-def test_redirects_are_followed_only_on_the_web_and_not_for_ever(site: Site, tmp_path: Path) -> None:
-    site.plan = ["to /file.bin"]
-    assert fetch(Archive(f"{site.url}/old", "a"), tmp_path).read_bytes() == BODY
-    secret = tmp_path / "secret"
-    for place in (secret.as_uri(), "ftp://127.0.0.1/x", "data:,x"):
+def test_redirects_lead_to_http_and_https_only(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"")
+    for place in ((tmp_path / "secret").as_uri(), "ftp://127.0.0.1/x", "data:,x"):
         site.plan = [f"to {place}"]
-        with pytest.raises(ValueError, match=r"no http or https address|leads to .* not allowed"):
-            fetch(site.archive(), tmp_path)
-    site.plan = ["to /file.bin"] * 30
-    with pytest.raises(ValueError, match="goes round in redirects"):
-        fetch(site.archive(), tmp_path)
-    assert 20 <= len(site.plan) < 30
-    with pytest.raises(ValueError, match="no http or https"):
-        fetch(Archive(secret.as_uri(), "a2"), tmp_path)
-    secure, headers = Request("https://host/x"), http.client.HTTPMessage()
-    with pytest.raises(ValueError, match="anyone on the way"):
-        web._Redirects().redirect_request(secure, io.BytesIO(), 302, "", headers, "http://host/x")
+        refused(site.file(), tmp_path / "set", "cannot be downloaded")
+        refused([Archive(place, "x")], tmp_path / "set", "cannot be downloaded")
+    site.plan = ["to /file.bin"] * 99
+    refused(site.file(), tmp_path / "set", "redirects")
+    assert site.waits == []
 
 
-def test_without_a_length_only_what_shows_its_end_is_taken(site: Site, tmp_path: Path) -> None:
-    site.plan = ["chunked", "cut", "no length", "no length"]
-    assert fetch(site.archive(), tmp_path / "a").read_bytes() == BODY
-    site.plan = ["no length", "no length"]
-    with pytest.raises(ValueError, match="tells no length"):
-        fetch(site.archive(), tmp_path / "b")
-    assert left(tmp_path / "b") == []
-    assert fetch(site.archive(checksum=MD5), tmp_path / "b").read_bytes() == BODY
+@pytest.mark.parametrize(("url", "safe"), [("https://a/x", False), ("http://a/x", True)])
+def test_no_redirect_gives_up_encryption(url: str, safe: bool) -> None:
+    response = requests.Response()
+    response.url, response.status_code = url, 302
+    response.headers["Location"] = "http://b/x"
+    check = fetch._response_check(Archive(url, "x"))
+    if safe:
+        check(response)
+    else:
+        with pytest.raises(fetch._Refused, match="without encryption"):
+            check(response)
 
 
-def test_no_server_and_no_room(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server(site: Site, tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as gone:
         port = gone.server_port
-    with pytest.raises(ValueError, match=r"connection failed .*refused"):
-        fetch(Archive(f"http://127.0.0.1:{port}/x", "x"), tmp_path, None, lambda _: None)
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match="cannot write"):
-        fetch(site.archive(), tmp_path / "file" / "below")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(ValueError, match=f"needs {len(BODY):,} more bytes and .* has 10 free"):
-        fetch(site.archive(), tmp_path)
-
-
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "C:x"])
-def test_a_file_name_is_a_file_name(name: str) -> None:
-    with pytest.raises(ValueError, match="no plain file name"):
-        fetch(Archive("http://host/x", name), Path())
+    refused([Archive(f"http://127.0.0.1:{port}/x", "x")], tmp_path / "set", "cannot be downloaded .*refused")
+    assert len(site.waits) == RETRIES
 
 
 # --- a data set ---
@@ -287,75 +190,103 @@ def zipped(**files: bytes) -> bytes:
 
 
 @pytest.fixture
-def parts(site: Site) -> list[Archive]:
+def three(site: Site) -> list[Archive]:
     site.files |= {"/a.zip": zipped(one=b"1"), "/b.zip": zipped(two=b"22"), "/labels.mat": b"333"}
     return [Archive(f"{site.url}/{name}", name) for name in ("a.zip", "b.zip", "labels.mat")]
 
 
-def test_a_data_set_is_there_whole(site: Site, parts: list[Archive], tmp_path: Path) -> None:
+def test_archives_are_unpacked_into_one_folder(site: Site, three: list[Archive], tmp_path: Path) -> None:
     root = tmp_path / "data" / "set"
     for _ in range(2):
-        assert download(parts, root) == root
+        assert download(three, root) == root
     assert len(site.asked) == 3
-    assert sorted(p.relative_to(root).as_posix() for p in root.rglob("*.*")) == ["labels.mat"]
-    assert (root / "set" / "one").read_bytes() + (root / "set" / "two").read_bytes() == b"122"
-    assert left(root.parent) == ["set"]
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert files == {"set/one": b"1", "set/two": b"22", "labels.mat": b"333"}
+    assert names(root.parent) == ["set"]
 
 
-def test_a_kill_in_the_middle_leaves_no_data_set(
-    site: Site, parts: list[Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_holds_something_is_left_alone(site: Site, three: list[Archive], tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine").write_bytes(b"")
+    (tmp_path / "file").write_bytes(b"")
+    assert [download(three, tmp_path / name) for name in ("set", "file")] == [tmp_path / "set", tmp_path / "file"]
+    assert names(tmp_path) == ["file", "set"]
+    assert names(tmp_path / "set") == ["mine"]
+    assert site.asked == []
+
+
+def test_a_kill_while_unpacking_leaves_no_data_set(
+    site: Site, three: list[Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, extract = tmp_path / "set", unpacking.extract
+    unpack = fetch.unpack
 
-    def killed(path: Path, folder: Path, limit: int) -> int:
-        extract(path, folder, limit)
+    def killed(path: Path, folder: Path, limit: int) -> None:
+        unpack(path, folder, limit)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "extract", killed)
-    with pytest.raises(KeyboardInterrupt):
-        download(parts, root, Log())
-    assert not root.exists()
-    (tmp_path / ".set.download" / "unpacked").mkdir()  # as a kill -9 leaves it
-    (tmp_path / ".set.download" / "unpacked" / "half").write_bytes(b"")
-    monkeypatch.setattr(module, "extract", extract)
-    root.mkdir()  # an empty folder is no data set
-    download(parts, root, Log())
-    assert left(root) == ["labels.mat", "set"]
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "unpack", killed)
+        with pytest.raises(KeyboardInterrupt):
+            download(three, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+    (tmp_path / ".set.download" / ".unpacked").mkdir()  # as a kill -9 leaves it
+    (tmp_path / ".set.download" / ".unpacked" / "half").write_bytes(b"")
+    (tmp_path / "set").mkdir()  # an empty folder is no data set
+    assert names(download(three, tmp_path / "set")) == ["labels.mat", "set"]
     assert len(site.asked) == 3
 
 
-def test_a_damaged_archive_comes_again(site: Site, parts: list[Archive], tmp_path: Path) -> None:
-    good, site.files["/b.zip"] = site.files["/b.zip"], site.files["/b.zip"][:-30]
-    with pytest.raises(ValueError, match=r"b\.zip is damaged"):
-        download(parts, tmp_path / "set", Log())
-    assert not (tmp_path / "set").exists()
+def test_a_bad_archive_is_fetched_again(site: Site, three: list[Archive], tmp_path: Path) -> None:
+    good = site.files["/b.zip"]
+    for bad in (good[:-30], b"<!DOCTYPE html>"):
+        site.files["/b.zip"] = bad
+        refused(three, tmp_path / "set", r"b\.zip was not unpacked", kept=("a.zip", "labels.mat"))
     site.files["/b.zip"] = good
-    download(parts, tmp_path / "set", Log())
-    assert left(tmp_path) == ["set"]
+    assert names(download(three, tmp_path / "set")) == ["labels.mat", "set"]
+    assert site.asked.count("/b.zip") == 3
+    assert names(tmp_path) == ["set"]
 
 
-def test_two_at_once(site: Site, parts: list[Archive], tmp_path: Path) -> None:
+def test_an_archive_that_unpacks_to_too_much_leaves_nothing(
+    site: Site, three: list[Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=r"b\.zip was not unpacked .it unpacks to more than 1 bytes"):
+        download(three, tmp_path / "set", limit=1)
+    monkeypatch.setattr(fetch, "MARGIN", 1000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb", bytes(10**5))
+    site.files["/a.zip"] = buffer.getvalue()
+    (tmp_path / ".set.download" / "a.zip").unlink()
+    refused(three, tmp_path / "set", r"a\.zip was not unpacked .it unpacks to more than", kept=("b.zip", "labels.mat"))
+
+
+def test_two_at_once(site: Site, three: list[Archive], tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(download, parts, tmp_path / "set", Log()) for _ in range(4)]
+        calls = [pool.submit(download, three, tmp_path / "set") for _ in range(4)]
     assert {call.result() for call in calls} == {tmp_path / "set"}
     assert len(site.asked) == 3
-    assert left(tmp_path / "set") == ["labels.mat", "set"]
-    assert left(tmp_path) == ["set"]
+    assert names(tmp_path) == ["set"]
 
 
-def test_an_evil_or_huge_archive_leaves_nothing(site: Site, parts: list[Archive], tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("fine", b"")
-        archive.writestr("../evil", b"")
-    site.files["/b.zip"] = buffer.getvalue()
-    with pytest.raises(ValueError, match=r"'../evil', which leads out"):
-        download(parts, tmp_path / "set", Log())
+@pytest.mark.parametrize("place", ["pooch.downloaders.HTTPDownloader.__call__", "scapnet.data.fetch.unpack"])
+def test_a_full_disk_is_one_sentence(
+    site: Site, three: list[Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place, full)
+    with pytest.raises(ValueError, match=r"cannot write .*No space left on device.; free some space") as error:
+        download(three, tmp_path / "set")
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "set").exists()
-    assert left(tmp_path / ".set.download") == ["a.zip", "labels.mat"]
-    site.files["/b.zip"] = zipped(two=bytes(300))
-    with pytest.raises(ValueError, match=r"b\.zip unpacks to more than the 200 bytes"):
-        download(parts, tmp_path / "set", Log(), limit=200)
+
+
+def test_a_folder_that_cannot_be_made(three: list[Archive], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cannot write .*\(Not a directory\)"):
+        download(three, tmp_path / "file" / "set")
 
 
 def test_a_data_set_is_downloaded_by_name_and_read(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,15 +294,14 @@ def test_a_data_set_is_downloaded_by_name_and_read(site: Site, tmp_path: Path, m
     grocery(made)
     shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "made")
     site.files["/file.bin"] = (tmp_path / "archive.zip").read_bytes()
-    about = replace(load.INFOS["grocery"], downloads=(Archive(f"{site.url}/file.bin", "grocery.zip"),))
-    monkeypatch.setitem(load.INFOS, "grocery", about)
+    info = replace(load.INFOS["grocery"], downloads=(Archive(f"{site.url}/file.bin", "grocery.zip"),))
+    monkeypatch.setitem(load.INFOS, "grocery", info)
     config = DataConfig("grocery", root=tmp_path / "there", download=True)
     found, again = load.load_data(config), load.load_data(replace(config, download=False))
     assert found.train[0].image.shape[0] == 3
     assert found.train.labels == again.train.labels
-    asked = len(site.asked)
     load.load_data(config)
-    assert len(site.asked) == asked  # what is there is not fetched again
+    assert len(site.asked) == 1  # what is there is not fetched again
 
 
 def test_what_may_not_be_downloaded_says_what_to_get() -> None:

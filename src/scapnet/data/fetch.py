@@ -1,78 +1,56 @@
-"""Downloads that can be broken off at any moment: they go on where they stopped, and never leave half a data set.
+"""Downloads: a data set's archives, fetched with pooch and unpacked into a folder that is there whole or not at all."""
 
-On urllib of the standard library: torchvision's helper starts anew after a break and follows any redirect, and
-huggingface_hub's goes on only with files of its hub.
-"""
-
-import contextlib
 import os
 import shutil
-import time
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import pooch
+import requests
 from filelock import FileLock
 
-from scapnet.console import ProgressBar as Bar
 from scapnet.data.info import Archive
-from scapnet.data.partial import Part, digest
-from scapnet.data.unpack import BLOCK, extract, unpack, writing
-from scapnet.data.web import Broken, length_of, passing, request, version_of
+from scapnet.data.unpack import unpack
+from scapnet.errors import reason
 
-__all__ = ["Archive", "download", "fetch", "unpack"]
+__all__ = ["Archive", "download"]
 
-WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds before a new try
+RETRIES = 9  # pooch waits 1, 2, ... seconds before them, 45 in all
+TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that another try may change
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-NOT_TOLD = 256 * 2**20  # bytes that may come out of an archive on top of four times its size
+MARGIN = 256 * 2**20  # bytes that an archive may unpack to, on top of four times its size
 
 
-class Counts(Protocol):
-    """What shows progress; `progress.Bar` is one."""
-
-    def start(self, name: str, total: int | None, done: int = 0) -> None:
-        """Begin with ``done`` of ``total`` bytes behind it."""
-
-    def advance(self, count: int) -> None:
-        """Count bytes."""
-
-    def note(self, text: str) -> None:
-        """Say something."""
-
-
-def download(
-    archives: Sequence[Archive],
-    root: Path,
-    bar: Counts | None = None,
-    pause: Callable[[float], object] = time.sleep,
-    limit: int | None = None,
-) -> Path:
+def download(archives: Sequence[Archive], root: Path, limit: int | None = None) -> Path:
     """Download and unpack archives into one new folder, which is there whole or not at all.
 
-    What has come is kept in a hidden folder beside it until all is there, and the next call goes on with it. A folder
-    that already holds something is left alone. Two processes may call this at once: one works, the other waits.
+    Everything is made in a hidden folder beside it, where archives that are complete are kept for the next call if this
+    one fails. A folder that already holds something is left alone. Two processes may call this at the same time: one
+    works, the other waits.
 
     Args:
-        archives: all archives of a data set.
-        root: the folder that they unpack to.
-        bar: shows the progress; by default a bar of bytes.
-        pause: waits some seconds between two tries.
-        limit: most bytes that may come out of one archive; by default 4 times its size and 256 MiB on top.
+        archives: all archives of a data set; a file of another kind is copied as it is.
+        root: the folder that they are unpacked into.
+        limit: most bytes that may come out of one archive; by default 4 times its size and 256 MiB.
 
     Raises:
-        ValueError: see `fetch` and `unpack`.
+        ValueError: a file that cannot be fetched, has the wrong checksum or is no safe archive; a disk that is full or
+            not writable.
     """
     root = Path(os.path.abspath(root))
     work = root.with_name(f".{root.name}.download")
     if _filled(root):
         return root
-    with writing(work):
+    with _writing(work):
         work.mkdir(parents=True, exist_ok=True)
         lock = root.with_name(f".{root.name}.lock")
         with FileLock(lock):
             if not _filled(root):
-                _fill(archives, root, work, bar, pause, limit)
-        lock.unlink(missing_ok=True)  # who waits for it takes a new one and finds all done
+                _fill(archives, root, work, limit)
+        lock.unlink(missing_ok=True)  # a process that waits for it finds the folder filled
         shutil.rmtree(work, ignore_errors=True)
     return root
 
@@ -81,27 +59,20 @@ def _filled(root: Path) -> bool:
     return root.exists() and (not root.is_dir() or any(root.iterdir()))
 
 
-def _fill(
-    archives: Sequence[Archive],
-    root: Path,
-    work: Path,
-    bar: Counts | None,
-    pause: Callable[[float], object],
-    limit: int | None,
-) -> None:
-    with contextlib.ExitStack() as stack:
-        shown = stack.enter_context(Bar("bytes")) if bar is None else bar
-        paths = [fetch(archive, work, shown, pause) for archive in archives]
-    draft = work / "unpacked"
-    shutil.rmtree(draft, ignore_errors=True)  # what a killed process left
+def _fill(archives: Sequence[Archive], root: Path, work: Path, limit: int | None) -> None:
+    complete = {archive.filename for archive in archives}
+    for path in list(work.iterdir()):  # what a killed process left
+        if path.name not in complete:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    paths = [_fetch(archive, work) for archive in archives]
+    draft = work / ".unpacked"
     draft.mkdir()
     try:
         for path in paths:
             _place(path, draft, limit)
         draft.rename(root)
-    except BaseException:
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 def _place(path: Path, draft: Path, limit: int | None) -> None:
@@ -109,118 +80,82 @@ def _place(path: Path, draft: Path, limit: int | None) -> None:
         shutil.copyfile(path, draft / path.name)
         return
     try:
-        extract(path, draft, limit or 4 * path.stat().st_size + NOT_TOLD)
+        unpack(path, draft, limit or 4 * path.stat().st_size + MARGIN)
     except ValueError:
-        path.unlink()  # a damaged one has to come again
+        path.unlink()  # the next call fetches it again
         raise
 
 
-def fetch(
-    archive: Archive, folder: Path, bar: Counts | None = None, pause: Callable[[float], object] = time.sleep
-) -> Path:
-    """Download one file; a download that was broken off goes on where it stopped if the file is still the same.
-
-    Args:
-        archive: the file.
-        folder: where it goes; it is made if need be.
-        bar: shows the progress.
-        pause: waits some seconds between two tries.
-
-    Returns:
-        ``folder / archive.filename``, which is whole and has the checksum, if one is known.
-
-    Raises:
-        ValueError: an address that is not http or https or has no such file; a server that keeps breaking off; a wrong
-            checksum; a disk that is full or may not be written.
-    """
-    if archive.filename in ("", ".", "..") or set(archive.filename) & set("/\\:\0"):
-        raise ValueError(f"{archive.filename!r} is no plain file name; give a name without a folder")
-    path = folder / archive.filename
-    if path.is_file():
-        found = digest(path, archive.kind) if archive.checksum else None
-        if found != (archive.checksum and archive.checksum.lower()):
-            raise ValueError(f"{path} has {archive.kind} {found} and not {archive.checksum}; remove it and try again")
-        return path
-    part = Part(folder / f".{archive.filename}.part", archive.url)
-    with writing(part.path):
-        folder.mkdir(parents=True, exist_ok=True)
-        for wait in (*WAITS, None):
-            try:
-                _attempt(part, archive.checksum is not None, bar)
-                break
-            except Broken as error:
-                _wait(part, error, wait, bar, pause)
-        return part.finish(path, archive.checksum, archive.kind)
-
-
-def _wait(part: Part, error: Broken, wait: float | None, bar: Counts | None, pause: Callable[[float], object]) -> None:
-    if wait is None:
-        raise ValueError(
-            f"{part.url} failed {len(WAITS) + 1} times, at last because {error.args[0]}; "
-            f"the {part.size():,} bytes that came are kept, so try again later"
-        ) from error
-    if bar is not None:
-        bar.note(f"{part.url}: {error.args[0]}; trying again in {wait:g} s")
-    pause(wait)
-
-
-def _attempt(part: Part, sure: bool, bar: Counts | None) -> None:
-    """One request: the rest of the file, or all of it."""
-    known = part.known()
-    done, version, total = part.size(), known.get("version"), known.get("total")
-    if known and done == total:
-        return  # killed between the last byte and the new name
-    with _ask(part, {"Range": f"bytes={done}-", "If-Range": version} if version else {}) as response:
-        if response.status == 206:
-            _check_rest(part, response, done, known)
-        else:
-            done, total = 0, length_of(response)
-            if total is None and not response.chunked and not sure:
-                raise ValueError(f"{part.url} tells no length, so half of it would look whole; get it by hand")
-            part.begin(version_of(response.headers), total)
-        _check_room(part, total, done)
-        if bar is not None:
-            bar.start(part.path.name[1:].removesuffix(".part"), total, done)
-        _receive(part, response, bar)
-    if total is not None and part.size() != total:
-        raise Broken(f"it broke off after {part.size():,} of {total:,} bytes")
-
-
-def _ask(part: Part, headers: dict[str, str]) -> Any:
+def _fetch(archive: Archive, folder: Path) -> Path:
+    """A file in a folder, complete and with the right checksum if one is known; pooch keeps nothing of a failed try."""
+    source = pooch.create(
+        folder, "", registry={archive.filename: None}, urls={archive.filename: archive.url}, retry_if_failed=RETRIES
+    )
     try:
-        return request(part.url, headers)
-    except Broken as error:
-        if error.args[1:] == (416,):  # the file has become shorter than what came of it
-            part.drop()
-        raise
-
-
-def _receive(part: Part, response: Any, bar: Counts | None) -> None:
-    with part.path.open("ab") as file:
-        while True:
-            with passing():
-                block = response.read1(BLOCK)  # what is there: a break then costs none of what came before it
-            if not block:
-                break
-            file.write(block)
-            if bar is not None:
-                bar.advance(len(block))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _check_rest(part: Part, response: Any, done: int, known: dict[str, Any]) -> None:
-    """Start anew unless the server goes on with the same version from the right byte."""
-    span, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    same = version_of(response.headers) in (None, known["version"]) and total == str(known.get("total") or total)
-    if span.split("-")[0] != str(done) or not same:
-        part.drop()
-        raise Broken("the server answered with another part or version of the file")
-
-
-def _check_room(part: Part, total: int | None, done: int) -> None:
-    free = shutil.disk_usage(part.path.parent).free
-    if total is not None and total - done > free:
+        path = Path(source.fetch(archive.filename, downloader=_Downloader(archive)))
+    except (_Refused, requests.RequestException) as error:
         raise ValueError(
-            f"{part.url} needs {total - done:,} more bytes and {part.path.parent} has {free:,} free; make some room"
+            f"{archive.url} cannot be downloaded ({reason(error)}); try again later, or get the data set by hand"
+        ) from error
+    # Not pooch's own check, which fetches a file with another checksum again as often as one whose connection broke.
+    found = pooch.file_hash(str(path), archive.kind) if archive.checksum else None
+    if archive.checksum and found != archive.checksum.lower():
+        path.unlink()
+        raise ValueError(
+            f"{archive.url} has {archive.kind} {found} instead of {archive.checksum}; it was deleted, so try again: "
+            "if it stays so, this is not the published file"
         )
+    return path
+
+
+class _Refused(Exception):
+    """A failure that another try would not change; pooch tries again after a ValueError or a RequestException."""
+
+
+class _Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch has no types
+    """Pooch's downloader with a progress bar on a terminal, and without retries where they cannot help."""
+
+    def __init__(self, archive: Archive) -> None:
+        headers = {"Accept-Encoding": "identity"}  # or requests would unpack a .gz that is sent with that encoding
+        super().__init__(sys.stderr.isatty(), 2**20, headers=headers, hooks={"response": _response_check(archive)})
+
+    def __call__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__call__(*args, **options)
+        except requests.RequestException as error:
+            if _temporary(error):
+                raise
+            raise _Refused(reason(error)) from error
+
+
+def _temporary(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code in TEMPORARY
+    broken = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, broken) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def _response_check(archive: Archive) -> Callable[..., None]:
+    """What requests does not check of a response, redirects included; it follows these to http and https only."""
+
+    def check(response: requests.Response, **_: object) -> None:
+        target = response.headers.get("Location", "")
+        if response.is_redirect and response.url.startswith("https:") and target.startswith("http:"):
+            raise _Refused(f"it redirects to {target}, without encryption")
+        sized = {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}
+        if not response.is_redirect and not sized and archive.checksum is None:
+            raise _Refused("the server gives neither a length nor a checksum, so half of the file would look complete")
+
+    return check
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Errors of the disk as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {error.filename or place} ({error.strerror or reason(error)}); free some space, or give "
+            "another folder"
+        ) from error
