@@ -8,7 +8,6 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -16,11 +15,10 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 
 PLAIN_SECONDS = 10.0  # between two plain lines
-Unit = Literal["bytes", "images", "work"]
+Unit = Literal["images", "work"]
 
 
 def printable(text: object) -> str:
@@ -62,7 +60,7 @@ class ProgressBar:
     """How far a long piece of work is: a live bar on a terminal, plain lines elsewhere.
 
     Args:
-        unit: what is counted; bytes are shown with their speed, work as a percentage.
+        unit: what is counted; work is shown as a percentage.
         quiet: say nothing, as on all processes of a distributed run but the first.
         stderr: keep stdout clean for what a command prints.
         live: False where something else is printed on the same terminal meanwhile.
@@ -123,8 +121,6 @@ class ProgressBar:
 
 def _columns(unit: Unit) -> list[ProgressColumn]:
     left = TimeRemainingColumn()
-    if unit == "bytes":
-        return [DownloadColumn(), TransferSpeedColumn(), left]
     if unit == "images":
         return [MofNCompleteColumn(), left]
     return [TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), TextColumn("left"), left]
