@@ -18,7 +18,9 @@ import requests
 from samples import grocery
 from scapnet.config import DataConfig
 from scapnet.data import fetch, load
-from scapnet.data.fetch import RETRIES, Archive, download
+from scapnet.data.fetch import RETRIES, download
+from scapnet.data.info import Archive
+from scapnet.data.unpack import unpack
 
 BODY = bytes(range(256)) * 1200  # larger than one block of a socket
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -218,7 +220,6 @@ def test_a_folder_that_holds_something_is_left_alone(site: Site, three: list[Arc
 def test_a_kill_while_unpacking_leaves_no_data_set(
     site: Site, three: list[Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpack = fetch.unpack
 
     def killed(path: Path, folder: Path, limit: int) -> None:
         unpack(path, folder, limit)

@@ -16,8 +16,6 @@ from scapnet.data.info import Archive
 from scapnet.data.unpack import unpack
 from scapnet.errors import reason
 
-__all__ = ["Archive", "download"]
-
 RETRIES = 9  # pooch waits 1, 2, ... seconds before them, 45 in all
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that another try may change
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
