@@ -30,7 +30,7 @@ from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView
 from scapnet.data.datasets.folder import PhotoList
 from scapnet.data.images import find_images, read_image, to_photo
-from scapnet.data.load import cores_here, train_loader
+from scapnet.data.loaders import cores_here, train_loader
 from scapnet.data.transforms import TrainViews, to_input
 
 RESULTS = Path(__file__).parents[1] / "results"

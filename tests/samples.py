@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from scapnet.build import build_model
 from scapnet.config import (
@@ -21,6 +22,7 @@ from scapnet.config import (
     ViewConfig,
 )
 from scapnet.data.photos import PhotoList
+from scapnet.data.sample import FineGrained
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
 
@@ -45,6 +47,25 @@ def seen(data: Any, index: int) -> str:
     """The name of the colour that a picture is painted in: what its label must agree with."""
     middle = data[index].image[:, 4, 4].tolist()
     return min(RGB, key=lambda name: sum(abs(a - b) for a, b in zip(RGB[name], middle, strict=True)))
+
+
+def agrees(data: FineGrained | None, colours: tuple[str, ...] = COLOURS) -> bool:
+    """Whether every label is that of the colour that the picture is painted in."""
+    assert data is not None
+    return len(data) > 0 and [seen(data, i) for i in range(len(data))] == [colours[label] for label in data.labels]
+
+
+def save_mat(path: Path, **values: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, values)
+    return path
+
+
+def cells(values: list[str]) -> Any:
+    """A MATLAB column of strings."""
+    column = np.empty((len(values), 1), object)
+    column[:, 0] = values
+    return column
 
 
 def model_with(config: ModelConfig, **changes: Any) -> ModelConfig:

@@ -50,7 +50,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "data": [
         {"audit"},
-        {"__init__", "load"},
+        {"__init__", "load", "loaders"},
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},

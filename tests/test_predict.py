@@ -23,7 +23,7 @@ from samples import TINY, make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
 from scapnet.config import GateConfig, ModelConfig, PartsConfig
-from scapnet.data.load import eval_loader
+from scapnet.data.loaders import eval_loader
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import evaluate

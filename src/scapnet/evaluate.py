@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from scapnet.checkpoint import from_pretrained, read_run
-from scapnet.data.load import default_workers, eval_loader, load_data
+from scapnet.data.load import load_data
+from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.transforms import Views
 from scapnet.jsonfile import write_json
 from scapnet.metrics.localization import MarkTable, by_place, covered, gate_columns, mark_columns

@@ -20,7 +20,8 @@ from scapnet.checkpoint import read_run, save_pretrained
 from scapnet.config import Config, TrainConfig
 from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
-from scapnet.data.load import default_workers, eval_loader, load_data, train_loader
+from scapnet.data.load import load_data
+from scapnet.data.loaders import default_workers, eval_loader, train_loader
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.splits import keep_split
 from scapnet.data.transforms import Views

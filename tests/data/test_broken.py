@@ -14,7 +14,7 @@ from samples import VIEW, net, photos
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, TrainConfig, ViewConfig
 from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, next_readable, sort_out
-from scapnet.data.load import eval_loader, train_loader
+from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate
 from scapnet.summary import score_rows
@@ -99,7 +99,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from samples import VIEW, net, photos
 from scapnet.config import ViewConfig
-from scapnet.data.load import eval_loader
+from scapnet.data.loaders import eval_loader
 from scapnet.evaluate import evaluate
 from accelerate import Accelerator
 accelerator = Accelerator(cpu=True)

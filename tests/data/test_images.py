@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from torchvision.transforms.v2 import functional as tv
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data import images
 from scapnet.data.images import UnreadableImage, read_image, to_photo
-from scapnet.data.load import train_loader
+from scapnet.data.loaders import train_loader
 from scapnet.data.photos import PhotoList
 from scapnet.data.synthetic.finches import Finches
 
@@ -185,3 +186,94 @@ def test_only_training_reads_fewer_pixels(tmp_path: Path) -> None:
     loader, _ = train_loader(data, ViewConfig(64, 72), DataConfig("folder", size=64, resize=72), 2, 0, 0)
     assert loader.dataset.data[0].image.shape == (3, 150, 200)  # type: ignore[attr-defined]
     assert data[0].image.shape == (3, 600, 800)  # the user's own object is as it was
+
+
+def colour(path: Path, x: int = 0, y: int = 0) -> list[int]:
+    values: list[int] = read_image(path)[:, y, x].tolist()
+    return values
+
+
+def test_every_mode_becomes_rgb(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.new("L", (3, 2), 90).save(path)
+    assert read_image(path).shape == (3, 2, 3)
+    assert colour(path) == [90, 90, 90]
+    Image.new("1", (3, 2), 1).save(path)
+    assert colour(path) == [255, 255, 255]
+    for alpha, expected in ((255, 90), (0, 255), (128, 172)):
+        Image.new("LA", (3, 2), (90, alpha)).save(path)
+        assert colour(path) == [expected] * 3
+        Image.new("RGBA", (3, 2), (90, 0, 255, alpha)).save(path)
+        assert colour(path)[0] == expected
+        assert colour(path)[2] == 255
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 0, 0, 0])
+    palette.putpixel((1, 0), 1)
+    palette.save(path, transparency=1)
+    assert [colour(path), colour(path, 1)] == [[10, 20, 30], [255, 255, 255]]
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "x.jpg", quality=100)
+    red, green, blue = colour(tmp_path / "x.jpg", 8, 8)
+    assert red > 200 > 90 > max(green, blue)
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
+    for name in ("ramp.png", "ramp.tif"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        assert read_image(tmp_path / name)[1, 2].tolist() == list(range(256))
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tif")
+    assert read_image(tmp_path / "float.tif")[0, 0].tolist() == list(range(256))
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,  # stored turned left: to be turned right
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_gives_the_upright_photo(tmp_path: Path, orientation: int) -> None:
+    upright = Image.new("RGB", (48, 32), "black")
+    upright.paste("red", (0, 0, 24, 16))
+    upright.paste("blue", (24, 0, 48, 16))
+    stored = upright.transpose(TURNS[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    expected = torch.from_numpy(np.array(upright)).permute(2, 0, 1)
+    stored.save(tmp_path / "x.png", exif=exif)
+    assert torch.equal(read_image(tmp_path / "x.png"), expected)
+    stored.save(tmp_path / "x.jpg", exif=exif, quality=100, subsampling=0)
+    assert (read_image(tmp_path / "x.jpg").int() - expected.int()).abs().max() < 8
+
+
+def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), name) for name in ("red", "blue", "green")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert colour(tmp_path / "x.gif") == [255, 0, 0]
+
+
+def test_what_is_no_readable_image_is_named_in_one_sentence(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    files = {"cut.jpg": whole[: len(whole) // 2], "text.jpg": b"hello\nworld", "empty.png": b"", "head.gif": b"GIF89a"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder.jpg").mkdir()
+    for name in (*files, "folder.jpg", "missing.jpg"):
+        with pytest.raises(ValueError, match="no readable image") as error:
+            read_image(tmp_path / name)
+        assert str(error.value).count(str(tmp_path / name)) == 1
+        assert "\n" not in str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    state = torch.get_rng_state()
+    yield
+    torch.set_rng_state(state)

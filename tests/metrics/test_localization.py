@@ -24,7 +24,7 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
-from scapnet.data.load import eval_loader
+from scapnet.data.loaders import eval_loader
 from scapnet.data.names import WIDTH, pack_names, unpack_names
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches

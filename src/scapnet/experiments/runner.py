@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from scapnet.config import Config
-from scapnet.data.load import cores_here
+from scapnet.data.loaders import cores_here
 from scapnet.experiments.recipes import for_machine, with_seed
 from scapnet.experiments.record import commit, files_of, from_average, from_run, same_run, same_settings
 from scapnet.experiments.rows import Row

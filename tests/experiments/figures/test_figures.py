@@ -15,7 +15,7 @@ from samples import NAMES as CLASSES
 from samples import make
 from scapnet.backbones.cnn import Backbone
 from scapnet.config import ViewConfig
-from scapnet.data.load import eval_loader
+from scapnet.data.loaders import eval_loader
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import centre_view, to_input

@@ -28,10 +28,10 @@ def load_cars(root: Path | None) -> Splits:
     """Read ``devkit/cars_train_annos.mat`` and ``cars_test_annos_withlabels.mat``, whose classes count from 1.
 
     Raises:
-        ValueError: scipy or a list is missing, or a list is malformed or names a missing image.
+        ValueError: a list is missing or malformed or names a missing image.
     """
     home = find_home(root, "cars", "devkit/cars_meta.mat", INFO.get)
-    classes = [str(name) for name in read_mat(home / "devkit" / "cars_meta.mat", "cars", "class_names")[0].tolist()]
+    classes = [str(name) for name in read_mat(home / "devkit" / "cars_meta.mat", "class_names")[0].tolist()]
     train_list = home / "devkit" / "cars_train_annos.mat"
     train = _read_list(train_list, home / "cars_train", classes)
     test = _read_list(home / "cars_test_annos_withlabels.mat", home / "cars_test", classes)
@@ -40,7 +40,7 @@ def load_cars(root: Path | None) -> Splits:
 
 
 def _read_list(file: Path, images: Path, classes: list[str]) -> PhotoList:
-    (rows,) = read_mat(file, "cars", "annotations")
+    (rows,) = read_mat(file, "annotations")
     missing = [field for field in FIELDS if field not in (rows.dtype.names or ())]
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}; it needs the list with labels: unpack the data set again")

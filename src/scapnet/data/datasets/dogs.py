@@ -44,7 +44,7 @@ def load_dogs(root: Path | None) -> Splits:
     """Read ``Images``, ``train_list.mat`` and ``test_list.mat``, whose labels count from 1.
 
     Raises:
-        ValueError: scipy or a list is missing, or a list is malformed or names a missing image.
+        ValueError: a list is missing or malformed or names a missing image.
     """
     home = find_home(root, "dogs", "train_list.mat", INFO.get)
     names: dict[int, str] = {}
@@ -58,7 +58,7 @@ def load_dogs(root: Path | None) -> Splits:
 
 def _read_list(home: Path, file: Path, names: dict[int, str], finder: Finder) -> tuple[list[Path], list[int]]:
     """Photos named ``n02085620-Chihuahua/n02085620_7.jpg``: the folder holds the breed, after the first dash."""
-    files, numbers = (np.atleast_1d(values).tolist() for values in read_mat(file, "dogs", "file_list", "labels"))
+    files, numbers = (np.atleast_1d(values).tolist() for values in read_mat(file, "file_list", "labels"))
     paths, labels = [], []
     for row, (path, number) in enumerate(zip(files, numbers, strict=True), 1):
         place = f"{file}, row {row}"

@@ -34,13 +34,13 @@ def load_flowers(root: Path | None) -> Splits:
     """Read ``jpg``, ``imagelabels.mat`` and ``setid.mat``, whose labels and image numbers count from 1.
 
     Raises:
-        ValueError: scipy or a list is missing, or a list is malformed or names a missing image.
+        ValueError: a list is missing or malformed or names a missing image.
     """
     home = find_home(root, "flowers", "imagelabels.mat", INFO.get)
-    numbers = np.atleast_1d(read_mat(home / "imagelabels.mat", "flowers", "labels")[0]).tolist()
+    numbers = np.atleast_1d(read_mat(home / "imagelabels.mat", "labels")[0]).tolist()
     names, finder, file = tuple(Flowers102.classes), Finder(), home / "setid.mat"
     found = []
-    for key, ids in zip(LISTS.values(), read_mat(file, "flowers", *LISTS.values()), strict=True):
+    for key, ids in zip(LISTS.values(), read_mat(file, *LISTS.values()), strict=True):
         paths, labels = [], []
         for i in np.atleast_1d(ids).tolist():
             image = whole(f"{file}, {key}", "image", digits(i), 1, len(numbers))

@@ -6,26 +6,21 @@ from typing import Any
 from scapnet.errors import reason
 
 
-def read_mat(file: Path, name: str, *keys: str) -> list[Any]:
+def read_mat(file: Path, *keys: str) -> list[Any]:
     """Variables of a MATLAB file.
 
     Args:
         file: where.
-        name: the data set, for messages.
         keys: names of the variables.
 
     Returns:
         One array for each key, without axes of length 1.
 
     Raises:
-        ValueError: scipy is missing, or the file is missing or lacks a variable.
+        ValueError: the file is missing, is no MATLAB file, or lacks a variable.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ValueError(
-            f"the {name} data set has its lists in MATLAB files, which scipy reads; install it by: pip install scipy"
-        ) from error
+    from scipy.io import loadmat  # three data sets alone need it
+
     try:
         found = loadmat(str(file), squeeze_me=True)
         return [found[key] for key in keys]

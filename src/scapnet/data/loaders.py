@@ -1,0 +1,82 @@
+"""The loaders of a run: shuffled, augmented batches for training, centre views in order for evaluation."""
+
+import copy
+import os
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.augment import sides
+from scapnet.data.sample import FineGrained
+from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
+
+
+class EpochSampler(Sampler[int]):
+    """Every sample once in an order of the seed and the epoch; an interrupted epoch goes on where it stopped.
+
+    Yields ``epoch * length + i``, from which `TrainViews` knows the epoch in every worker.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+        self.epoch, self.skip = 0, 0
+
+    def __len__(self) -> int:
+        return self.length - self.skip
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
+        order = torch.randperm(self.length, generator=generator)[self.skip :]
+        return iter((order + self.epoch * self.length).tolist())
+
+
+def cores_here() -> int:
+    """The cores that this process may use; not every system can tell them from the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers(processes: int = 1, cores: int | None = None) -> int:
+    """Loader processes for each of ``processes`` training processes on this machine.
+
+    One core is left to each of these: where there is no other, a loader process only costs (``results/loading.md``).
+    Each holds two batches that wait, so that more than 8 would rather fill the memory.
+    """
+    return min(8, max(0, (cores or cores_here()) // processes - 1))
+
+
+def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
+    return DataLoader(
+        dataset,
+        batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # Loaders draw a seed for their workers: from a generator of their own, or a resumed run's noise would differ.
+        generator=torch.Generator().manual_seed(0),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def train_loader(
+    data: FineGrained, view: ViewConfig, config: DataConfig, batch_size: int, seed: int, workers: int
+) -> tuple[DataLoader[Views], EpochSampler]:
+    """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped.
+
+    Large photos are read in fewer pixels here alone: evaluation takes the exact path, as `predict` does, and must know
+    where the marks lie.
+    """
+    sampler = EpochSampler(len(data), seed)
+    # Batch norm cannot normalise a single image, and a small batch would weigh as much as a full one.
+    drop = len(data) >= batch_size
+    if hasattr(data, "shorter"):
+        data = copy.copy(data)
+        data.shorter = sides(view)[1]
+    views = TrainViews(data, view, config, seed)
+    return _loader(views, batch_size, workers, sampler=sampler, drop_last=drop), sampler
+
+
+def eval_loader(data: FineGrained, view: ViewConfig, batch_size: int, workers: int) -> DataLoader[Views]:
+    """Centre views in order."""
+    return _loader(EvalViews(data, view), batch_size, workers)
