@@ -257,7 +257,7 @@ def test_an_evaluation_reports_places_whatever_its_batches() -> None:
     assert float(by_place(masks)) > 0.1
     assert found[0].scores["gate_by_place"] == pytest.approx(float(by_place(masks)), abs=1e-6)
     assert found[0].scores == pytest.approx(found[1].scores, abs=1e-6)
-    assert found[0].marks.keys() == found[1].marks.keys() <= Boxed(7).inner.telling
+    assert found[0].marks.keys() == found[1].marks.keys() <= set(Boxed(7).inner.mark_names)
     for name, row in found[0].marks.items():
         assert row == pytest.approx(found[1].marks[name], abs=1e-6)
         assert 0 < row["random_scale1"] < 1  # of scale 3, every window holds the middle

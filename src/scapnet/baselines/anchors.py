@@ -1,6 +1,6 @@
-"""NTS-Net's anchors, and the greedy choice among them.
+"""Anchors of NTS-Net, and non-maximum suppression among them.
 
-B batch, H W cells of a level, T shapes of a level's anchors, A anchors of all levels, M chosen ones.
+B batch, H W map size of a level, T anchor shapes of a level, A anchors of all levels, M chosen anchors.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
-# The public settings of NTS-Net: sides in pixels of a view of 448, each with its scales, at strides 32, 64 and 128.
+# Settings of NTS-Net's public code: a side in pixels of a 448 px view, and its scales, at strides 32, 64 and 128.
 VIEW = 448
 LEVELS = (
     (48, (2 ** (1 / 3), 2 ** (2 / 3))),
@@ -22,25 +22,27 @@ SHAPES = tuple(len(scales) * len(RATIOS) for _, scales in LEVELS)  # T of each l
 
 
 def anchor_shapes(level: int) -> list[tuple[float, float]]:
-    """Width and height, in [0, 1] of the view, of a level's T anchors: by scale, then ratio, at equal area."""
+    """Widths and heights of a level's T anchors in [0, 1] of the view, by scale, then ratio; a scale has one area."""
     side, scales = LEVELS[level]
     sides = [side / VIEW * scale for scale in scales]
     return [(length * math.sqrt(ratio), length / math.sqrt(ratio)) for length in sides for ratio in RATIOS]
 
 
 def anchors(maps: Sequence[tuple[int, int]], device: torch.device | None = None) -> Tensor:
-    """Boxes of every anchor; their sides are shares of the view, so that they grow with it.
+    """Boxes of all anchors. Their sides are fractions of the view, so that they scale with it.
 
-    Two deviations (ours): centres are the middles of a level's cells also where these do not divide the view (4 cells
-    on 448, where the public code has centres on the border), and boxes end at the border, where the public code pads
-    the image by 224 pixels. Views of 224 px and more are covered; a 64 px one has a single cell on levels 2 and 3.
+    Two deviations (ours): anchors are centred on the cells of a level even if the cells do not divide the view (4 cells
+    on 448 px, where the public code puts centres on the border), and boxes are clipped to the view, where the public
+    code pads the image by 224 pixels. The anchors of a view of 224 px or more cover all of it; a view of 64 px has a
+    single cell on levels 2 and 3.
 
     Args:
         maps: (H, W) of each level.
-        device: where to make them.
+        device: of the result.
 
     Returns:
-        (A, 4) cxcywh in [0, 1]: by level, then shape, row and column, as the Navigator's maps are flattened.
+        (A, 4) cxcywh in [0, 1], by level, then shape, row and column, the order in which the Navigator flattens its
+        maps.
     """
     found = []
     for level, (height, width) in enumerate(maps):
@@ -50,35 +52,35 @@ def anchors(maps: Sequence[tuple[int, int]], device: torch.device | None = None)
         centre = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1)  # (H, W, 2)
         grid = (len(shapes), height, width, 2)
         found.append(torch.cat((centre.expand(grid), shapes[:, None, None].expand(grid)), -1).flatten(0, 2))
-    inside: Tensor = box_convert(box_convert(torch.cat(found), "cxcywh", "xyxy").clamp(0, 1), "xyxy", "cxcywh")
-    return inside
+    clipped: Tensor = box_convert(box_convert(torch.cat(found), "cxcywh", "xyxy").clamp(0, 1), "xyxy", "cxcywh")
+    return clipped
 
 
 def anchor_levels(maps: Sequence[tuple[int, int]], device: torch.device | None = None) -> Tensor:
-    """Level of each anchor, from 1: (A,)."""
+    """(A,) level of each anchor, counted from 1."""
     sizes = torch.tensor([t * h * w for t, (h, w) in zip(SHAPES, maps, strict=True)], device=device)
     return torch.arange(1, len(maps) + 1, device=device).repeat_interleave(sizes, output_size=anchor_count(maps))
 
 
 def anchor_count(maps: Sequence[tuple[int, int]]) -> int:
-    """A."""
+    """A, the number of anchors of all levels."""
     return sum(t * h * w for t, (h, w) in zip(SHAPES, maps, strict=True))
 
 
 def choose(scores: Tensor, boxes: Tensor, count: int, threshold: float = 0.25) -> Tensor:
-    """The best anchors that do not overlap: non-maximum suppression, ended at M and run for all images at once.
+    """Non-maximum suppression for a batch of images, stopped at M anchors.
 
-    All images have the same anchors and few are wanted, so M steps do what torchvision's nms does for one image. Where
-    fewer than M survive, the best of the suppressed ones follow.
+    `torchvision.ops.nms` takes one image. All images share the same anchors here, so M steps give its result for the
+    whole batch. If fewer than M anchors survive, the best suppressed ones follow.
 
     Args:
         scores: (B, A).
         boxes: (A, 4) cxcywh.
         count: M <= A.
-        threshold: the largest intersection over union of two chosen ones.
+        threshold: largest intersection over union of two surviving anchors.
 
     Returns:
-        (B, M) indices, by falling score among the survivors.
+        (B, M) indices, by falling score, survivors first.
     """
     corners = box_convert(boxes, "cxcywh", "xyxy")
     free, left = torch.ones_like(scores, dtype=torch.bool), torch.ones_like(scores, dtype=torch.bool)

@@ -1,6 +1,6 @@
 """NTS-Net (Yang et al., Learning to Navigate for Fine-grained Classification, ECCV 2018), with or without PRM.
 
-B batch, K classes, D feature size, H W last map, A anchors, M proposals, i s two proposals.
+B batch, K classes, C channels, D feature size, H W map size, A anchors, M proposals, i s two proposals.
 """
 
 from typing import NamedTuple, Self
@@ -20,26 +20,26 @@ from scapnet.modules.scaps import PartsOutput
 from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 PROPOSALS = 6  # M
-JOINED = 4  # the most informative of them, which the Scrutinizer sees
+JOINED = 4  # how many of them, the most informative, the Scrutinizer sees
 
 
 class NTSOutput(NamedTuple):
-    """`SCAPNetOutput`, and the Scrutinizer's answer; in stage 1 the image's own is all that there is."""
+    """A `SCAPNetOutput` with the Scrutinizer's logits. What stage 1 does not run is None."""
 
-    logits: Tensor  # (B, K) of the image alone
+    logits: Tensor  # (B, K) of the whole image
     part_logits: Tensor | None  # (B, M, K) of the Teacher
     probs: Tensor  # (B, K) the final answer
     gate: None
-    parts: PartsOutput | None  # scores are informativeness, any real number; scales are levels of anchors; no maps
+    parts: PartsOutput | None  # scores are informativeness, unbounded; scales are anchor levels; there are no maps
     joint: Tensor | None  # (B, K) of the Scrutinizer
 
 
 class Navigator(nn.Module):
-    """Informativeness of every anchor; at D = 2048 it has the 2.65M parameters of Table III (2,657,301).
+    """The informativeness of each anchor. With 2048 channels it has the 2.65M parameters of Table III (2,657,301).
 
     Args:
-        channels: of the backbone's last map.
-        hidden: channels of each of the three 3x3 convolutions.
+        channels: C of the backbone's last map.
+        hidden: output channels of each of the three 3x3 convolutions.
     """
 
     def __init__(self, channels: int, hidden: int = 128) -> None:
@@ -51,10 +51,10 @@ class Navigator(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(hidden, shapes, 1) for shapes in SHAPES)
 
     def forward(self, features: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
-        """Score a last map.
+        """Score the anchors.
 
         Args:
-            features: (B, C, H, W).
+            features: (B, C, H, W), the backbone's last map.
 
         Returns:
             (B, A) informativeness, and the (H, W) of each level.
@@ -68,18 +68,18 @@ class Navigator(nn.Module):
 
 
 class NTSNet(nn.Module):
-    """Navigator, Teacher and Scrutinizer on one backbone. It keeps the protocol `scapnet.network.Network`.
+    """Navigator, Teacher and Scrutinizer on one backbone, with the protocol `scapnet.network.Network`.
 
     Args:
-        backbone: of the image and of the parts.
+        backbone: of both the image and the parts.
         classifier: features (B, D) of the image to logits (B, K).
-        navigator: last map to `Navigator`'s scores.
+        navigator: the last map to informativeness.
         part_classifier: the Teacher's, part features (B, M, D) to logits (B, M, K).
         scrutinizer: features (B, (1 + JOINED) * D) of the most informative parts and the image to logits (B, K).
-        relation: PRM, before the parts are classified and joined.
+        relation: PRM, applied to the part features before Teacher and Scrutinizer.
         part_size: side of a crop in pixels.
-        dropout: of every pooled feature, of the image as of its parts, in training only; the public code's stays on in
-            evaluation.
+        dropout: probability of dropout on the pooled features of image and parts, in training only; the public code
+            leaves it on in evaluation.
     """
 
     config = ConfigOfNetwork()
@@ -108,7 +108,7 @@ class NTSNet(nn.Module):
         """NTS-Net, or PRM + NTS-Net if the relation is enabled; see `scapnet.build.build_model`.
 
         Raises:
-            ValueError: settings that it does not have, or a view with fewer anchors than proposals.
+            ValueError: settings that NTS-Net does not have, or a view with fewer anchors than proposals.
         """
         check_parts(config, "NTS-Net")
         if config.gate.enabled:
@@ -141,11 +141,11 @@ class NTSNet(nn.Module):
 
     @classmethod
     def sections(cls, config: ModelConfig) -> frozenset[str]:
-        """The enabled ones."""
+        """The enabled sections."""
         return enabled_sections(config)
 
     def make_loss(self, config: LossConfig) -> "NTSLoss":
-        """The paper's loss with those weights of a config that it has."""
+        """The paper's loss, with the weights of a config for the image's and the parts' cross-entropy."""
         return NTSLoss(config.cls, config.sub, smoothing=config.smoothing)
 
     def location_module(self) -> nn.Module | None:
@@ -153,27 +153,27 @@ class NTSNet(nn.Module):
         return self.navigator
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
-        """The main branch, the Navigator and all the rest.
+        """The main branch, the Navigator, and the rest.
 
-        The Navigator's loss is a sum over pairs of parts: clipped together with it, what judges the parts would all but
-        stop.
+        The Navigator's loss is a sum over pairs of parts. Clipped together with it, Teacher and Scrutinizer would
+        barely learn.
         """
         return separate_groups([(self.backbone, self.classifier), (self.navigator,), (self,)])
 
     def set_stage(self, stage: int) -> None:
-        """Stage 1 trains and runs the backbone and the image's own classifier only; stage 2 is the whole network."""
+        """Stage 1 trains and runs the backbone and the classifier of the image only; stage 2 the whole network."""
         self.stage = stage
         for module in (self.part_classifier, self.relation, self.navigator, self.scrutinizer):
             if module is not None:
                 module.requires_grad_(stage == 2)
 
     def start_parts_from_main(self) -> None:
-        """Give the Teacher the weights of the image's own classifier; the backbone is shared anyway."""
+        """Copy the weights of the image's classifier into the Teacher; the backbone is shared anyway."""
         self.part_classifier.load_state_dict(self.classifier.state_dict())
         silence_relation(self.relation)
 
     def navigate(self, features: Tensor) -> PartsOutput:
-        """Propose parts: last map (B, C, H, W) to M boxes of each image, the most informative first."""
+        """M boxes of each image from the last map (B, C, H, W), the most informative first."""
         scores, maps = self.navigator(features)  # (B, A)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         boxes = anchors(maps, features.device)  # (A, 4)
@@ -181,37 +181,37 @@ class NTSNet(nn.Module):
         return PartsOutput(boxes[chosen], scores.gather(1, chosen), anchor_levels(maps, boxes.device)[chosen], ())
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> NTSOutput:
-        """Classify, with the parts that were looked at.
+        """Classify a batch.
 
         Args:
             image: (B, 3, S, S) normalised view.
             source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
-            index: not used; nothing about the choice of parts is random.
+            index: not used: the choice of parts is not random.
 
         Returns:
-            `NTSOutput`; its probs are the Scrutinizer's.
+            `NTSOutput`; its probs are the softmax of the Scrutinizer's logits, in stage 1 of the image's.
         """
         features = self.backbone.tail(self.backbone.head(image))  # (B, C, H, W)
         whole = self.dropout(self.backbone.pool(features))  # (B, D)
         logits = self.classifier(whole)
         if self.stage == 1:
             return NTSOutput(logits, None, logits.float().softmax(-1), None, None, None)
-        # As in the public code, the ranking teaches the Navigator only.
+        # As in the public code, the ranking loss trains the Navigator only.
         parts = self.navigate(features.detach())
         crops = crop_parts(image if source is None else source, parts.boxes, self.part_size)  # (B*M, 3, s, s)
-        looks = self.dropout(self.backbone(crops)).unflatten(0, parts.boxes.shape[:2])  # (B, M, D)
+        part_features = self.dropout(self.backbone(crops)).unflatten(0, parts.boxes.shape[:2])  # (B, M, D)
         if self.relation is not None:
-            looks = self.relation(looks, parts.boxes)
-        joint = self.scrutinizer(torch.cat((looks[:, :JOINED].flatten(1), whole), 1))
-        return NTSOutput(logits, self.part_classifier(looks), joint.float().softmax(-1), None, parts, joint)
+            part_features = self.relation(part_features, parts.boxes)
+        joint = self.scrutinizer(torch.cat((part_features[:, :JOINED].flatten(1), whole), 1))
+        return NTSOutput(logits, self.part_classifier(part_features), joint.float().softmax(-1), None, parts, joint)
 
 
 def ranking_loss(scores: Tensor, confidence: Tensor) -> Tensor:
-    """L_I of the paper: where the Teacher prefers s to i, I_s should be above I_i by 1.
+    """L_I of the NTS-Net paper: where the Teacher is more confident in s than in i, I_s should exceed I_i by 1.
 
     Args:
         scores: (B, M) informativeness.
-        confidence: (B, M) the Teacher's, of which the order alone counts.
+        confidence: (B, M) of the Teacher; only its order is used.
 
     Returns:
         Scalar: the sum over the pairs of proposals, then the mean over the batch.
@@ -222,13 +222,13 @@ def ranking_loss(scores: Tensor, confidence: Tensor) -> Tensor:
 
 
 class NTSLoss(nn.Module):
-    """The image's cross-entropy, the parts', the Scrutinizer's and the ranking; every weight is 1 in the paper.
+    """Cross-entropies of the image, the parts and the Scrutinizer, and the ranking loss; all weights 1 in the paper.
 
     Args:
-        cls: weight of the image's own cross-entropy.
-        sub: of the sum over the parts' cross-entropies, L_C of the paper (the public code takes their mean).
-        joint: of the Scrutinizer's, L_S.
-        rank: of `ranking_loss`.
+        cls: weight of the image's cross-entropy.
+        sub: weight of L_C, the sum of the parts' cross-entropies (the public code takes their mean).
+        joint: weight of L_S, the Scrutinizer's cross-entropy.
+        rank: weight of `ranking_loss`.
         smoothing: label smoothing of every cross-entropy.
     """
 
@@ -247,8 +247,9 @@ class NTSLoss(nn.Module):
         if output.part_logits is not None and output.parts is not None and output.joint is not None:
             parts = output.part_logits.shape[1]
             labels = target[:, None].expand(-1, parts)  # (B, M)
-            known = output.part_logits.detach().float().log_softmax(-1)  # in log space no two confidences underflow
-            confidence = known.gather(2, labels.unsqueeze(2)).squeeze(2)  # (B, M)
+            # In log space, because confidences that underflow to 0 would lose their order.
+            log_probs = output.part_logits.detach().float().log_softmax(-1)
+            confidence = log_probs.gather(2, labels.unsqueeze(2)).squeeze(2)  # (B, M)
             terms["sub"] = parts * self._entropy(output.part_logits.flatten(0, 1), labels.flatten())
             terms["joint"] = self._entropy(output.joint, target)
             terms["rank"] = ranking_loss(output.parts.scores, confidence)

@@ -16,10 +16,10 @@ from scapnet.network import ConfigOfNetwork
 
 
 class PlainNet(nn.Module):
-    """A backbone and a classifier. It keeps the protocol `scapnet.network.Network`.
+    """A backbone and a classifier, with the protocol `scapnet.network.Network`.
 
     Args:
-        backbone: need not be cut.
+        backbone: it need not be cut in two.
         classifier: features (B, D) to logits (B, K).
     """
 
@@ -59,7 +59,7 @@ class PlainNet(nn.Module):
         return SCAPNetLoss(config.cls, smoothing=config.smoothing)
 
     def location_module(self) -> nn.Module | None:
-        """Nothing locates parts."""
+        """None: there are no parts."""
         return None
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
@@ -71,7 +71,7 @@ class PlainNet(nn.Module):
         self.stage = stage
 
     def start_parts_from_main(self) -> None:
-        """There is nothing to initialise."""
+        """Do nothing: there are no parts."""
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
         """Classify images (B, 3, S, S); ``source`` and ``index`` are not used."""

@@ -1,6 +1,6 @@
 """RRA (Shroff et al., Focus Longer to See Better: Recursively Refined Attention, 2020), with or without gGAU.
 
-B batch, K classes, D feature size, M patches, T looks at each, h hidden size.
+B batch, K classes, D feature size, M patches, T time steps for each patch, h hidden size.
 """
 
 from dataclasses import replace
@@ -22,52 +22,53 @@ from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
 
 
 class RecurrentAttention(nn.Module):
-    """Stacked LSTMs that look at each patch several times, and attention over all their time steps.
+    """Stacked LSTMs that read each patch several times, and attention over all time steps.
 
-    The public code's sizes: two layers of 512, four looks at one patch. Several patches follow each other (ours).
+    The sizes are the public code's: two layers of 512, and four time steps for its single patch. With several patches,
+    one follows the other (ours).
 
     Args:
         dim: D.
         hidden: h.
-        layers: LSTMs on top of each other.
-        looks: T, time steps for each patch.
+        layers: number of stacked LSTMs.
+        steps: T.
     """
 
-    def __init__(self, dim: int, hidden: int = 512, layers: int = 2, looks: int = 4) -> None:
+    def __init__(self, dim: int, hidden: int = 512, layers: int = 2, steps: int = 4) -> None:
         super().__init__()
-        self.looks, self.hidden = looks, hidden
+        self.steps, self.hidden = steps, hidden
         self.lstm = nn.LSTM(dim, hidden, layers, batch_first=True)
         self.attention = nn.Linear(hidden, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the patches.
+        """Read the patches in order.
 
         Args:
             features: (B, M, D).
 
         Returns:
-            (B, h) the weighted sum of the time steps' outputs, and their weights (B, M*T), which sum to 1.
+            (B, h) weighted sum of the outputs of all time steps, and the weights (B, M*T), which sum to 1.
         """
-        steps, _ = self.lstm(features.repeat_interleave(self.looks, 1))  # (B, M*T, h)
+        steps, _ = self.lstm(features.repeat_interleave(self.steps, 1))  # (B, M*T, h)
         weights = self.attention(steps).squeeze(-1).float().softmax(-1)  # (B, M*T)
         return (weights.unsqueeze(1).to(steps.dtype) @ steps).squeeze(1), weights
 
 
-def undecided(pooled: Tensor) -> Tensor:
-    """A score for networks without a gate: (..., C) to (..., 2) logits that prefer nothing."""
+def neutral_score(pooled: Tensor) -> Tensor:
+    """Equal scores for a network without a gate: (..., C) to (..., 2) logits of 0."""
     return pooled.new_zeros((*pooled.shape[:-1], 2))
 
 
 class RRA(nn.Module):
-    """A global stream on the image and a local one on patches. It keeps the protocol `scapnet.network.Network`.
+    """A global stream on the image and a local stream on patches, with the protocol `scapnet.network.Network`.
 
-    Patches are windows of the grid, as many of each scale as ``selection`` says (ours; the public code has ten boxes of
-    each image in a file, and takes one at random, in evaluation too). With gGAU the gate's scores choose them, as in
-    SCAPS but without L_con, and its mask is on the global stream only (ours). Without it they are drawn at random, in
-    evaluation by the sample's number, so that an answer repeats.
+    Patches are windows of the grid, as many of each scale as ``selection`` says (ours; the public code reads ten boxes
+    of each image from a file and takes one at random, in evaluation too). With gGAU the gate's scores choose them, as
+    in SCAPS but without L_con, and the mask is applied to the global stream only (ours). Without it they are random; in
+    evaluation the sample number seeds them, so that results are repeatable.
 
     Args:
-        backbone: of the global stream. The two 1x1 convolutions that the public code puts on its VGG-19 are left out.
+        backbone: of the global stream, without the two 1x1 convolutions that the public code adds to its VGG-19.
         classifier: features (B, D) of the image to logits (B, K).
         selection: which windows are patches.
         part_backbone: of the local stream; ``backbone`` itself where the two share weights.
@@ -104,7 +105,7 @@ class RRA(nn.Module):
         """RRA, or gGAU + RRA if the gate is enabled; see `scapnet.build.build_model`.
 
         Raises:
-            ValueError: settings that it does not have, or that do not fit the view or the network.
+            ValueError: settings that RRA does not have, or that do not fit each other, the view or the backbone.
         """
         parts = config.parts
         check_parts(config, "RRA")
@@ -136,11 +137,11 @@ class RRA(nn.Module):
 
     @classmethod
     def sections(cls, config: ModelConfig) -> frozenset[str]:
-        """The enabled ones."""
+        """The enabled sections."""
         return enabled_sections(config)
 
     def make_loss(self, config: LossConfig) -> "RRALoss":
-        """The paper's loss, and L_act, with those weights of a config that it has."""
+        """The paper's loss and L_act, with the weights of a config."""
         return RRALoss(config.cls, config.act, config.sub, config.smoothing)
 
     def location_module(self) -> nn.Module | None:
@@ -159,25 +160,25 @@ class RRA(nn.Module):
                 module.requires_grad_(stage == 2)
 
     def start_parts_from_main(self) -> None:
-        """Give the local stream's backbone the global one's weights; their classifiers see different features."""
+        """Copy the global stream's backbone into the local one; the classifiers take different features."""
         if self.part_backbone is not self.backbone:
             self.part_backbone.load_state_dict(self.backbone.state_dict())
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
-        """Classify, with the patches that were looked at.
+        """Classify a batch.
 
         Args:
             image: (B, 3, S, S) normalised view.
             source: (B, 3, S', S') the same view in more pixels, from which patches are cut; by default ``image``.
-            index: (B,) sample numbers, which random patches are drawn by in evaluation.
+            index: (B,) sample numbers, which seed random patches in evaluation.
 
         Returns:
-            `SCAPNetOutput`; its part logits (B, 1, K) are the local stream's, its probs the softmax of both streams'
-            sum, which is how the public code answers.
+            `SCAPNetOutput`; its part logits (B, 1, K) are the local stream's, its probs the softmax of the sum of both
+            streams' logits, as in the public code.
         """
         gate = None
         if self.gate is None:
-            logits, seen, score = self.classifier(self.backbone(image)), image, undecided
+            logits, seen, score = self.classifier(self.backbone(image)), image, neutral_score
         else:
             seen, score = self.backbone.head(image), self.gate.score  # (B, C, H, W)
             gate = self.gate(seen)
@@ -192,18 +193,18 @@ class RRA(nn.Module):
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
         """Logits (B, 1, K) of the local stream from source (B, 3, S', S') and boxes (B, M, 4)."""
         crops = crop_parts(source, boxes, self.part_size)  # (B*M, 3, s, s)
-        looks, _ = self.recurrent(self.part_backbone(crops).unflatten(0, boxes.shape[:2]))  # (B, h)
-        logits: Tensor = self.part_classifier(looks).unsqueeze(1)
+        features, _ = self.recurrent(self.part_backbone(crops).unflatten(0, boxes.shape[:2]))  # (B, h)
+        logits: Tensor = self.part_classifier(features).unsqueeze(1)
         return logits
 
 
 class RRALoss(nn.Module):
-    """The cross-entropies of both streams, and L_act (Eq. 2 of SCAPNet) where there is a gate.
+    """Cross-entropies of both streams, and L_act (Eq. 2 of the SCAPNet paper) if there is a gate.
 
     Args:
         cls: weight of the global stream's cross-entropy.
-        act: of `activation_loss`; a training loop may change it from epoch to epoch.
-        sub: of the local stream's.
+        act: weight of `activation_loss`; a training loop may change it from epoch to epoch.
+        sub: weight of the local stream's cross-entropy.
         smoothing: label smoothing of both cross-entropies.
     """
 

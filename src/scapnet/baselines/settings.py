@@ -1,13 +1,13 @@
-"""What the networks of other papers ask of a config."""
+"""Checks of a config that the networks of other papers share."""
 
 from scapnet.config import ModelConfig
 
 
 def check_parts(config: ModelConfig, title: str) -> None:
-    """Refuse a config that a network made of parts cannot keep.
+    """Check the parts section of a config for a network that always has parts.
 
     Raises:
-        ValueError: parts are disabled, or have classifiers that belong to SCAPNet.
+        ValueError: parts are disabled, or the part classifier is one that only SCAPNet has.
     """
     if not config.parts.enabled:
         raise ValueError(f"{title} needs parts; enable them, or use --model.network scapnet or plain")

@@ -33,7 +33,7 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
         "classes": len(train.classes),
         "splits": sizes,
         "boxes": getattr(train, "boxes", None) is not None,
-        "marks": sorted(getattr(train, "telling", getattr(train, "mark_names", ()))),
+        "marks": sorted(getattr(train, "mark_names", ())),
         "get": info.get,
         "homepage": info.homepage,
         "licence": info.licence,

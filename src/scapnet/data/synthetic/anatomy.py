@@ -1,35 +1,35 @@
-"""The bodies of the drawn families and the places where their species differ. Lengths are in bird lengths."""
+"""Anatomy of the drawn birds: body shapes, and the places where species differ. Lengths are in bird lengths."""
 
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from scapnet.data.synthetic.shapes import FORMS, Affine, Box, Polygon, middle, place, smooth
+from scapnet.data.synthetic.shapes import FORMS, Affine, Box, Polygon, centred_box, place, smooth
 
 
-class Kind(NamedTuple):
-    """A place of the body where species differ, and the forms that they show there."""
+class MarkKind(NamedTuple):
+    """A place on the body where species differ, and the forms that its mark can take."""
 
     name: str
     x: float
     y: float
-    size: float  # half a side of its unit box, in bird lengths
+    size: float  # half the side of its unit box, in bird lengths
     turn: float  # degrees
     forms: tuple[str, ...]  # "" is plain plumage
 
     def frame(self, scale: float) -> Affine:
-        """Map of the unit box to the bird."""
+        """Map from the unit box to the bird."""
         return place(self.x, self.y, self.size * scale, self.turn)
 
 
 @cache
-def cover(kind: Kind) -> Box:
-    """Centre x, y and half sides of what the forms of a kind take up, in its unit box."""
-    return middle(p for form in kind.forms if form for polygon in FORMS[form] for p in polygon)
+def extent(kind: MarkKind) -> Box:
+    """Centre x, y and half sides of the box around all forms of a kind, in its unit box."""
+    return centred_box(p for form in kind.forms if form for polygon in FORMS[form] for p in polygon)
 
 
-class Build(NamedTuple):
-    """The shapes of a family's bodies and its kinds of marks."""
+class Anatomy(NamedTuple):
+    """Body shapes and kinds of marks of a family."""
 
     body: Polygon
     wing: Polygon
@@ -38,13 +38,13 @@ class Build(NamedTuple):
     tail: tuple[Polygon, ...]
     legs: tuple[Polygon, ...]
     eye: tuple[float, float, float]  # x, y, radius at mark scale 1
-    glow: tuple[float, float]  # the point that the light on the body draws in to
+    highlight: tuple[float, float]  # the brightest point of the body
     foot: float  # y of the perch
-    bill: Kind | None  # where no kind of mark is a beak
-    kinds: tuple[Kind, ...]
+    bill: MarkKind | None  # the beak of a family whose beaks are all alike
+    kinds: tuple[MarkKind, ...]
 
 
-def _outline(xs: Sequence[int], ys: Sequence[int]) -> Polygon:
+def _curve(xs: Sequence[int], ys: Sequence[int]) -> Polygon:
     """A smooth curve through points in thousandths of a bird length."""
     return smooth([(x / 1000, y / 1000) for x, y in zip(xs, ys, strict=True)])
 
@@ -55,7 +55,7 @@ def _feather(x: float, y: float, length: float, turn: float, width: float) -> Po
 
 
 def _down(x: float, y: float, turn: float) -> tuple[Polygon, ...]:
-    """Three rows of little feathers round a point of the breast."""
+    """Three rows of small feathers around a point of the breast."""
     spots = place(x, y, 1, turn).of([(0.06 * i + 0.03 * (j % 2), 0.05 * j) for j in (-1, 0, 1) for i in (-2, -1, 0, 1)])
     return tuple(_feather(u, v, 0.045, turn - 20, 0.3) for u, v in spots)
 
@@ -65,9 +65,9 @@ def _leg(x: float, top: float, foot: float) -> tuple[Polygon, ...]:
     return ((x - 0.02, top), (x + 0.005, top), (x + 0.008, foot), (x - 0.008, foot)), toes
 
 
-BUILDS = {
-    "finch": Build(
-        body=_outline(
+ANATOMY = {
+    "finch": Anatomy(
+        body=_curve(
             (375, 330, 250, 165, 100, 0, -120, -220, -260, -170, -50, 100, 235, 315, 345, 378),
             (-160, -225, -250, -215, -140, -95, -50, 0, 60, 130, 200, 225, 175, 70, -20, -85),
         ),
@@ -77,22 +77,22 @@ BUILDS = {
         tail=tuple(_feather(-0.14, 0.05, 0.37 - 0.02 * i, -14 - 5 * i, 0.11) for i in range(3)),
         legs=_leg(-0.01, 0.19, 0.32) + _leg(0.08, 0.2, 0.32),
         eye=(0.315, -0.135, 0.026),
-        glow=(0.17, 0.06),
+        highlight=(0.17, 0.06),
         foot=0.33,
         bill=None,
         kinds=(
-            Kind("beak", 0.375, -0.12, 0.065, 4, ("cone", "needle", "hook")),
-            Kind("crown", 0.255, -0.215, 0.064, -4, ("", "cap", "crest")),
-            Kind("eye", 0.315, -0.135, 0.05, 0, ("", "ring", "brow")),
-            Kind("bib", 0.315, -0.012, 0.052, 0, ("", "bib")),
-            Kind("wing", 0.045, 0.04, 0.06, -20, ("", "bar", "bars")),
-            Kind("breast", 0.235, 0.108, 0.058, -20, ("", "spots", "streaks")),
-            Kind("rump", -0.165, 0.01, 0.062, -20, ("", "patch")),
-            Kind("tail", -0.4, 0.13, 0.062, -18, ("", "band")),
+            MarkKind("beak", 0.375, -0.12, 0.065, 4, ("cone", "needle", "hook")),
+            MarkKind("crown", 0.255, -0.215, 0.064, -4, ("", "cap", "crest")),
+            MarkKind("eye", 0.315, -0.135, 0.05, 0, ("", "ring", "brow")),
+            MarkKind("bib", 0.315, -0.012, 0.052, 0, ("", "bib")),
+            MarkKind("wing", 0.045, 0.04, 0.06, -20, ("", "bar", "bars")),
+            MarkKind("breast", 0.235, 0.108, 0.058, -20, ("", "spots", "streaks")),
+            MarkKind("rump", -0.165, 0.01, 0.062, -20, ("", "patch")),
+            MarkKind("tail", -0.4, 0.13, 0.062, -18, ("", "band")),
         ),
     ),
-    "lark": Build(
-        body=_outline(
+    "lark": Anatomy(
+        body=_curve(
             (385, 345, 280, 215, 165, 60, -80, -200, -250, -160, -20, 120, 240, 315, 350, 385),
             (-200, -250, -265, -235, -160, -120, -75, -30, 20, 75, 125, 130, 75, -20, -100, -150),
         ),
@@ -102,25 +102,26 @@ BUILDS = {
         tail=tuple(_feather(-0.12, 0, 0.4 - 0.03 * i, -5 - 4 * i, 0.09) for i in range(3)),
         legs=_leg(-0.02, 0.11, 0.31) + _leg(0.07, 0.11, 0.31),
         eye=(0.33, -0.19, 0.022),
-        glow=(0.18, 0),
+        highlight=(0.18, 0),
         foot=0.32,
-        bill=Kind("bill", 0.385, -0.17, 0.06, 2, ("bill",)),
+        bill=MarkKind("bill", 0.385, -0.17, 0.06, 2, ("bill",)),
         kinds=(
-            Kind("cheek", 0.305, -0.115, 0.056, 0, ("", "comma")),
-            Kind("nape", 0.2, -0.175, 0.055, -40, ("", "crescent")),
-            Kind("mantle", 0.04, -0.09, 0.06, -17, ("", "zigzag", "triangle")),
-            Kind("shoulder", 0.14, -0.005, 0.054, -20, ("", "chevron")),
-            Kind("wingtip", -0.17, 0.015, 0.058, -20, ("", "hourglass", "checker")),
-            Kind("flank", 0.235, 0.035, 0.052, 10, ("", "cross")),
-            Kind("thigh", 0.02, 0.14, 0.06, 0, ("", "garter")),
+            MarkKind("cheek", 0.305, -0.115, 0.056, 0, ("", "comma")),
+            MarkKind("nape", 0.2, -0.175, 0.055, -40, ("", "crescent")),
+            MarkKind("mantle", 0.04, -0.09, 0.06, -17, ("", "zigzag", "triangle")),
+            MarkKind("shoulder", 0.14, -0.005, 0.054, -20, ("", "chevron")),
+            MarkKind("wingtip", -0.17, 0.015, 0.058, -20, ("", "hourglass", "checker")),
+            MarkKind("flank", 0.235, 0.035, 0.052, 10, ("", "cross")),
+            MarkKind("thigh", 0.02, 0.14, 0.06, 0, ("", "garter")),
         ),
     ),
 }
 
 
 @cache
-def reach(family: str) -> Polygon:
-    """Points round a family's bird with all its forms."""
-    b = BUILDS[family]
-    marks = [k.frame(1).of(s) for k in (*b.kinds, *filter(None, [b.bill])) for f in k.forms if f for s in FORMS[f]]
-    return tuple(point for shape in (*marks, b.body, *b.tail, *b.legs) for point in shape)
+def outline(family: str) -> Polygon:
+    """Corners of every shape that a bird of a family can have, marks included."""
+    anatomy = ANATOMY[family]
+    kinds = (*anatomy.kinds, *filter(None, [anatomy.bill]))
+    marks = [kind.frame(1).of(shape) for kind in kinds for form in kind.forms if form for shape in FORMS[form]]
+    return tuple(point for shape in (*marks, anatomy.body, *anatomy.tail, *anatomy.legs) for point in shape)

@@ -1,4 +1,4 @@
-"""Drawn pictures kept in a file, so that every epoch and every run after the first only reads them."""
+"""A cache of drawn pictures on disk: they are drawn once, and later epochs and runs read them."""
 
 import hashlib
 from pathlib import Path
@@ -12,23 +12,24 @@ from scapnet.data.synthetic.finches import Finches
 
 
 class CachedFinches(Dataset[Sample]):
-    """Finches whose pictures are drawn once, and after that read from a file.
+    """Finches that are drawn on first access and then read from a file.
 
-    The file is named after everything that decides its pixels, the drawing code among them. Processes may share it: a
-    picture counts as drawn only when all of it is there, and whoever draws it again writes the same bytes.
+    The file's name is a hash of everything that determines its pixels, including the output of the drawing code.
+    Processes can share it: a picture is marked as drawn only after all its bytes are written, and every process writes
+    the same bytes.
 
     Args:
-        data: the drawn pictures.
-        folder: where the file lies; it is made.
+        data: the pictures to cache.
+        folder: folder of the cache file; created if missing.
     """
 
     def __init__(self, data: Finches, folder: Path) -> None:
-        self.data, self.classes, self.labels = data, data.classes, data.labels
+        self.data, self.classes, self.labels, self.mark_names = data, data.classes, data.labels, data.mark_names
         style = (data.codes, data.labels, data.mark_scale, data.hide, data.seed, data.size)
         some = [data.draw(data.parameters(i)).numpy().tobytes() for i in range(min(4, len(data)))]
         digest = hashlib.sha256(repr(style).encode() + b"".join(some)).hexdigest()
         self.file = folder / f"{data.family}-{data.split}-{digest[:16]}.pixels"
-        # A byte more for each picture tells whether it is drawn. A new file is all zeros, and takes no room yet.
+        # The last byte of each row is 1 once the picture is drawn. A new file is sparse: all zeros, no disk space used.
         self.shape = (len(data), data.size * data.size * 3 + 1)
         folder.mkdir(parents=True, exist_ok=True)
         with self.file.open("ab") as file:
@@ -39,7 +40,7 @@ class CachedFinches(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         p = self.data.parameters(index)
-        # Mapped anew for each picture: a mapping cannot travel to a loader's process, and making one costs little.
+        # Opened for each picture, which costs little: an open memory map cannot be sent to a loader process.
         row = np.memmap(self.file, np.uint8, "r+", shape=self.shape)[index]
         if row[-1]:
             return self.data.sample(index, p, torch.from_numpy(np.array(row[:-1])).reshape(3, self.data.size, -1))

@@ -1,6 +1,6 @@
-"""Draws a bird in a thicket from its parameters, at any resolution.
+"""Draws a bird and its cluttered surroundings from parameters, at any resolution.
 
-Everything is a polygon under an affine map. Lengths are in bird lengths on the bird and in picture sides elsewhere.
+Every shape is a polygon under an affine map. Lengths are in bird lengths on the bird and in picture sides elsewhere.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from scapnet.data.synthetic.anatomy import BUILDS
+from scapnet.data.synthetic.anatomy import ANATOMY
 from scapnet.data.synthetic.shapes import FORMS, SHEEN, Affine, Box, bounds, inner, place
 
 Colour = tuple[int, int, int]
 Pose = tuple[float, float, float, float, bool, float]  # x, y, bird length, turn in degrees, flip, plumpness
-FAR = 32  # pixels of the canvas for what is out of focus: the blur of enlarging it is wanted and the same at every size
+# Pixels. Enlarging this small canvas blurs the background, by the same amount at every picture size.
+BACKGROUND_SIDE = 32
 
 
 class Stamp(NamedTuple):
@@ -28,32 +29,32 @@ class Stamp(NamedTuple):
     colour: Colour
 
     def frame(self) -> Affine:
-        """Map of the unit box to the picture."""
+        """Map from the unit box to the picture."""
         return place(self.x, self.y, self.size, self.turn)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that a picture is drawn from; `forms`, `hidden` and `paints` have one entry per kind of mark."""
+    """Everything that determines a picture; `forms`, `hidden` and `paints` have one entry per kind of mark."""
 
     family: str
-    forms: tuple[str, ...]  # what the species shows, "" for plain plumage
-    hidden: tuple[bool, ...]
-    paints: tuple[Colour, ...]
+    forms: tuple[str, ...]  # the form of each mark, "" for plain plumage
+    hidden: tuple[bool, ...]  # behind a leaf
+    paints: tuple[Colour, ...]  # colours of the marks
     mark_scale: float
     pose: Pose
     plumage: tuple[Colour, Colour, Colour, Colour]  # body, belly, wing, legs and plain beak
     ground: tuple[Colour, ...]  # 4 x 4 soft patches
-    light: tuple[Colour, ...]  # 3 x 3 patches of light that the picture is multiplied by
-    far: tuple[Stamp, ...]
-    near: tuple[Stamp, ...]
-    front: tuple[Stamp, ...]
+    light: tuple[Colour, ...]  # 3 x 3 patches that the picture is multiplied by
+    far: tuple[Stamp, ...]  # out of focus, in the background
+    near: tuple[Stamp, ...]  # in focus, behind the bird
+    front: tuple[Stamp, ...]  # in front of the bird
 
 
 def mark_boxes(p: Parameters, size: int) -> dict[str, Box]:
-    """Boxes of the visible marks in pixels of a picture of side `size`, clipped to it, by the name of their kind."""
+    """Boxes of the visible marks by name: xyxy in pixels of a picture of side `size`, clipped to it."""
     bird, boxes = place(*p.pose), {}
-    for kind, form, hidden in zip(BUILDS[p.family].kinds, p.forms, p.hidden, strict=True):
+    for kind, form, hidden in zip(ANATOMY[p.family].kinds, p.forms, p.hidden, strict=True):
         if form and not hidden:
             frame = kind.frame(p.mark_scale).then(bird)
             x0, y0, x1, y1 = bounds(point for polygon in FORMS[form] for point in frame.of(polygon))
@@ -62,13 +63,13 @@ def mark_boxes(p: Parameters, size: int) -> dict[str, Box]:
 
 
 def mix(a: Colour, b: Colour, t: float) -> Colour:
-    """The colour at share t of the way from a to b."""
+    """The colour a fraction t of the way from a to b."""
     return round(a[0] + (b[0] - a[0]) * t), round(a[1] + (b[1] - a[1]) * t), round(a[2] + (b[2] - a[2]) * t)
 
 
 def render(p: Parameters, size: int) -> Image.Image:
     """Draw a picture of `size` x `size` pixels (RGB)."""
-    fine = min(4, max(2, 384 // size))  # polygons fall on whole pixels: small pictures need a finer canvas
+    fine = min(4, max(2, 384 // size))  # Pillow's polygons have whole-pixel corners, so small pictures are supersampled
     far = _far(p).resize((size, size), Image.Resampling.BICUBIC)
     canvas = far.resize((fine * size, fine * size), Image.Resampling.NEAREST)
     draw, page = ImageDraw.Draw(canvas), place(0, 0, fine * size, 0)
@@ -84,8 +85,8 @@ def _patches(colours: Sequence[Colour], side: int) -> Image.Image:
 
 
 def _far(p: Parameters) -> Image.Image:
-    canvas = _patches(p.ground, 4).resize((FAR, FAR), Image.Resampling.BICUBIC)
-    _stamp(ImageDraw.Draw(canvas), p.far, place(0, 0, FAR, 0))
+    canvas = _patches(p.ground, 4).resize((BACKGROUND_SIDE, BACKGROUND_SIDE), Image.Resampling.BICUBIC)
+    _stamp(ImageDraw.Draw(canvas), p.far, place(0, 0, BACKGROUND_SIDE, 0))
     return canvas.filter(ImageFilter.BoxBlur(2))
 
 
@@ -99,25 +100,25 @@ def _stamp(draw: ImageDraw.ImageDraw, stamps: Iterable[Stamp], page: Affine) -> 
 
 
 def _bird(draw: ImageDraw.ImageDraw, p: Parameters, bird: Affine) -> None:
-    build, (body, belly, wing, horn) = BUILDS[p.family], p.plumage
+    anatomy, (body, belly, wing, horn) = ANATOMY[p.family], p.plumage
     dark = mix(wing, (0, 0, 0), 0.25)
-    for i, polygon in enumerate(build.tail):
+    for i, polygon in enumerate(anatomy.tail):
         draw.polygon(bird.of(polygon), fill=mix(dark, wing, i / 2))
-    for polygon in build.legs:
+    for polygon in anatomy.legs:
         draw.polygon(bird.of(polygon), fill=horn)
     for i in range(12):
-        shrink = place(build.glow[0] * i / 14, build.glow[1] * i / 14, 1 - i / 14, 0)
-        draw.polygon(shrink.then(bird).of(build.body), fill=mix(body, belly, i / 11))
-    for polygon in build.down:
+        shrink = place(anatomy.highlight[0] * i / 14, anatomy.highlight[1] * i / 14, 1 - i / 14, 0)
+        draw.polygon(shrink.then(bird).of(anatomy.body), fill=mix(body, belly, i / 11))
+    for polygon in anatomy.down:
         draw.polygon(bird.of(polygon), fill=mix(body, belly, 0.35))
-    draw.polygon(place(-0.005, 0.012, 1, 0).then(bird).of(build.wing), fill=mix(body, (0, 0, 0), 0.3))
-    draw.polygon(bird.of(build.wing), fill=wing)
-    for i, polygon in enumerate(build.feathers):
+    draw.polygon(place(-0.005, 0.012, 1, 0).then(bird).of(anatomy.wing), fill=mix(body, (0, 0, 0), 0.3))
+    draw.polygon(bird.of(anatomy.wing), fill=wing)
+    for i, polygon in enumerate(anatomy.feathers):
         draw.polygon(bird.of(polygon), fill=mix(dark, wing, (i + 1) / 5))
-    if build.bill:
-        draw.polygon(build.bill.frame(1).then(bird).of(FORMS["bill"][0]), fill=horn)
+    if anatomy.bill:
+        draw.polygon(anatomy.bill.frame(1).then(bird).of(FORMS["bill"][0]), fill=horn)
     _marks(draw, p, bird)
-    _eye(draw, build.eye, p.mark_scale, bird)
+    _eye(draw, anatomy.eye, p.mark_scale, bird)
 
 
 def _eye(draw: ImageDraw.ImageDraw, eye: tuple[float, float, float], scale: float, bird: Affine) -> None:
@@ -128,7 +129,7 @@ def _eye(draw: ImageDraw.ImageDraw, eye: tuple[float, float, float], scale: floa
 
 
 def _marks(draw: ImageDraw.ImageDraw, p: Parameters, bird: Affine) -> None:
-    for kind, form, paint in zip(BUILDS[p.family].kinds, p.forms, p.paints, strict=True):
+    for kind, form, paint in zip(ANATOMY[p.family].kinds, p.forms, p.paints, strict=True):
         frame = kind.frame(p.mark_scale).then(bird)
         for polygon in FORMS[form] if form else ():
             draw.polygon(frame.of(polygon), fill=mix(paint, p.plumage[0], 0.3))

@@ -1,7 +1,9 @@
 """Drawn finches: fine-grained pictures that need no download.
 
 Species differ only in small local marks. Everything else (pose, colours, light, clutter, occlusion, look-alikes of the
-marks off the bird) is left to chance, the same for every species. Letters: K classes, R visible marks.
+marks off the bird) is random and independent of the species.
+
+K classes, R visible marks.
 """
 
 from collections.abc import Sequence
@@ -15,42 +17,42 @@ from torch.utils.data import Dataset
 
 from scapnet.data.info import DatasetInfo
 from scapnet.data.sample import SPLITS, Sample
-from scapnet.data.synthetic.anatomy import BUILDS
+from scapnet.data.synthetic.anatomy import ANATOMY
 from scapnet.data.synthetic.drawing import Parameters, mark_boxes, render
 from scapnet.data.synthetic.scene import (
-    Dice,
-    draw_backdrop,
-    draw_cover,
-    draw_curtain,
-    draw_paint,
+    SeededRandom,
+    draw_background,
+    draw_clutter,
+    draw_foreground,
+    draw_mark_colour,
+    draw_occluder,
     draw_perch,
     draw_plumage,
     draw_pose,
-    draw_thicket,
 )
 
 INFO = DatasetInfo(
     "finches",
     "Finches, drawn by scapnet",
     licence="Apache-2.0, as the package",
-    get="nothing to get: the program draws them, and no photograph or person's drawing is in them",
+    get="nothing to get: the program draws them, and they contain no photograph or drawing by anyone",
 )
 MAX_CLASSES = 64
-TEMPERS = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
-HOMES = ("cactus", "heath", "reed", "orchard", "juniper", "harbour", "meadow", "quarry")
-Code = tuple[str, ...]  # the form that a species shows at each kind of mark
+ADJECTIVES = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
+HABITATS = ("cactus", "heath", "reed", "orchard", "juniper", "harbour", "meadow", "quarry")
+Code = tuple[str, ...]  # a species: its form of each kind of mark
 
 
 @cache
 def codes(family: str) -> tuple[Code, ...]:
-    """The species of a family in their one order; K classes are the first K.
+    """The species of a family in their fixed order; a data set of K classes has the first K.
 
-    No two differ in fewer than two kinds of mark, each differs from an earlier one in exactly two, and among such codes
-    the next is the one whose forms are the rarest so far, so that no kind alone gives much away.
+    Any two species differ in at least two kinds of mark, and each differs from an earlier one in exactly two. Among
+    such codes the next one has the forms that are rarest so far, so that no single kind of mark identifies a species.
     """
-    kinds = BUILDS[family].kinds
+    kinds = ANATOMY[family].kinds
     words = np.array(list(product(*(range(len(k.forms)) for k in kinds))))
-    words = words[Dice("codes", family).shuffled(len(words))]
+    words = words[SeededRandom("codes", family).permutation(len(words))]
     values = np.array([len(k.forms) for k in kinds])
     chosen, nearest = [0], (words != words[0]).sum(1)
     while len(chosen) < MAX_CLASSES:
@@ -64,15 +66,20 @@ class Finches(Dataset[Sample]):
     """Drawn birds of K look-alike species.
 
     Args:
-        split: "train", "val" or "test"; no picture is in two of them.
+        split: "train", "val" or "test"; they share no picture.
         num_classes: K, 2 to 64.
-        length: pictures in this split.
-        size: side of a picture in pixels, from 32; the same index at another size is the same picture, drawn finer.
-        seed: another seed is another data set of the same species.
-        family: "finch", or "lark" with other bodies and marks, to learn from before finches.
+        length: number of pictures in this split.
+        size: side of a picture in pixels, at least 32; the same index at another size is the same picture.
+        seed: other seeds give other pictures of the same species.
+        family: "finch", or "lark", which has another body and other marks and is meant for pretraining.
         mark_scale: size of the marks, 0.2 to 1.5; at 1 a mark is 6-10% of the picture's side.
-        hide: chance that a mark cannot be seen in a picture: half of them lie behind a leaf, half are worn off (a beak
-            never is). A place without a mark is hidden as often.
+        hide: probability that a mark cannot be seen: half of these marks are behind a leaf and half are worn off (a
+            beak never is). A place without a mark is behind a leaf equally often.
+
+    Attributes:
+        classes: names of the K species.
+        labels: the label of each picture.
+        mark_names: the kinds of mark in which these species differ; only their boxes are in a `Sample`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -90,7 +97,7 @@ class Finches(Dataset[Sample]):
         hide: float = 0.15,
     ) -> None:
         _check("split", split, split in SPLITS, f"one of {', '.join(SPLITS)}")
-        _check("family", family, family in BUILDS, f"one of {', '.join(BUILDS)}")
+        _check("family", family, family in ANATOMY, f"one of {', '.join(ANATOMY)}")
         _check("num_classes", num_classes, 2 <= num_classes <= MAX_CLASSES, f"a number from 2 to {MAX_CLASSES}")
         _check("length", length, length >= 1, "1 or more")
         _check("size", size, size >= 32, "32 pixels or more")
@@ -99,37 +106,37 @@ class Finches(Dataset[Sample]):
         self.split, self.size, self.seed, self.family = split, size, seed, family
         self.mark_scale, self.hide = mark_scale, hide
         self.codes = codes(family)[:num_classes]
-        self.classes = tuple(f"{TEMPERS[i % 8]} {HOMES[(i + i // 8) % 8]} {family}" for i in range(num_classes))
+        self.classes = tuple(f"{ADJECTIVES[i % 8]} {HABITATS[(i + i // 8) % 8]} {family}" for i in range(num_classes))
         self.labels: Sequence[int] = self._labels(length)
-        columns = zip(BUILDS[family].kinds, zip(*self.codes, strict=True), strict=True)
-        self.telling = frozenset(kind.name for kind, forms in columns if len(set(forms)) > 1)
+        columns = zip(ANATOMY[family].kinds, zip(*self.codes, strict=True), strict=True)
+        self.mark_names = tuple(kind.name for kind, forms in columns if len(set(forms)) > 1)
 
     def _labels(self, length: int) -> list[int]:
-        """Every K pictures in a row show every species once, in an order of their own."""
+        """Each block of K consecutive pictures shows every species once, in random order."""
         k = len(self.codes)
-        blocks = (Dice("labels", self.seed, self.split, self.family, k, i) for i in range(-(-length // k)))
-        return [label for dice in blocks for label in dice.shuffled(k)][:length]
+        blocks = (SeededRandom("labels", self.seed, self.split, self.family, k, i) for i in range(-(-length // k)))
+        return [label for rng in blocks for label in rng.permutation(k)][:length]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def parameters(self, index: int) -> Parameters:
-        """All that picture `index` is drawn from; its species changes nothing but the forms of its marks.
+        """What picture `index` is drawn from; only `forms` depends on its species.
 
         Raises:
-            IndexError: no such picture.
+            IndexError: there is no such picture.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"index {index} is not in this split of {len(self)} pictures: pass 0 to {len(self) - 1}")
+            raise IndexError(f"index {index} is not in this split of {len(self)} pictures; use 0 to {len(self) - 1}")
         name = (self.seed, self.split, self.family, index)
-        dice, kinds = Dice("bird", *name), BUILDS[self.family].kinds
-        plumage, pose = draw_plumage(dice), draw_pose(dice, self.family)
-        paints = tuple(draw_paint(dice, plumage[:3]) for _ in kinds)
-        chances = [dice.between(0, 1) for _ in kinds]
+        rng, kinds = SeededRandom("bird", *name), ANATOMY[self.family].kinds
+        plumage, pose = draw_plumage(rng), draw_pose(rng, self.family)
+        paints = tuple(draw_mark_colour(rng, plumage[:3]) for _ in kinds)
+        chances = [rng.uniform(0, 1) for _ in kinds]
         worn = [chance < self.hide / 2 and "" in kind.forms for chance, kind in zip(chances, kinds, strict=True)]
         hidden = tuple(chance < self.hide and not gone for chance, gone in zip(chances, worn, strict=True))
-        covers = [draw_cover(dice, kind, pose, self.mark_scale) for kind in kinds]
-        ground, light, far = draw_backdrop(Dice("backdrop", *name))
+        occluders = [draw_occluder(rng, kind, pose, self.mark_scale) for kind in kinds]
+        ground, light, far = draw_background(SeededRandom("backdrop", *name))
         return Parameters(
             family=self.family,
             forms=tuple("" if gone else form for form, gone in zip(self.codes[self.labels[index]], worn, strict=True)),
@@ -141,8 +148,8 @@ class Finches(Dataset[Sample]):
             ground=ground,
             light=light,
             far=far,
-            near=(*draw_thicket(dice, self.family, paints, self.mark_scale), draw_perch(dice, self.family, pose)),
-            front=(*draw_curtain(dice, self.family, pose), *compress(covers, hidden)),
+            near=(*draw_clutter(rng, self.family, paints, self.mark_scale), draw_perch(rng, self.family, pose)),
+            front=(*draw_foreground(rng, self.family, pose), *compress(occluders, hidden)),
         )
 
     def __getitem__(self, index: int) -> Sample:
@@ -150,17 +157,17 @@ class Finches(Dataset[Sample]):
         return self.sample(index, p, self.draw(p))
 
     def draw(self, p: Parameters) -> torch.Tensor:
-        """The picture (3, size, size) uint8 of some parameters."""
+        """Draw parameters: (3, size, size) uint8."""
         return torch.from_numpy(np.array(render(p, self.size))).permute(2, 0, 1).contiguous()
 
     def sample(self, index: int, p: Parameters, image: torch.Tensor) -> Sample:
-        """A picture with its label and its marks."""
-        boxes = {name: box for name, box in mark_boxes(p, self.size).items() if name in self.telling}
+        """The sample of a picture that is already drawn."""
+        boxes = {name: box for name, box in mark_boxes(p, self.size).items() if name in self.mark_names}
         marks = torch.tensor(list(boxes.values()), dtype=torch.float32).reshape(-1, 4)
         return Sample(image, self.labels[index], f"{self.family}/{self.split}/{index}", marks, tuple(boxes))
 
     def plot(self, indices: Sequence[int] | None = None, marks: bool = True) -> Image.Image:
-        """A contact sheet: pictures (the first 12), their species and, on request, the boxes of their visible marks."""
+        """A contact sheet of pictures (the first 12 by default) with their species and the boxes of visible marks."""
         shown = list(range(min(12, len(self)))) if indices is None else list(indices)
         columns = min(4, max(1, len(shown)))
         side, rows = self.size + 4, -(-len(shown) // columns)
@@ -177,4 +184,4 @@ class Finches(Dataset[Sample]):
 
 def _check(name: str, value: object, good: bool, expected: str) -> None:
     if not good:
-        raise ValueError(f"{name} is {value!r}, but must be {expected}: pass such a {name}")
+        raise ValueError(f"{name} is {value!r}, but must be {expected}")

@@ -1,7 +1,7 @@
-"""Shapes of drawn birds and their thicket: polygons under affine maps.
+"""Shapes of the drawn birds and their surroundings: polygons under affine maps.
 
-x points to the beak and y down. Only sums and products of rounded numbers lead to the polygons, and sines are rounded
-too, so that every machine draws the same.
+x points to the beak and y down. Polygons are computed by sums and products of rounded numbers, sines included, so that
+every machine draws the same pixels.
 """
 
 import math
@@ -35,20 +35,23 @@ class Affine(NamedTuple):
 
 
 def place(x: float, y: float, size: float, turn: float, flip: bool = False, stretch: float = 1.0) -> Affine:
-    """Map of a unit shape to (x, y), `size` units big, `turn` degrees clockwise, its y stretched, mirrored first."""
+    """Map that mirrors (`flip`) a unit shape, stretches its y, scales it, turns it clockwise and moves it to (x, y).
+
+    Lengths are scaled by `size`; `turn` is in degrees.
+    """
     cos, sin = (round(f(math.radians(turn)), 4) * size for f in (math.cos, math.sin))
     sign = -1 if flip else 1
     return Affine(sign * cos, -sin * stretch, x, sign * sin, cos * stretch, y)
 
 
 def disc(x: float = 0, y: float = 0, radius: float = 1, n: int = 14) -> Polygon:
-    """A circle of n corners."""
+    """A circle as a polygon of n corners."""
     angles = [2 * math.pi * i / n for i in range(n)]
     return tuple((round(x + radius * math.cos(t), 4), round(y + radius * math.sin(t), 4)) for t in angles)
 
 
 def smooth(points: Sequence[tuple[float, float]], steps: int = 4) -> Polygon:
-    """A closed Catmull-Rom curve through points."""
+    """A closed Catmull-Rom curve through points, with `steps` corners to each."""
     curve = []
     for i in range(len(points)):
         p, q, r, s = (points[(i + k) % len(points)] for k in (-1, 0, 1, 2))
@@ -71,18 +74,18 @@ def tile(x: float, y: float, rx: float, ry: float, slant: float = 0.0) -> Polygo
 
 
 def bounds(points: Iterable[tuple[float, float]]) -> Box:
-    """Smallest box x0, y0, x1, y1 round points."""
+    """Smallest box x0, y0, x1, y1 around points."""
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def middle(points: Iterable[tuple[float, float]]) -> Box:
-    """Centre x, y and half sides of the smallest box round points."""
+def centred_box(points: Iterable[tuple[float, float]]) -> Box:
+    """Centre x, y and half sides of the smallest box around points."""
     x0, y0, x1, y1 = bounds(points)
     return (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
 
 
-FORMS: dict[str, tuple[Polygon, ...]] = {  # in a unit box round the place of the mark; a beak begins at its place
+FORMS: dict[str, tuple[Polygon, ...]] = {  # in a unit box centred on the mark's place; a beak starts there
     "cone": (smooth(((-0.25, -0.75), (0.5, -0.5), (1.2, 0.15), (0.4, 0.6), (-0.25, 0.7))),),
     "needle": (((-0.2, -0.3), (0.7, -0.16), (2.0, 0.1), (0.7, 0.2), (-0.2, 0.34)),),
     "hook": (smooth(((-0.25, -0.6), (0.7, -0.65), (1.45, -0.1), (1.35, 0.95), (1, 0.2), (0.4, 0.2), (-0.25, 0.5))),),
@@ -126,6 +129,6 @@ SHEEN: dict[str, Polygon] = {  # the paler part of a form
 
 @cache
 def inner(polygon: Polygon) -> Polygon:
-    """A polygon shrunk to 0.8 about the middle of its box: the full colour of a mark inside its soft edge."""
-    x, y, _, _ = middle(polygon)
+    """A polygon shrunk to 0.8 about the centre of its box: the full colour of a mark, inside its softer edge."""
+    x, y, _, _ = centred_box(polygon)
     return tuple(place(0.2 * x, 0.2 * y, 0.8, 0).of(polygon))
