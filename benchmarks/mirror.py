@@ -23,7 +23,7 @@ from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
 from scapnet.experiments.record import facts
-from scapnet.metrics.localization import by_place
+from scapnet.metrics.gate import intraclass_correlation
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 
@@ -74,7 +74,7 @@ def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
     return {
         "photos": len(images),
         "kept": float(photo.mask.mean()),
-        "by place": float(by_place(photo.mask)),
+        "by place": float(intraclass_correlation(photo.mask)),
         "mirrored mask": float((photo.mask.flip(-1) == mirror.mask).float().mean()),
         "same mask": float((photo.mask == mirror.mask).float().mean()),
         "another's mask": float((photo.mask == photo.mask.roll(1, 0)).float().mean()),

@@ -37,7 +37,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
     "baselines": [{"__init__"}, {"nts", "plain", "rra"}, {"anchors", "settings"}],
     "config": [{"__init__"}, {"data", "model", "train"}, {"checks"}],
-    "metrics": [{"__init__", "localization"}],
+    "metrics": [{"__init__", "gate", "localization"}],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
     "experiments": [
         {"__init__", "reproduce"},
@@ -54,7 +54,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},
-        {"info", "names", "unpack"},
+        {"info", "unpack"},
     ],
 }
 

@@ -12,25 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader
-from torchvision.ops import box_convert
 
 from samples import NAMES as CLASSES
 from samples import TINY, make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
-from scapnet.config import GateConfig, ModelConfig, PartsConfig
-from scapnet.data.loaders import eval_loader
-from scapnet.data.synthetic.finches import Finches
-from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import evaluate
-from scapnet.metrics.localization import holds, mark_columns
-from scapnet.model import SCAPNet
 from scapnet.predict import predict_files, predict_images, predict_photo
-from scapnet.summary import score_rows
 from scapnet.train import train
 
 Answer = dict[str, Any]
@@ -220,96 +208,6 @@ def test_data_show_draws_the_finches(tmp_path: Path, scapnet: Callable[..., tupl
     assert "12" in out
     with Image.open(tmp_path / "data.png") as sheet:
         assert sheet.width > 5 * 200
-
-
-# --- scores ---
-
-
-def test_a_box_holds_a_mark_whose_centre_it_contains() -> None:
-    torch.manual_seed(0)
-    boxes, marks = torch.rand(7, 5, 4), torch.rand(7, 3, 2).repeat(1, 1, 2)
-    marks[..., 2:] += 0.1
-    marks[0] = torch.nan
-    marks[1, 1:] = torch.nan
-    found = holds(boxes, marks)
-    assert 0 < int(found.sum()) < found.numel()
-    for b in range(7):
-        for m in range(5):
-            x, y, w, h = boxes[b, m].tolist()
-            expected = False
-            for x0, y0, x1, y1 in marks[b].tolist():
-                cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-                expected |= x - w / 2 <= cx < x + w / 2 and y - h / 2 <= cy < y + h / 2
-            assert bool(found[b, m]) == expected
-
-
-@pytest.mark.parametrize(("size", "grid"), [(64, 4), (96, 4), (80, 3)])
-def test_hits_and_their_chance_are_counted_over_chosen_and_over_all_windows(size: int, grid: int) -> None:
-    torch.manual_seed(1)
-    model = SCAPNet.from_config(
-        ModelConfig("test_resnet", "none", parts=PartsConfig(size=32, keep=(3, 0, 1)), gate=GateConfig(grid=grid)),
-        4,
-        size,
-    ).eval()
-    with torch.no_grad():
-        output = model(torch.randn(6, 3, size, size))
-    marks = torch.rand(6, 2, 2).repeat(1, 1, 2)
-    marks[0] = torch.nan  # nothing annotated
-    marks[1] += 2.0  # annotated, but not in the view
-    found = mark_columns(output, marks)
-    cells = size // 16
-    edges = [i * cells // grid / cells for i in range(grid + 1)]
-
-    def held(corners: list[float], points: Tensor) -> bool:
-        x0, y0, x1, y1 = corners
-        return any(x0 <= x < x1 and y0 <= y < y1 for x, y in points[:, :2].tolist())
-
-    for b in range(6):
-        for scale in (1, 2, 3):
-            n = grid - scale + 1
-            every = [
-                held([edges[j], edges[i], edges[j + scale], edges[i + scale]], marks[b])
-                for i in range(n)
-                for j in range(n)
-            ]
-            corners = box_convert(output.parts.boxes[b], "cxcywh", "xyxy").tolist()
-            mine = [held(box, marks[b]) for box, u in zip(corners, output.parts.scales[b], strict=True) if u == scale]
-            hit, random = float(found[f"hit_scale{scale}"][b]), float(found[f"random_scale{scale}"][b])
-            if b < 2 or not mine:
-                assert np.isnan(hit)
-                assert np.isnan(random)
-            else:
-                assert hit == pytest.approx(sum(mine) / len(mine))
-                assert random == pytest.approx(sum(every) / len(every))
-
-
-@pytest.mark.parametrize("strategy", ["score", "random"])
-def test_the_size_of_a_batch_changes_no_score(strategy: str) -> None:
-    model, accelerator = make(parts__strategy=strategy), Accelerator(cpu=True)
-    data = Finches("test", 4, 11, 96)
-    found = [
-        evaluate(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator) for size in (1, 4, 11)
-    ]
-    backwards = DataLoader(EvalViews(data, model.view), 4, sampler=range(10, -1, -1))
-    found.append(evaluate(model, accelerator.prepare(backwards), accelerator))  # rows are in the order of the data
-    for other in found[1:]:
-        assert torch.equal(other.target, found[0].target)
-        torch.testing.assert_close(other.probs, found[0].probs, rtol=0, atol=1e-5)
-        assert other.scores == pytest.approx(found[0].scores, abs=1e-6)
-    assert found[0].target.tolist() == list(data.labels)
-    assert found[0].scores["images"] == 11
-    assert found[0].scores["accuracy"] == pytest.approx(
-        float((found[0].probs.argmax(1) == found[0].target).float().mean())
-    )
-    assert 0 < found[0].scores["random_scale1"] < found[0].scores["random_scale3"] < 1
-
-
-def test_every_scale_that_has_parts_is_reported() -> None:
-    scores = {"hit_scale1": 0.5, "random_scale1": 0.2, "hit_scale3": 0.9, "random_scale3": 0.8, "accuracy_main": 0.1}
-    text = " ".join(f"{name} {value}" for name, value in score_rows(scores))
-    assert "scale-1" in text
-    assert "scale-3" in text
-    assert "90.0% (random 80.0%)" in text
 
 
 def test_eval_gives_the_score_that_training_gave(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:

@@ -135,8 +135,6 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
         photos: files, and folders of them; the first 24 readable ones are drawn.
         out: the picture.
     """
-    import torch
-
     from scapnet.checkpoint import from_pretrained
     from scapnet.data.images import read_image
     from scapnet.data.sample import Sample
@@ -149,7 +147,7 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
             print("only the first 24 photos are drawn", file=sys.stderr)
             break
         try:
-            samples.append(Sample(read_image(path), 0, str(path), torch.zeros(0, 4), ()))
+            samples.append(Sample(read_image(path), 0, str(path)))
         except ValueError as error:
             print(f"skipped: {error}", file=sys.stderr)
     if not samples:

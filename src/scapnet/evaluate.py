@@ -17,9 +17,11 @@ from torch.utils.data import DataLoader
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.load import load_data
 from scapnet.data.loaders import default_workers, eval_loader
+from scapnet.data.sample import mark_names
 from scapnet.data.transforms import Views
 from scapnet.jsonfile import write_json
-from scapnet.metrics.localization import MarkTable, by_place, covered, gate_columns, mark_columns
+from scapnet.metrics.gate import gate_overlap, intraclass_correlation
+from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.network import NetworkOutput
 
 
@@ -30,7 +32,7 @@ class Evaluation(NamedTuple):
     target: Tensor  # (n,)
     probs: Tensor  # (n, K) the final answer
     samples: Tensor  # (n,) their indices
-    marks: dict[str, dict[str, float]]  # by the name of a mark, where the data has marks: see `MarkTable`
+    marks: dict[str, dict[str, float]]  # by the name of a mark, where the data has marks: see `coverage_by_mark`
 
     def figures(self) -> dict[str, Any]:
         """Everything that a result file tells."""
@@ -42,7 +44,7 @@ class Evaluation(NamedTuple):
 
 
 def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
-    """Figures of one batch, (B,) for each image, and "covered" (B, R, U + 1, 2) where there are marks and parts."""
+    """Figures of one batch, (B,) for each image; where there are marks and parts also "marks", see `coverage`."""
     target = batch["target"]
     found = {
         "accuracy": (output.probs.argmax(1) == target).float(),
@@ -52,11 +54,12 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
         found["accuracy_parts"] = (output.part_logits.float().mean(1).argmax(1) == target).float()
     if output.gate is not None:
         found["kept"] = output.gate.mask.float().mean((1, 2))
-        found |= gate_columns(output, batch["box"])
-    if output.parts is not None and output.gate is not None:  # a host's parts are no windows of a gate's grid
-        cover = covered(output, batch["marks"])
+        found |= gate_overlap(output, batch["box"])
+    # A baseline's parts are not windows of a gate's grid.
+    if output.parts is not None and output.gate is not None and batch["marks"].shape[1]:
+        cover = coverage(output, batch["marks"])
         together = cover[:, :, 0].nanmean(1)  # (B, 2)
-        found |= mark_columns(output, batch["marks"])
+        found |= hit_rates(output, batch["marks"])
         found |= {"covered": together[:, 0], "random_covered": together[:, 1], "marks": cover}
     return found
 
@@ -78,25 +81,21 @@ def evaluate(
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, kept share
-        of the grid and `by_place` of its masks; where the data has marks the hit rates of `mark_columns` and the
-        share of an image's marks that a part covers, and where it has boxes `gate_columns`; and two counts, "images"
+        of the grid and `intraclass_correlation` of its masks; where the data has marks the `hit_rates` and the
+        share of an image's marks that a part covers, and where it has boxes `gate_overlap`; and two counts, "images"
         that were scored and "unreadable" ones that were left out.
 
     Raises:
         ValueError: no image of the split can be read.
     """
     model.eval()
-    marks, rows = MarkTable(), list[dict[str, Tensor]]()
+    rows = list[dict[str, Tensor]]()
     for batch in loader:
         output = model(batch["image"], batch.get("source"), batch["index"])
         row = columns(output, batch) | {"probs": output.probs}
-        row |= {key: batch[key] for key in ("index", "target", "broken", "mark_names")}
+        row |= {key: batch[key] for key in ("index", "target", "broken")}
         row |= {"masks": output.gate.mask} if output.gate is not None else {}
-        row = {key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()}
-        names = row.pop("mark_names")
-        if "marks" in row:
-            marks.add(row.pop("marks"), names)
-        rows.append(row)
+        rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
         on_batch(len(batch["target"]) * accelerator.num_processes)
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
     broken = table.pop("broken")
@@ -106,10 +105,11 @@ def evaluate(
     order = table["index"].argsort()
     table = {key: value[order[~broken[order]]] for key, value in table.items()}
     samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
-    table |= {"gate_by_place": by_place(table.pop("masks"))} if "masks" in table else {}
+    marks = coverage_by_mark(table.pop("marks"), mark_names(loader.dataset)) if "marks" in table else {}
+    table |= {"gate_by_place": intraclass_correlation(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
-    return Evaluation(scores | counts, target, probs, samples, marks.result())
+    return Evaluation(scores | counts, target, probs, samples, marks)
 
 
 def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Blob:
         image = torch.full((3, 200, 240), 20, dtype=torch.uint8)
         y, x = 60 + 13 * index % 80, 70 + 29 * index % 90
         image[:, y - 8 : y + 8, x - 8 : x + 8] = 250
-        return Sample(image, 0, "blob", torch.zeros(0, 4), ())
+        return Sample(image, 0, "blob")
 
 
 def centre(picture: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def test_loaders_keep_their_processes(workers: int) -> None:
 class Fixed:
     """A data set of one given picture."""
 
-    classes = ("a", "b")
+    classes, mark_names = ("a", "b"), ("mark", "unseen")
 
     def __init__(self, image: Tensor, length: int = 3) -> None:
         self.image, self.labels = image, [0] * length
@@ -71,7 +71,7 @@ class Fixed:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample(self.image, 0, "fixed", torch.tensor([[1.0, 1, 3, 3]]), ("mark",))
+        return Sample(self.image, 0, "fixed", torch.tensor([[1.0, 1, 3, 3], [torch.nan] * 4]))
 
 
 def views_of(data: Any, source: int | None = None, seed: int = 0) -> TrainViews:

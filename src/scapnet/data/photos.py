@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scapnet.data.images import read_image
-from scapnet.data.sample import NO_BOX, Sample
+from scapnet.data.sample import NO_BOX, NO_MARKS, Sample
 
 
 class PhotoList:
@@ -39,22 +39,19 @@ class PhotoList:
         mark_names: Sequence[str] = (),
     ) -> None:
         self.paths, self.labels, self.classes = tuple(paths), tuple(labels), tuple(classes)
-        self.boxes, self.marks, self.mark_names = boxes, marks, tuple(mark_names)
+        self.boxes, self.marks = boxes, marks
+        self.mark_names = () if marks is None else tuple(mark_names)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Sample:
         path = self.paths[index]
-        marks, names = torch.zeros(0, 4), self.mark_names[:0]
-        if self.marks is not None:
-            seen = ~self.marks[index].isnan().any(1)
-            marks = self.marks[index][seen]
-            names = tuple(name for name, here in zip(self.mark_names, seen.tolist(), strict=True) if here)
+        marks = NO_MARKS if self.marks is None else self.marks[index]
         box = NO_BOX if self.boxes is None else self.boxes[index]
         # Boxes are in pixels of the whole photo, so a photo that has some is read in full.
         shorter = self.shorter if self.boxes is None and self.marks is None else None
-        return Sample(read_image(path, shorter), self.labels[index], str(path), marks, names, box)
+        return Sample(read_image(path, shorter), self.labels[index], str(path), marks, box)
 
     def name(self, index: int) -> str:
         """The path of a photo."""

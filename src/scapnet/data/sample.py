@@ -8,6 +8,7 @@ from torch import Tensor
 
 from scapnet.data.info import FOLDER, DatasetInfo
 
+NO_MARKS = torch.zeros(0, 4)
 NO_BOX = torch.full((4,), torch.nan)  # the box of an object whose place is not annotated
 SPLITS = ("train", "val", "test")
 
@@ -21,13 +22,16 @@ class Sample(NamedTuple):
     image: Tensor  # (3, H, W) uint8
     label: int
     path: str  # a name for messages
-    marks: Tensor  # (R, 4) float32 xyxy in pixels of the image; (0, 4) where nothing is annotated; a point has no size
-    mark_names: tuple[str, ...]  # R names
+    marks: Tensor = NO_MARKS  # (R, 4) float32 xyxy in pixels, a row for each `mark_names` of the data set; see there
     box: Tensor = NO_BOX  # (4,) float32 xyxy in pixels of the image, round the whole object; NaN where unknown
 
 
 class FineGrained(Protocol):
-    """A split of a data set: its pictures are read one by one, when they are asked for."""
+    """A split of a data set: its pictures are read one by one, when they are asked for.
+
+    A split with annotated parts also has ``mark_names``, a tuple of their R names. In a sample's marks, a point is a
+    box without size, and a part that is not seen is a row of NaN.
+    """
 
     @property
     def classes(self) -> Sequence[str]:
@@ -40,6 +44,11 @@ class FineGrained(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+def mark_names(data: object) -> tuple[str, ...]:
+    """Names of the R annotated parts of a split; empty where nothing is annotated."""
+    return tuple(getattr(data, "mark_names", ()))
 
 
 class Splits(NamedTuple):

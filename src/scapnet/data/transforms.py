@@ -15,11 +15,10 @@ from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import LONGEST, TrainView, sides
 from scapnet.data.broken import next_readable
 from scapnet.data.images import UnreadableImage
-from scapnet.data.names import pack_names
-from scapnet.data.sample import FineGrained
+from scapnet.data.sample import NO_BOX, FineGrained, mark_names
 
-# "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken"; in evaluation "marks" (MARKS, 4),
-# "mark_names" (MARKS, WIDTH) and "box" (4,) too
+# "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken"; in evaluation "marks" (R, 4) and
+# "box" (4,) too
 Views = dict[str, Any]
 
 
@@ -105,31 +104,27 @@ class TrainViews(Dataset[Views]):
 
 
 class EvalViews(Dataset[Views]):
-    """Centre views of a split, with its marks (MARKS, 4) and its object's box (4,), xyxy in [0, 1] of the view.
+    """Centre views of a split, with its marks (R, 4) and its object's box (4,), xyxy in [0, 1] of the view.
 
-    Rows without a mark, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
+    Marks that are not seen, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
     A broken image gives a black view that "broken" tells, so that every process goes on; no score counts it.
     """
 
-    MARKS = 32
-
     def __init__(self, data: FineGrained, view: ViewConfig) -> None:
-        self.data, self.view = data, view
+        self.data, self.view, self.mark_names = data, view, mark_names(data)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> Views:
         facts = {"target": int(self.data.labels[index]), "index": index}
-        marks, nowhere = torch.full((self.MARKS, 4), torch.nan), torch.full((4,), torch.nan)
         try:
             sample = self.data[index]
         except UnreadableImage:
             side = self.view.source_size or self.view.size
             black = to_input(torch.zeros(3, side, side, dtype=torch.uint8), self.view)
-            names = pack_names((), self.MARKS)
-            return black | facts | {"broken": True, "marks": marks, "mark_names": names, "box": nowhere}
+            hidden = torch.full((len(self.mark_names), 4), torch.nan)
+            return black | facts | {"broken": True, "marks": hidden, "box": NO_BOX}
         source, frame = centre_view(sample.image, self.view)
-        marks[: len(sample.marks)] = frame.to_view(sample.marks[: self.MARKS])
-        names, box = pack_names(sample.mark_names, self.MARKS), frame.to_view(sample.box)
-        return to_input(source, self.view) | facts | {"broken": False, "marks": marks, "mark_names": names, "box": box}
+        marks, box = frame.to_view(sample.marks), frame.to_view(sample.box)
+        return to_input(source, self.view) | facts | {"broken": False, "marks": marks, "box": box}

@@ -124,7 +124,7 @@ class Annotated:
 
     def __getitem__(self, index: int) -> Sample:
         image = torch.zeros(3, 224, 224, dtype=torch.uint8)
-        return Sample(image, 0, "x", torch.tensor([[180.0, 180, 180, 180]]), ("eye",), self.box)
+        return Sample(image, 0, "x", torch.tensor([[180.0, 180, 180, 180]]), self.box)
 
 
 def test_the_sheet_shows_boxes_and_points() -> None:

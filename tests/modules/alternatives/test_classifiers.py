@@ -125,7 +125,7 @@ def test_every_row_is_saved_predicted_scored_and_drawn(row: str, tmp_path: Path)
     assert len(parts) == model.config.parts.count
     if ROWS[row].get("parts__classifier") == "concat":
         assert len({(part.name, part.probability) for part in parts}) == 1
-    assert part_row(model, Sample(photo, 0, "photo", torch.zeros(0, 4), ())).width > 0
+    assert part_row(model, Sample(photo, 0, "photo")).width > 0
 
 
 def test_a_single_row_of_logits_is_the_answer_of_the_parts() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from scapnet.config import DataConfig
 from scapnet.data.info import PublishedSizes
-from scapnet.data.sample import SPLITS, FineGrained, Splits
+from scapnet.data.sample import SPLITS, FineGrained, Splits, mark_names
 
 
 def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
         "classes": len(train.classes),
         "splits": sizes,
         "boxes": getattr(train, "boxes", None) is not None,
-        "marks": sorted(getattr(train, "mark_names", ())),
+        "marks": sorted(mark_names(train)),
         "get": info.get,
         "homepage": info.homepage,
         "licence": info.licence,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import ImageOps
 
 from scapnet.data.images import UnreadableImage, to_rgb, to_tensor
@@ -50,7 +49,7 @@ class HubPhotos:
         # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
         except Exception as error:
             raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
-        return Sample(image, self.labels[index], name, torch.zeros(0, 4), ())
+        return Sample(image, self.labels[index], name)
 
     def name(self, index: int) -> str:
         """The data set, the split and the row."""

@@ -6,6 +6,7 @@ marks off the bird) is random and independent of the species.
 K classes, R visible marks.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import compress, product
@@ -40,6 +41,7 @@ INFO = DatasetInfo(
 MAX_CLASSES = 64
 ADJECTIVES = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
 HABITATS = ("cactus", "heath", "reed", "orchard", "juniper", "harbour", "meadow", "quarry")
+HIDDEN = (math.nan,) * 4  # the box of a mark that cannot be seen
 Code = tuple[str, ...]  # a species: its form of each kind of mark
 
 
@@ -162,9 +164,9 @@ class Finches(Dataset[Sample]):
 
     def sample(self, index: int, p: Parameters, image: torch.Tensor) -> Sample:
         """The sample of a picture that is already drawn."""
-        boxes = {name: box for name, box in mark_boxes(p, self.size).items() if name in self.mark_names}
-        marks = torch.tensor(list(boxes.values()), dtype=torch.float32).reshape(-1, 4)
-        return Sample(image, self.labels[index], f"{self.family}/{self.split}/{index}", marks, tuple(boxes))
+        boxes = mark_boxes(p, self.size)
+        marks = torch.tensor([boxes.get(name, HIDDEN) for name in self.mark_names], dtype=torch.float32)
+        return Sample(image, self.labels[index], f"{self.family}/{self.split}/{index}", marks.reshape(-1, 4))
 
     def plot(self, indices: Sequence[int] | None = None, marks: bool = True) -> Image.Image:
         """A contact sheet of pictures (the first 12 by default) with their species and the boxes of visible marks."""
@@ -177,7 +179,7 @@ class Finches(Dataset[Sample]):
             x, y, sample = i % columns * side, i // columns * (side + 14), self[index]
             sheet.paste(Image.fromarray(sample.image.permute(1, 2, 0).numpy()), (x, y + 14))
             draw.text((x + 1, y + 1), self.classes[sample.label], fill="black")
-            for x0, y0, x1, y1 in sample.marks.tolist() if marks else ():
+            for x0, y0, x1, y1 in sample.marks[~sample.marks.isnan().any(1)].tolist() if marks else ():
                 draw.rectangle((x + x0, y + 14 + y0, x + x1, y + 14 + y1), outline="red")
         return sheet
 
