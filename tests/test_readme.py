@@ -18,6 +18,7 @@ from scapnet.config import Config, ViewConfig
 from scapnet.experiments.reproduce import FIGURES
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import TABLE3, TABLE4, TABLE10, TABLES
+from scapnet.flags import with_present_flags
 from scapnet.presets import paper
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +72,8 @@ def test_each_command_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> N
         stand_in.__annotations__ = original.__annotations__
         stand_in.__name__ = original.__name__
         monkeypatch.setattr(cli, function, stand_in)
-    cli.app().cli(args=shlex.split(command.replace("name NAME", "name cub"))[1:], config=cli.STYLE)
+    arguments = with_present_flags(shlex.split(command.replace("name NAME", "name cub"))[1:])
+    cli.app().cli(args=arguments, config=cli.STYLE)
     assert len(called) == 1
 
 
