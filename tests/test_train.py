@@ -16,6 +16,7 @@ from scapnet.config import (
     TrainConfig,
 )
 from scapnet.console import ProgressBar
+from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
 from scapnet.schedule import activation_weight, learning_rate, stage_of
 from scapnet.serialization import from_dict, to_dict
@@ -113,22 +114,22 @@ def test_config_survives_json() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"train": replace(TINY.train, stage1_epochs=3)}, "never be trained"),
-        ({"train": replace(TINY.train, batch_size=0)}, "batch_size"),
-        ({"model": replace(TINY.model, gate=replace(TINY.model.gate, grid=8))}, "grid of 8 does not fit the 4 x 4 map"),
-        ({"model": replace(TINY.model, parts=replace(TINY.model.parts, keep=(17, 2, 1)))}, "16 windows"),
-        ({"model": replace(TINY.model, weights="none.safetensors")}, "no weight file"),
-        ({"model": replace(TINY.model, backbone="resnet5000")}, "no network named"),
-        ({"model": replace(TINY.model, gate=replace(TINY.model.gate, enabled=False))}, "use a gate"),
-        ({"data": replace(TINY.data, name="folder", root=Path("nowhere"))}, "no folder"),
-        ({"data": replace(TINY.data, resize=60)}, "resize >= size"),
+        ({"train.stage1_epochs": 3}, "never be trained"),
+        ({"train.batch_size": 0}, "batch_size"),
+        ({"model.gate.grid": 8}, "grid of 8 does not fit the 4 x 4 map"),
+        ({"model.parts.keep": (17, 2, 1)}, "16 windows"),
+        ({"model.weights": "none.safetensors"}, "no weight file"),
+        ({"model.backbone": "resnet5000"}, "no network named"),
+        ({"model.gate.enabled": False}, "enable the gate"),
+        ({"data.name": "folder", "data.root": Path("nowhere")}, "no folder"),
+        ({"data.resize": 60}, "resize >= size"),
     ],
 )
 def test_what_cannot_be_a_run_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        train(replace(TINY, **changes), tmp_path / "run")
+        train(changed(TINY, changes), tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 

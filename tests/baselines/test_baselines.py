@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -481,21 +480,25 @@ def test_the_recipe_knows_the_hosts() -> None:
 @pytest.mark.parametrize(
     ("base", "changes", "words"),
     [
-        (NTS, {"gate": True}, "NTS-Net has no gate; disable it with --model.gate.no-enabled"),
-        (RRA_, {"relation": True}, "RRA has no part relation; disable it with --model.relation.no-enabled"),
-        (RRA_, {"strategy": "top"}, "goes by the gate's scores"),
-        (RRA_, {"keep": (0, 0)}, "0 parts"),
-        (RRA_, {"gate": True, "grid": 9}, "grid of 9 does not fit the 8 x 8 map"),
-        (NTS, {"parts": False}, "made for its parts"),
-        (NTS, {"part_size": 4}, "too small"),
-        (NTS, {"mask": "stage5"}, "use stage3, stage4 or none"),
-        (NTS, {"relation": True, "heads": 0}, "use 1 to 96"),
-        (NTS, {"host": "pmg"}, "use scapnet, nts or rra"),
+        (NTS, {"gate__enabled": True}, "NTS-Net has no gate; disable it with --model.gate.no-enabled"),
+        (RRA_, {"relation__enabled": True}, "RRA has no part relation; disable it with --model.relation.no-enabled"),
+        (RRA_, {"parts__strategy": "top"}, "goes by the gate's scores"),
+        (RRA_, {"parts__keep": (0, 0)}, "0 parts"),
+        (RRA_, {"gate__enabled": True, "gate__grid": 9}, "grid of 9 does not fit the 8 x 8 map"),
+        (NTS, {"parts__enabled": False}, "made for its parts"),
+        (NTS, {"parts__size": 4}, "at least 8"),
+        (NTS, {"gate__mask": "stage5"}, "use one of stage3, stage4, none"),
+        (NTS, {"relation__enabled": True, "relation__heads": 0}, "at least 1"),
+        (NTS, {"relation__enabled": True, "relation__heads": 97}, "use 1 to 96"),
+        (NTS, {"network": "pmg"}, "use one of scapnet, nts, rra"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(base: ModelConfig, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        build_model(replace(base, **changes), CLASSES, SIZE)
+        build_model(model_with(base, **changes), CLASSES, SIZE)
     assert "\n" not in str(error.value)
+
+
+def test_a_classifier_needs_two_classes() -> None:
     with pytest.raises(ValueError, match="at least 2 classes"):
         build_model(NTS, 1, SIZE)
