@@ -485,7 +485,7 @@ def test_the_recipe_knows_the_hosts() -> None:
         (RRA_, {"parts__strategy": "top"}, "goes by the gate's scores"),
         (RRA_, {"parts__keep": (0, 0)}, "0 parts"),
         (RRA_, {"gate__enabled": True, "gate__grid": 9}, "grid of 9 does not fit the 8 x 8 map"),
-        (NTS, {"parts__enabled": False}, "made for its parts"),
+        (NTS, {"parts__enabled": False}, "needs parts; enable them"),
         (NTS, {"parts__size": 4}, "at least 8"),
         (NTS, {"gate__mask": "stage5"}, "use one of stage3, stage4, none"),
         (NTS, {"relation__enabled": True, "relation__heads": 0}, "at least 1"),
