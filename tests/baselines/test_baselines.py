@@ -482,7 +482,7 @@ def test_the_recipe_knows_the_hosts() -> None:
     [
         (NTS, {"gate__enabled": True}, "NTS-Net has no gate; disable it with --model.gate.no-enabled"),
         (RRA_, {"relation__enabled": True}, "RRA has no part relation; disable it with --model.relation.no-enabled"),
-        (RRA_, {"parts__strategy": "top"}, "goes by the gate's scores"),
+        (RRA_, {"parts__strategy": "top"}, "needs the gate's scores"),
         (RRA_, {"parts__keep": (0, 0)}, "0 parts"),
         (RRA_, {"gate__enabled": True, "gate__grid": 9}, "grid of 9 does not fit the 8 x 8 map"),
         (NTS, {"parts__enabled": False}, "needs parts; enable them"),

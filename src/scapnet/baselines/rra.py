@@ -112,7 +112,7 @@ class RRA(nn.Module):
         if config.relation.enabled:
             raise ValueError("RRA has no part relation; disable it with --model.relation.no-enabled")
         if parts.strategy == "top" and not config.gate.enabled:
-            raise ValueError("strategy top goes by the gate's scores; enable the gate, or use strategy random")
+            raise ValueError("strategy top needs the gate's scores; enable the gate, or use strategy random")
         weights = config.weights if start else "none"
         backbone = create(config.backbone, weights, size, cut=config.gate.enabled)
         gate = make_gate(backbone, config.gate, size) if config.gate.enabled else None
