@@ -1,4 +1,4 @@
-"""What a network and a run cost: parameters of the location module, multiply-adds, seconds, and hours to expect."""
+"""What networks and runs cost: parameters of the location module, multiply-adds, seconds, and hours to expect."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,32 +12,32 @@ from torch.utils.flop_counter import FlopCounterMode
 from scapnet.build import build_model
 from scapnet.config import Config
 from scapnet.data.load import dataset_info
+from scapnet.experiments.environment import hardware
 from scapnet.experiments.recipes import for_machine
-from scapnet.experiments.record import hardware
 from scapnet.experiments.rows import changed
-from scapnet.experiments.tables import PLAIN
+from scapnet.experiments.tables.changes import PLAIN
 from scapnet.network import Network, as_module, device_of
 from scapnet.schedule import work_of
 
 
 class Cost(NamedTuple):
-    """Of a network in evaluation."""
+    """The cost of a network in evaluation."""
 
     location: int  # parameters of the module that locates the parts
-    gmacs: float  # billions of multiply-adds for one image, of convolutions, matrix products and LSTMs
+    gmacs: float  # billions of multiply-adds per image, of convolutions, matrix products and LSTMs
     seconds: float  # of a forward pass of a batch
 
 
 def location_parameters(model: Network) -> int:
-    """Parameters of the module that finds parts; 0 where there is none."""
+    """Parameters of the module that locates parts; 0 without one."""
     module = model.location_module()
     return sum(p.numel() for p in module.parameters()) if module is not None else 0
 
 
 def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cost:
-    """Count and time a network on random images of ``size`` pixels, on the device that it is on.
+    """Count and time a network on random images of ``size`` pixels, on its device.
 
-    The time is the least of some repeats, after one that is not counted.
+    The time is the minimum over the repeats, after a warm-up.
     """
     device = device_of(model)
     training = model.training
@@ -45,7 +45,7 @@ def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cos
     images = torch.randn(batch, 3, size, size, device=device)
     times: list[float] = []
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter, _recurrent_macs(as_module(model)) as recurrent:
+        with FlopCounterMode(display=False) as counter, _lstm_macs(as_module(model)) as lstms:
             model(images[:1], None, torch.zeros(1, dtype=torch.long, device=device))
         for _ in range(repeats + 1):
             started = time.perf_counter()
@@ -55,28 +55,24 @@ def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cos
             times.append(time.perf_counter() - started)
     model.train(training)
     # A multiply-add is counted as two operations.
-    macs = counter.get_total_flops() / 2 + sum(recurrent)
+    macs = counter.get_total_flops() / 2 + sum(lstms)
     return Cost(location_parameters(model), macs / 1e9, min(times[1:]))
 
 
-def timed_on() -> str:
-    """What the columns of costs are, and where they were measured: here and now."""
+def measured_on() -> str:
+    """The present machine, as a page with costs names it."""
     threads = torch.get_num_threads()
-    where = f"{hardware()} with {threads} thread{'s' * (threads > 1)}"
-    return (
-        "What a network costs in evaluation: multiply-adds of one image, and the least of three times of a batch of "
-        f"random pixels on {where}."
-    )
+    return f"{hardware()} with {threads} thread{'s' * (threads > 1)}"
 
 
 @contextmanager
-def _recurrent_macs(model: nn.Module) -> Iterator[list[int]]:
-    """Collect the multiply-adds of each LSTM's calls, which PyTorch's counter takes for nothing."""
+def _lstm_macs(model: nn.Module) -> Iterator[list[int]]:
+    """Collect the multiply-adds of each call of an LSTM, which PyTorch's counter leaves out."""
     macs: list[int] = []
 
     def count(lstm: nn.Module, given: tuple[Tensor, ...], _: object) -> None:
         weights = sum(p.numel() for p in lstm.parameters() if p.ndim > 1)
-        macs.append(weights * given[0].shape[:-1].numel())  # each weight once at each time step
+        macs.append(weights * given[0].shape[:-1].numel())  # each weight once per time step
 
     hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, nn.LSTM)]
     try:
@@ -86,8 +82,8 @@ def _recurrent_macs(model: nn.Module) -> Iterator[list[int]]:
             hook.remove()
 
 
-def seconds_an_image(config: Config, batch: int = 4) -> float:
-    """Seconds of a training step of the plain backbone for an image, measured here and now on random pixels."""
+def seconds_per_image(config: Config, batch: int = 4) -> float:
+    """Seconds per image of a training step of the plain backbone, measured on this machine with random pixels."""
     plain = changed(config, {**PLAIN, "model.weights": "none"})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(plain.model, 10, plain.data.size).to(device).train()
@@ -109,7 +105,7 @@ def seconds_an_image(config: Config, batch: int = 4) -> float:
 
 
 def training_images(config: Config) -> int:
-    """How many images an epoch has, by what was published of the data set."""
+    """Images of an epoch, by the published sizes of the data set."""
     if config.data.name == "finches":
         return config.data.synthetic.train_length
     counts = dataset_info(config.data.name).counts[0]
@@ -119,11 +115,11 @@ def training_images(config: Config) -> int:
 
 
 def hours(configs: Sequence[Config], seconds: float) -> float:
-    """Hours that some runs would take one after another, by the pixels that they see; loading comes on top.
+    """Hours that some runs would take one after another, by the pixels that they see, without loading.
 
     Args:
-        configs: the runs.
-        seconds: of `seconds_an_image`.
+        configs: of the runs.
+        seconds: from `seconds_per_image`.
     """
     work = sum(
         training_images(config) * sum(work_of(config, epoch) for epoch in range(config.train.epochs))

@@ -1,4 +1,4 @@
-"""A look inside a network while it runs, which leaves it as it was.
+"""Access to a network's last feature maps while it runs.
 
 B batch, D channels of the last map, H' W' its size.
 """
@@ -16,17 +16,19 @@ from scapnet.network import Network
 def last_maps(model: Network) -> Iterator[list[Tensor]]:
     """Collect the last maps (B, D, H', W'), masked where the gate masks, in the order in which they are pooled.
 
-    The main branch's is the first; a sub-network that shares its weights adds one of its own.
+    The main branch's is the first; a sub-network that shares its weights adds one of its own. The network is unchanged
+    afterwards.
     """
     net, found = model.backbone.net, list[Tensor]()
-    head: Any = net.forward_head
+    forward_head: Any = net.forward_head
 
-    # No module gives this map: the halves of a cut network are methods. Both ways through it end in forward_head.
-    def spy(features: Tensor, *arguments: Any, **options: Any) -> Any:
+    # No module returns this map, so no forward hook sees it: the halves of a cut network are methods. Both the cut and
+    # the whole network end in forward_head.
+    def collect(features: Tensor, *arguments: Any, **options: Any) -> Any:
         found.append(features.permute(0, 3, 1, 2) if model.backbone.channels_last else features)
-        return head(features, *arguments, **options)
+        return forward_head(features, *arguments, **options)
 
-    net.forward_head = spy  # type: ignore[assignment]
+    net.forward_head = collect  # type: ignore[assignment]
     try:
         yield found
     finally:

@@ -1,4 +1,4 @@
-"""The recipe of each data set, from which a table's rows differ, and what changes from seed to seed."""
+"""The recipe of each data set, of which the rows of a table change a few settings, and what differs between seeds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,12 @@ from scapnet.data.load import dataset_info
 from scapnet.presets import demo, paper
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
-FOLDS = 5  # of which the last one is for trials: its photos are never held out in a counted run; dealt alike for all
-FIRST_SEED = 1000  # counted runs; smaller seeds are for trials, so that none of their pictures is seen twice
+FOLDS = 5  # the last one is for trials: counted runs never hold its photos out
+FIRST_SEED = 1000  # of counted runs; smaller seeds are for trials, so that counted test images were never seen before
 
 
 def finches() -> Config:
-    """The preset `demo` in mixed precision, with 5,000 test pictures."""
+    """The preset `demo` in mixed precision, with 5,000 test images."""
     base = demo()
     return replace(
         base,
@@ -26,12 +26,12 @@ def finches() -> Config:
 
 
 def grocery() -> Config:
-    """Photographs of groceries with MobileNetV2 from ImageNet at 128 px, folds over train and validation together.
+    """Grocery Store photos, MobileNetV2 from ImageNet at 128 px, cross-validation over training and validation photos.
 
-    A product fills its photo. Stage 4 sees all of it and the gate masks what comes out, because a masked map that goes
-    in cost the main branch up to five points; no part is a single unit, which is a scrap of packaging; and the
-    sub-network starts from ImageNet: started from the main branch it was as good alone in the one trial made, but
-    shared more of its mistakes. The trials are in docs/lab-notebook.md.
+    A product fills its photo. The mask is applied to stage 4's output, because masking its input cost the main branch
+    up to five points; no part is a single unit, which would show a scrap of packaging; and the sub-network starts from
+    ImageNet: in the one trial made, starting it from the main branch was as good for the parts alone, but they then
+    shared more mistakes with the main branch. docs/lab-notebook.md has the trials.
     """
     return Config(
         "grocery",
@@ -58,12 +58,12 @@ def recipe_of(data: str, root: Path | None, weights: str | None = None) -> Confi
     """The recipe of a data set.
 
     Args:
-        data: finches, grocery, or one of the paper's.
-        root: where it lies; the finches keep their pictures there.
-        weights: a file instead of the weights that the recipe would download.
+        data: finches, grocery, or one of the paper's data sets.
+        root: folder of the data set; the finches cache their images there.
+        weights: a file to use instead of the weights that the recipe would download.
 
     Raises:
-        ValueError: a data set without a recipe.
+        ValueError: the data set has no recipe.
     """
     if data in PAPER:
         config = published(data)
@@ -85,7 +85,7 @@ def classes_of(config: Config) -> int:
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """A config of one of the seeds 0, 1, ...: new weights, order and noise, and other pictures where there are any."""
+    """A config of one of the seeds 0, 1, ...: other weights, order and noise, and other test images where possible."""
     data, train = config.data, replace(config.train, seed=FIRST_SEED + seed)
     if data.name == "finches":
         data = replace(data, seed=FIRST_SEED + seed)
@@ -95,15 +95,15 @@ def with_seed(config: Config, seed: int) -> Config:
 
 
 def for_machine(config: Config) -> Config:
-    """A config in the precision that its machine computes fast.
+    """A config in a precision that is fast on this machine.
 
-    bf16 on a GPU, or fp16 where the GPU would emulate bf16. On a CPU the config's own, but float32 where bf16 would be
-    emulated without AVX-512, which took eight to nine times as long. What comes out differs by rounding, and a table
-    says where its runs were made in more than one way.
+    On a GPU bf16, or fp16 where the GPU would emulate bf16. On a CPU the config's own, but float32 instead of bf16
+    where there is no AVX-512: emulation took eight to nine times as long. The results differ by rounding, and a table
+    says where its runs were trained in different precisions.
     """
-    own = config.train.precision
+    precision = config.train.precision
     if torch.cuda.is_available():
-        own = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    elif own == "bf16" and not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        own = "no"
-    return replace(config, train=replace(config.train, precision=own))
+        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    elif precision == "bf16" and not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        precision = "no"
+    return replace(config, train=replace(config.train, precision=precision))

@@ -1,4 +1,4 @@
-"""What a row of a table is: a name, the settings that it changes, and the figures that the paper prints for it."""
+"""Rows and tables: the settings that a row changes, and the figures that the paper prints for it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from scapnet.config import Config
 from scapnet.schedule import work_of
 
-Changes = Mapping[str, Any]  # "section.setting" to its value, or to a function of the config that gives the value
+Changes = Mapping[str, Any]  # "section.setting" to a value, or to a function of the recipe that returns one
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Row:
     """A row of a table.
 
     Args:
-        name: of its runs; rows of several tables that are the same run share it. "" is a row that is only quoted.
-        label: what the table prints.
-        changes: what it changes in the base of its data set.
+        name: of its runs; rows of different tables that share a run have the same name. "" for a row that is quoted.
+        label: shown in the table.
+        changes: of the data set's recipe.
         paper: accuracy in percent that the paper prints, by the name of the data set.
         note: what a reader must know.
         average: names of two rows whose answers are averaged; such a row trains nothing.
-        only: data sets that have the row; all, where it is empty.
+        only: data sets that have this row; empty for all.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Row:
     average: tuple[str, str] | None = None
     only: tuple[str, ...] = ()
 
-    def config(self, base: Config) -> Config:
-        """The run that this row is."""
-        return changed(base, self.changes)
+    def config(self, recipe: Config) -> Config:
+        """The row's config from that of a recipe."""
+        return changed(recipe, self.changes)
 
-    def belongs(self, data: str) -> bool:
+    def applies_to(self, data: str) -> bool:
         """Whether a data set has this row."""
         return not self.only or data in self.only
 
@@ -49,26 +49,26 @@ class Table:
     Args:
         name: as `scapnet reproduce` takes it.
         title: what it compares.
-        rows: in the order of print; differences are to the first one.
+        rows: in the order in which they are shown; differences are to the first one.
         columns: names of the data sets that the paper gives figures for.
-        shows: further scores, beside the accuracy.
-        notes: what holds for all of it.
-        costs: show what each row's network costs, too.
-        claims: pairs of rows of which the first should be the better one, by the paper or as a control.
+        scores: shown beside the accuracy.
+        notes: on the whole table.
+        costs: show what each row's network costs.
+        claims: pairs of rows of which the first should be better, according to the paper or as a control.
     """
 
     name: str
     title: str
     rows: tuple[Row, ...]
     columns: tuple[str, ...] = ("cub", "aircraft")
-    shows: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     costs: bool = False
     claims: tuple[tuple[str, str], ...] = ()
 
 
 def changed(config: Config, changes: Changes) -> Config:
-    """A config with some settings changed, all at once; values that are functions see the config before any change.
+    """A config with some settings changed, all at once; values that are functions get the config before any change.
 
     Raises:
         KeyError: no such setting.
@@ -95,39 +95,38 @@ def _replaced(section: Any, tree: dict[str, Any]) -> Any:
     return replace(section, **new)
 
 
-def times(name: str, factor: float) -> Callable[[Config], float]:
-    """The base's own weight of a loss times a factor: the paper's weights are relative to 1."""
-    return lambda config: float(getattr(config.loss, name)) * factor
+def scaled(term: str, factor: float) -> Callable[[Config], float]:
+    """The recipe's weight of a loss term times a factor, since the paper's weights are relative to 1."""
+    return lambda recipe: float(getattr(recipe.loss, term)) * factor
 
 
-def counts(*keep: int) -> Callable[[Config], tuple[int, ...]]:
-    """So many parts a scale, from the smallest one that the recipe has parts of."""
+def keep(*quotas: int) -> Callable[[Config], tuple[int, ...]]:
+    """Parts per scale, counted from the smallest scale at which the recipe chooses parts."""
 
-    def shifted(config: Config) -> tuple[int, ...]:
-        return (0,) * next(i for i, quota in enumerate(config.model.parts.keep) if quota) + keep
+    def shifted(recipe: Config) -> tuple[int, ...]:
+        return (0,) * next(i for i, quota in enumerate(recipe.model.parts.keep) if quota) + quotas
 
     return shifted
 
 
-def equal_compute(config: Config) -> int:
-    """Epochs in which a plain backbone sees as many pixels as SCAPNet does in a config's epochs."""
-    full = changed(config, {"model.network": "scapnet", "model.parts.enabled": True})
-    return math.ceil(sum(work_of(full, epoch) for epoch in range(config.train.epochs)))
+def equal_compute(recipe: Config) -> int:
+    """Epochs in which the plain backbone sees as many pixels as the recipe's network does in the recipe's epochs."""
+    return math.ceil(sum(work_of(recipe, epoch) for epoch in range(recipe.train.epochs)))
 
 
-def equal_steps(config: Config) -> int:
+def equal_steps(recipe: Config) -> int:
     """Epochs between two steps of the learning rate, stretched as `equal_compute` stretches the run."""
-    train = config.train
+    train = recipe.train
     if train.schedule != "step":
         return train.step_epochs
-    return round(train.step_epochs * equal_compute(config) / train.epochs)
+    return round(train.step_epochs * equal_compute(recipe) / train.epochs)
 
 
-def two_stages(config: Config) -> int:
+def two_stages(recipe: Config) -> int:
     """Epochs of stage 1: the recipe's own, or a third of all."""
-    return config.train.stage1_epochs or config.train.epochs // 3
+    return recipe.train.stage1_epochs or recipe.train.epochs // 3
 
 
-def another_seed(config: Config) -> int:
-    """A seed that no other row of the same pictures has."""
-    return config.train.seed + 500_000
+def another_seed(recipe: Config) -> int:
+    """A seed that no other row of the same data has."""
+    return recipe.train.seed + 500_000

@@ -1,4 +1,4 @@
-"""The runner: finds the rows of a table that are missing, runs them side by side, and leaves a file for each."""
+"""The runner: finds the runs that rows lack, trains several at a time, and leaves a record of each."""
 
 import os
 import subprocess
@@ -11,42 +11,47 @@ from typing import Any, NamedTuple
 
 import torch
 
+from scapnet.checkpoint import read_run
 from scapnet.config import Config
 from scapnet.data.loaders import cores_here
+from scapnet.experiments.environment import present_commit
+from scapnet.experiments.identity import same_settings
 from scapnet.experiments.recipes import for_machine, with_seed
-from scapnet.experiments.record import commit, files_of, from_average, from_run, same_run, same_settings
+from scapnet.experiments.record import Record, files_of, from_average, from_run, read_record, write_record
 from scapnet.experiments.rows import Row
-from scapnet.jsonfile import read_json, write_json
+from scapnet.jsonfile import write_json
 from scapnet.serialization import to_dict
 
-Say = Callable[[str], Any]
-SEPARATOR = ", "
+SEPARATOR = ", "  # of several commits
 
 
 class RowRun(NamedTuple):
-    """A row with one of its seeds."""
+    """One run of a row."""
 
     row: Row
-    seed: int
+    seed: int  # 0, 1, ...
     config: Config
 
     @property
     def name(self) -> str:
-        """Of its files and its run folder."""
+        """Of its record and its run folder."""
         return f"{self.row.name}-{self.seed}"
+
+
+Running = tuple[RowRun, "subprocess.Popen[bytes]"]
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Where a data set's rows are run and written.
+    """Where the rows of a data set are trained and recorded.
 
     Args:
         base: the recipe; its preset is the name of the data set.
-        out: folder of the results; this data set has one of its name in it.
+        out: folder of the results, in which each data set has a folder of its own.
         runs: folder of the run folders.
         command: what a reader would type, for the records.
-        jobs: runs side by side; 0 chooses by the machine.
-        say: told what happens, a line at a time.
+        jobs: how many runs are trained at a time; 0 decides by the machine.
+        report: called with a line whenever something happens.
     """
 
     base: Config
@@ -54,132 +59,134 @@ class Runner:
     runs: Path
     command: str
     jobs: int = 0
-    say: Say = print
+    report: Callable[[str], Any] = print
 
-    def file(self, job: RowRun) -> Path:
-        """The record of a job."""
-        return self.out / self.base.preset / "rows" / f"{job.name}.json"
+    def record_file(self, run: RowRun) -> Path:
+        """The record of a run."""
+        return self.out / self.base.preset / "rows" / f"{run.name}.json"
 
-    def folder(self, job: RowRun) -> Path:
-        """The run folder of a job."""
-        return self.runs / self.base.preset / job.name
+    def run_folder(self, run: RowRun) -> Path:
+        """The run folder of a run."""
+        return self.runs / self.base.preset / run.name
 
     def plan(self, rows: Sequence[Row], seeds: Sequence[int]) -> list[RowRun]:
-        """Every job of some rows, seed by seed, so that what comes first is a whole table of fewer seeds."""
-        mine = [row for row in rows if row.name and row.belongs(self.base.preset)]
-        return [self.job(row, seed) for seed in seeds for row in mine]
+        """All runs of some rows, seed by seed, so that a table of fewer seeds is complete first."""
+        named = [row for row in rows if row.name and row.applies_to(self.base.preset)]
+        return [self.run_of(row, seed) for seed in seeds for row in named]
 
-    def check(self, rows: Sequence[Row]) -> None:
-        """Look at the files of some rows, of every seed: a table shows all that there are.
-
-        Raises:
-            ValueError: a file that other settings left.
-        """
-        for row in rows:
-            for seed, file in files_of(row.name, self.out / self.base.preset / "rows").items() if row.name else ():
-                if not same_run(file, self.job(row, seed).config):
-                    raise ValueError(f"{file} is of other settings; move it away, or give another --out folder")
-
-    def job(self, row: Row, seed: int) -> RowRun:
-        """A row with one of its seeds."""
+    def run_of(self, row: Row, seed: int) -> RowRun:
+        """The run of a row with a seed."""
         return RowRun(row, seed, row.config(with_seed(self.base, seed)))
 
-    def finished(self, job: RowRun) -> bool:
-        """Whether a job's run folder holds its finished run, and not one of other settings."""
-        folder = self.folder(job)
-        return (folder / "results.json").exists() and same_settings(read_json(folder / "config.json"), job.config)
-
-    def missing(self, jobs: Sequence[RowRun], models: bool = False) -> list[RowRun]:
-        """Jobs without a record, or without the model of their run."""
-        return [job for job in jobs if not (self.finished(job) if models else self.file(job).exists())]
-
-    def run(self, jobs: Sequence[RowRun], minutes: float | None = None, models: bool = False) -> bool:
-        """Carry out what is missing; True when nothing is.
-
-        Args:
-            jobs: of `plan`.
-            minutes: stop after so long; what was not finished goes on from its last checkpoint the next time.
-            models: a job without its trained model is missing, too: a figure needs more than the record.
+    def check(self, rows: Sequence[Row]) -> None:
+        """Check the records of some rows, of every seed, since a table shows all of them.
 
         Raises:
-            ValueError: a run that cannot be made. The others go on to their end first.
+            ValueError: a record of other settings.
         """
-        until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-        waiting = [job for job in self.missing(jobs, models) if job.row.average is None]
-        side = side_by_side(self.jobs, len(waiting), self.base.data.size)
-        running: list[tuple[RowRun, subprocess.Popen[bytes]]] = []
+        for row in rows:
+            files = files_of(row.name, self.out / self.base.preset / "rows") if row.name else {}
+            for seed, file in files.items():
+                if not same_settings(read_record(file).config, self.run_of(row, seed).config):
+                    raise ValueError(f"{file} has other settings; move it away, or give another --out folder")
+
+    def finished(self, run: RowRun) -> bool:
+        """Whether a run's folder holds the finished run, with these settings."""
+        folder = self.run_folder(run)
+        return (folder / "results.json").exists() and same_settings(read_run(folder), run.config)
+
+    def missing(self, runs: Sequence[RowRun], models: bool = False) -> list[RowRun]:
+        """Runs without a record; with ``models``, runs whose trained model is not there."""
+        return [run for run in runs if not (self.finished(run) if models else self.record_file(run).exists())]
+
+    def run(self, runs: Sequence[RowRun], minutes: float | None = None, models: bool = False) -> bool:
+        """Train what is missing; True when nothing is missing any more.
+
+        Args:
+            runs: from `plan`.
+            minutes: stop after this time; unfinished runs continue from their last checkpoint the next time.
+            models: train a run again whose record is there and whose model is not, because a figure needs the model.
+
+        Raises:
+            ValueError: a run failed; the others were finished first.
+        """
+        end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
+        waiting = [run for run in self.missing(runs, models) if run.row.average is None]
+        slots = parallel_runs(self.jobs, len(waiting), self.base.data.size)
+        running: list[Running] = []
         errors: list[str] = []
         try:
-            while (waiting or running) and time.monotonic() < until:
-                while waiting and len(running) < side:
-                    job = waiting.pop(0)
-                    if self.missing([job], models):  # another runner may have left its record meanwhile
-                        running.append((job, self._start(job, max(1, cores_here() // side))))
-                for job, process in [pair for pair in running if pair[1].poll() is not None]:
-                    errors += self._end(job, process.returncode)
+            while (waiting or running) and time.monotonic() < end:
+                while waiting and len(running) < slots:
+                    run = waiting.pop(0)
+                    if self.missing([run], models):  # another runner may have finished it meanwhile
+                        running.append((run, self._start(run, max(1, cores_here() // slots))))
+                for run, process in [pair for pair in running if pair[1].poll() is not None]:
+                    errors += self._end(run, process.returncode)
                 running = [pair for pair in running if pair[1].returncode is None]
                 time.sleep(0.2)
         finally:
             for _, process in running:
                 process.kill()
                 process.wait()
-        self._average(jobs)
+        self._average(runs)
         if errors:
             raise ValueError(errors[0])
-        return not self.missing(jobs, models)
+        return not self.missing(runs, models)
 
-    def _start(self, job: RowRun, threads: int) -> "subprocess.Popen[bytes]":
-        folder = self.folder(job)
+    def _start(self, run: RowRun, threads: int) -> "subprocess.Popen[bytes]":
+        folder = self.run_folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = _beside(folder, ".json")
-        write_json(file, to_dict(for_machine(job.config)))
-        self.say(f"{job.name}: {'goes on' if folder.exists() else 'starts'}")
-        ran, now = _beside(folder, ".commits"), commit()
-        known = ran.read_text(encoding="utf-8").split(SEPARATOR) if folder.exists() and ran.exists() else []
-        ran.write_text(SEPARATOR.join(dict.fromkeys([*known, now])), encoding="utf-8")
+        write_json(file, to_dict(for_machine(run.config)))
+        self.report(f"{run.name}: {'continues' if folder.exists() else 'starts'}")
+        commits, now = _beside(folder, ".commits"), present_commit()
+        earlier = commits.read_text(encoding="utf-8").split(SEPARATOR) if folder.exists() and commits.exists() else []
+        commits.write_text(SEPARATOR.join(dict.fromkeys([*earlier, now])), encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-        # Its input stays open as long as this process lives, see `job`.
         with _beside(folder, ".log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "scapnet.experiments.worker", str(folder), str(file)],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE,  # stays open as long as this process lives, see `worker`
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
             )
 
-    def _end(self, job: RowRun, code: int) -> list[str]:
-        folder = self.folder(job)
+    def _end(self, run: RowRun, code: int) -> list[str]:
+        """Record a run whose process has ended; what went wrong, if anything did."""
+        folder = self.run_folder(run)
         if code:
             log = _beside(folder, ".log")
             lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            self.say(f"{job.name}: failed; its last words are in {log}")
-            killed = f"signal {-code} ended it; where memory is short, use fewer --jobs" if code < 0 else ""
-            return [f"{job.name} failed: {killed or (lines or ['it said nothing'])[-1]}"]
-        if not self.file(job).exists():  # a figure may have needed the model of a run whose record is kept
-            ran = _beside(folder, ".commits")
-            known = ran.read_text(encoding="utf-8") if ran.exists() else None
-            self._write(job, from_run(job.row.name, job.seed, folder, self.command, known))
+            self.report(f"{run.name}: failed; see the end of {log}")
+            killed = f"signal {-code} ended it; if memory is short, use fewer --jobs" if code < 0 else ""
+            return [f"{run.name} failed: {killed or (lines or ['it printed nothing'])[-1]}"]
+        if not self.record_file(run).exists():  # a figure may have needed the model of a run whose record is there
+            commits = _beside(folder, ".commits")
+            commit = commits.read_text(encoding="utf-8") if commits.exists() else None
+            self._write(run, from_run(run.row.name, run.seed, folder, self.command, commit))
         return []
 
-    def _write(self, job: RowRun, record: dict[str, Any]) -> None:
-        self.file(job).parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.file(job), record)
-        self.say(f"{job.name}: {record['scores'].get('accuracy', float('nan')):.1%}")
+    def _write(self, run: RowRun, record: Record) -> None:
+        self.record_file(run).parent.mkdir(parents=True, exist_ok=True)
+        write_record(self.record_file(run), record)
+        self.report(f"{run.name}: {record.scores.get('accuracy', float('nan')):.1%}")
 
-    def _average(self, jobs: Sequence[RowRun]) -> None:
-        """Average what can be: both runs of a job are finished, and their folders are still here."""
-        by_name = {job.name: job for job in jobs}
-        for job in self.missing(jobs):
-            wanted = [f"{name}-{job.seed}" for name in job.row.average or ()]
+    def _average(self, runs: Sequence[RowRun]) -> None:
+        """Average two runs for each row that asks for it, where both are finished and their folders are there."""
+        by_name = {run.name: run for run in runs}
+        for run in self.missing(runs):
+            wanted = [f"{name}-{run.seed}" for name in run.row.average or ()]
             pair = [by_name[name] for name in wanted if name in by_name]
             if len(pair) == 2 and all(self.finished(one) for one in pair):
-                both = (self.folder(pair[0]), self.folder(pair[1]))
-                self._write(job, from_average(job.row.name, job.seed, both, job.config, self.command))
+                both = (self.run_folder(pair[0]), self.run_folder(pair[1]))
+                self._write(run, from_average(run.row.name, run.seed, both, run.config, self.command))
             elif len(pair) == 2 and not self.missing(pair):
-                files = " and ".join(str(self.file(one)) for one in pair)
-                self.say(
-                    f"{job.name} needs the run folders of {' and '.join(wanted)}, which are gone; move {files} away"
+                files = " and ".join(str(self.record_file(one)) for one in pair)
+                self.report(
+                    f"{run.name} needs the run folders of {' and '.join(wanted)}, which are gone; move {files} away to "
+                    "train both again"
                 )
 
 
@@ -188,10 +195,14 @@ def _beside(folder: Path, ending: str) -> Path:
     return folder.with_name(folder.name + ending)
 
 
-def side_by_side(asked: int, jobs: int, size: int) -> int:
-    """How many runs go on at once: one for each core, up to 8, for small views; on a GPU one, or four small ones."""
+def parallel_runs(asked: int, runs: int, size: int) -> int:
+    """How many of ``runs`` runs are trained at a time.
+
+    On a CPU one for each core, up to 8, where views are at most 256 px; on a GPU one, or up to four of such views.
+    """
+    small = size <= 256
     if torch.cuda.is_available():
-        most = min(4, max(1, cores_here() // 4)) if size <= 256 else 1
+        most = min(4, max(1, cores_here() // 4)) if small else 1
     else:
-        most = min(8, cores_here()) if size <= 256 else 1
-    return max(1, min(asked or most, jobs))
+        most = min(8, cores_here()) if small else 1
+    return max(1, min(asked or most, runs))

@@ -1,0 +1,41 @@
+"""When two configs describe the same run: their settings, without those that cannot change the result."""
+
+from pathlib import Path
+from typing import Any
+
+from scapnet.build import sections
+from scapnet.config import Config
+from scapnet.serialization import to_dict
+
+# They decide where and how fast a run goes, not its result.
+PLACE = ("root", "workers", "download")
+PACE = ("precision", "log_every", "checkpoint_steps")
+
+
+def deciding_settings(config: Config) -> dict[str, Any]:
+    """The settings that decide a run's result; the same on every machine.
+
+    Settings of modules that the network does not have are left out; a network without any is the plain backbone.
+    """
+    values: dict[str, Any] = to_dict(config)
+    for section, names in (("data", PLACE), ("train", PACE)):
+        values[section] = {key: value for key, value in values[section].items() if key not in names}
+    model, used = values["model"], sections(config.model)
+    model["weights"] = Path(config.model.weights).name
+    unused: tuple[str, ...] = ()
+    if "relation" not in used:
+        del model["relation"]
+    if "parts" not in used:
+        del model["parts"]
+        unused = ("con", "sub")
+    if not used & {"gate", "parts"}:  # the grid of the parts is the gate's
+        del model["gate"], model["network"]
+        unused += ("act", "act_ramp")
+    values["loss"] = {key: value for key, value in values["loss"].items() if key not in unused}
+    values.pop("preset")
+    return values
+
+
+def same_settings(one: Config, other: Config) -> bool:
+    """Whether two configs decide the same result."""
+    return deciding_settings(one) == deciding_settings(other)
