@@ -42,9 +42,9 @@ INSIDE: dict[str, list[set[str]]] = {
     "experiments": [
         {"__init__", "reproduce"},
         {"page", "runner", "worker"},
-        {"cost"},
-        {"record", "tables"},
-        {"recipes", "rows", "stats"},
+        {"comparison", "cost"},
+        {"identity", "record", "tables"},
+        {"environment", "recipes", "rows", "stats"},
         {"figures"},
         {"hooks"},
     ],

@@ -237,27 +237,27 @@ def reproduce(
     jobs: int = 0,
     minutes: float | None = None,
 ) -> None:
-    """Run what is missing of a table or a figure of the paper, and write it beside the paper's own figures.
+    """Run what a table or a figure of the paper lacks, and write it beside the paper's figures.
 
     Args:
-        what: table3 to table12, fig2, fig4, fig8, fig9, fig10; or list, which names them with the time to expect.
+        what: table3 to table12, fig2, fig4, fig8, fig9 or fig10; list shows them with the expected time.
         data: finches, grocery, cub, aircraft, veg200, fru92 or vegfru.
-        root: where the data set lies; the finches need no place.
-        weights: a file with the backbone's starting weights, where they shall not be downloaded.
+        root: folder of the data set; the finches need none.
+        weights: a file with the backbone's starting weights, instead of those that would be downloaded.
         seeds: runs of each row.
-        out: folder of the results; a row whose file is there is not run again.
-        runs: folder of the run folders; a run that was stopped goes on.
-        jobs: runs side by side; 0 chooses by the machine.
-        minutes: stop after so many; the same command goes on. With 0 a table shows what is there, without data.
+        out: folder of the results; a run whose record is there is not repeated.
+        runs: folder of the run folders; a run that was stopped continues.
+        jobs: how many runs are trained at a time; 0 decides by the machine.
+        minutes: stop after this time; repeat the command to continue. With 0, a table shows what is there, without data.
     """
-    from scapnet.experiments import reproduce as lab
+    from scapnet.experiments import reproduce as experiments
 
-    request = lab.Request(what, data, root, weights, seeds, out, runs, jobs, minutes)
+    request = experiments.Request(what, data, root, weights, seeds, out, runs, jobs, minutes)
     if what == "list":
-        for name, title, count, hours in lab.catalogue(request):
-            print(f"{name:8} {title}: {count} runs a seed, about {hours:.1f} hours")
+        for name, title, count, hours in experiments.catalogue(request):
+            print(f"{name:8} {title}: {count} runs per seed, about {hours:.1f} hours")
         return
-    for file in lab.reproduce(request):
+    for file in experiments.reproduce(request):
         print(file.read_text(encoding="utf-8") if file.suffix == ".md" else "", file, sep="\n")
 
 

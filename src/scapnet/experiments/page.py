@@ -59,9 +59,7 @@ def write_table(
 # --- Markdown ---
 
 
-def markdown(
-    table: Table, results: Sequence[RowResults], data: str, command: str, costs: Mapping[str, Cost]
-) -> str:
+def markdown(table: Table, results: Sequence[RowResults], data: str, command: str, costs: Mapping[str, Cost]) -> str:
     """A table's page."""
     records = [record for result in results for record in result.records.values()]
     lines = [f"# {table.title}", "", f"`{command}`", ""]
@@ -70,11 +68,15 @@ def markdown(
     else:
         lines += [f"Not run yet: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     if costs:
-        where = f"random images, measured on {measured_on()}"
-        lines += [f"Costs are those of evaluation: multiply-adds of one image, and the least of three times of {where}."]
-        lines += [""]
+        lines += [
+            "Costs are those of evaluation: multiply-adds of one image, and seconds for 16 random images (the least of "
+            f"three times), measured on {measured_on()}.",
+            "",
+        ]
     lines += [*_row_lines(table, results, costs), *_claim_lines(table, results), ""]
-    notes = [*table.notes, *(f"{r.row.label}: {r.row.note}." for r in results if r.row.note)]
+    notes = [*table.notes, *(f"{result.row.label}: {result.row.note}." for result in results if result.row.note)]
+    if quoted := [result.row.label for result in results if not result.row.name]:
+        notes.append(f"Quoted from the paper: {', '.join(quoted)}.")
     return "\n".join([*lines, *(f"- {note}" for note in notes), *([""] if notes else [])])
 
 
@@ -102,7 +104,7 @@ def _mixture_lines(results: Sequence[RowResults]) -> list[str]:
     if len(labels) < 2:
         return []
     listed = "; ".join(f"{setup}: {', '.join(rows)}" for setup, rows in sorted(labels.items()))
-    return [f"**The runs differ in more than their rows**, which the intervals do not include. {listed}.", ""]
+    return [f"**The runs differ in more than their rows**, which the intervals do not account for. {listed}.", ""]
 
 
 def setups(records: Iterable[Record]) -> set[str]:
@@ -128,10 +130,10 @@ def _fold_lines(results: Sequence[RowResults]) -> list[str]:
 
 def _row_lines(table: Table, results: Sequence[RowResults], costs: Mapping[str, Cost]) -> list[str]:
     scores = [name for name in table.scores if any(result.values(name) for result in results)]
-    heads = ["row", "runs", "accuracy", "to the first row", "to the row above", *(SCORES[name] for name in scores)]
-    heads += COSTS if costs else ()
-    heads += [head for column in table.columns for head in (f"paper, {TITLES[column]}", "to its first row")]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    headers = ["row", "runs", "accuracy", "to the first row", "to the row above", *(SCORES[name] for name in scores)]
+    headers += COSTS if costs else ()
+    headers += [header for column in table.columns for header in (f"paper, {TITLES[column]}", "to its first row")]
+    lines = [f"| {' | '.join(headers)} |", "|" + "---|" * len(headers)]
     first = results[0]
     for i, result in enumerate(results):
         gaps = ["", ""]

@@ -62,7 +62,9 @@ def read_record(file: Path) -> Record:
         values = read_json(file)
         return Record(**values | {"config": from_dict(Config, values["config"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read ({reason(error)}); move it away, or give another --out folder") from error
+        raise ValueError(
+            f"{file} cannot be read ({reason(error)}); move it away, or give another --out folder"
+        ) from error
 
 
 def write_record(file: Path, record: Record) -> None:

@@ -24,7 +24,7 @@ from scapnet.experiments.figures.style import NO_MATPLOTLIB
 from scapnet.experiments.page import write_table
 from scapnet.experiments.recipes import classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
-from scapnet.experiments.runner import Runner, RowRun
+from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
 from scapnet.model import SCAPNet
 from scapnet.network import Network
@@ -193,9 +193,7 @@ def _chart(table: Table, place: Path, data: str) -> Path | None:
 
 def _points(results: Sequence[RowResults]) -> list[Point]:
     return [
-        Point(
-            beta=record.config.loss.act, seed=seed, kept=record.scores["kept"], accuracy=record.scores["accuracy"]
-        )
+        Point(beta=record.config.loss.act, seed=seed, kept=record.scores["kept"], accuracy=record.scores["accuracy"])
         for result in results
         for seed, record in result.records.items()
     ]

@@ -1,9 +1,9 @@
-"""The paper's charts: scores and what is kept (Fig. 4), kept share against accuracy (Fig. 9), accuracy over epochs."""
+"""The paper's charts: kept units by score (Fig. 4), kept share against accuracy (Fig. 9), accuracy over epochs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.data.sample import Sample
 from scapnet.data.transforms import Views, centre_view, to_input
+from scapnet.experiments.figures.style import COLOURS, LIGHT_BLUE, MARKERS, TEXT, name_axes, new_figure
 from scapnet.model import SCAPNet
 from scapnet.modules.ggau import gate_mask
 
@@ -19,24 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-# Okabe and Ito's colours, which the colour-blind tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX*"  # one more than colours: together they tell 56 lines apart
-TEXT = 11
-NO_MATPLOTLIB = 'charts are drawn with matplotlib, which is missing; pip install "scapnet[lab]"'
-
 
 class ScoreHistogram(TypedDict):
-    """Units by their score, and how many of each bin are kept; None where a bin has no unit."""
+    """Units binned by their score, and the share of each bin that is kept; None where a bin has no unit."""
 
     edges: list[float]  # of the bins over P(keep), one more than there are bins; a bin holds its upper edge
     units: list[int]
     scores: list[float | None]  # their mean P(keep)
     gumbel: list[float | None]  # share kept with Gumbel noise, as in training
-    threshold: list[float | None]  # share kept without, as in evaluation
+    threshold: list[float | None]  # share kept without noise, as in evaluation
     draws: int
     images: int
-    all_closed: int  # images without a unit above 0.5: the gate keeps their best one, which no share here counts
+    all_closed: int  # images without a unit above 0.5, of which the gate keeps the best one, not counted in the shares
 
 
 class Point(TypedDict):
@@ -51,14 +46,14 @@ class Point(TypedDict):
 def score_histogram(
     model: SCAPNet, data: Iterable[Sample | Views], draws: int = 20, bins: int = 10, seed: int = 0
 ) -> ScoreHistogram:
-    """Fig. 4 in numbers: how often units of each score are kept, at random and by the threshold.
+    """The numbers of Fig. 4: how often units of each score are kept, with Gumbel noise and by the threshold.
 
     Args:
         model: a network with a gate.
         data: samples, or a loader's batches of views; images that could not be read are left out.
-        draws: times that the noise is drawn for each unit.
+        draws: of the noise for each unit.
         bins: of equal width over P(keep) in [0, 1].
-        seed: of the noise; torch's own generator stays where it is.
+        seed: of the noise; torch's global generator is not changed.
 
     Raises:
         ValueError: the network has no gate, or there is no image.
@@ -67,7 +62,7 @@ def score_histogram(
     keep = logits.softmax(-1)[..., 1].contiguous()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        # A soft mask above a half is the argmax of Eq. 5, and leaves out the unit that an image always keeps.
+        # A soft mask above a half is the argmax of Eq. 5, without the one unit that an image always keeps.
         gumbel = torch.stack([gate_mask(logits, "soft", noise=True) > 0.5 for _ in range(draws)]).double().mean(0)
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
     place = torch.bucketize(keep.flatten(), edges[1:-1])  # the lower bin at an edge: 0.5 itself is not kept
@@ -93,7 +88,7 @@ def score_histogram(
 def _gate_logits(model: SCAPNet, data: Iterable[Sample | Views]) -> Tensor:
     """The gate's logits (B, N, N, 2) of all images, on the CPU and in double precision."""
     if model.gate is None:
-        raise ValueError("this network has no gate, so its units have no scores; give one that has")
+        raise ValueError("this network has no gate, so its units have no scores; use one with a gate")
     device, found = next(model.parameters()).device, []
     with evaluation_mode(model):
         for item in data:
@@ -103,38 +98,13 @@ def _gate_logits(model: SCAPNet, data: Iterable[Sample | Views]) -> Tensor:
                 image = item["image"][~torch.as_tensor(item["broken"]).cpu()]
             found.append(model.gate(model.backbone.head(image.to(device))).logits.double().cpu())
     if not sum(map(len, found)):
-        raise ValueError("there is no image to score; give at least one sample")
+        raise ValueError("there is no image to score; pass at least one sample")
     return torch.cat(found)
 
 
-def _figure(width: float, height: float, **grid: Any) -> tuple["Figure", list["Axes"]]:
-    """An empty figure in the house's style, and its axes from top to bottom.
-
-    Raises:
-        ValueError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError(NO_MATPLOTLIB) from error
-    figure = Figure((width, height), dpi=150, layout="constrained", facecolor="white")
-    axes = list(figure.subplots(squeeze=False, **grid)[:, 0])
-    for ax in axes:
-        ax.grid(color="#dddddd", linewidth=0.8)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=TEXT - 1)
-    return figure, axes
-
-
-def _label(ax: "Axes", x: str, y: str) -> None:
-    ax.set_xlabel(x, fontsize=TEXT)
-    ax.set_ylabel(y, fontsize=TEXT)
-
-
 def histogram_chart(found: ScoreHistogram) -> "Figure":
-    """Fig. 4: the share of units that is kept over their score, with Gumbel noise and by the threshold."""
-    figure, (top, bottom) = _figure(6.4, 5.2, nrows=2, sharex=True, height_ratios=[3, 2])
+    """Fig. 4: the share of kept units over their score, with Gumbel noise and by the threshold."""
+    figure, (top, bottom) = new_figure(6.4, 5.2, nrows=2, sharex=True, height_ratios=[3, 2])
     edges = found["edges"]
     top.plot([0, 1], [0, 100], color="#777777", linestyle=":", label="P(keep) itself")
     lines = ((found["threshold"], "without noise"), (found["gumbel"], f"with Gumbel noise, {found['draws']} draws"))
@@ -145,8 +115,8 @@ def histogram_chart(found: ScoreHistogram) -> "Figure":
     bottom.bar(edges[:-1], found["units"], edges[1], align="edge", color="#999999", edgecolor="white")
     top.axvline(0.5, color="#777777", linewidth=0.8)
     top.legend(fontsize=TEXT - 1, frameon=False, loc="upper left")
-    _label(top, "", "units kept (%)")
-    _label(bottom, "score P(keep) of a unit", f"units of {found['images']} images")
+    name_axes(top, "", "units kept (%)")
+    name_axes(bottom, "score P(keep) of a unit", f"units of {found['images']} images")
     top.set_xlim(-0.01, 1.01)
     return figure
 
@@ -163,7 +133,7 @@ def _name_points(ax: "Axes", named: Sequence[tuple[float, float, str]]) -> None:
             if not (box.count_overlaps(taken) or any(box.padded(3).contains(*mark) for mark in marks)):
                 break
             text.remove()
-        else:  # every place is taken: a name that covers another one is better than none
+        else:  # every place is taken, and a name that covers another is better than none
             text = ax.annotate(name, (x, y), (8, 8), textcoords="offset points", fontsize=TEXT - 1)
             box = text.get_window_extent()
         taken.append(box)
@@ -172,18 +142,17 @@ def _name_points(ax: "Axes", named: Sequence[tuple[float, float, str]]) -> None:
 def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
     """Fig. 9: accuracy over the share of the grid that the gate keeps, a point for each beta.
 
-    Where a beta has several seeds, the point is their mean, the bars are their standard deviations, and each run is a
-    small dot.
+    For several seeds the point is their mean, the bars are their standard deviations, and each run is a small dot.
 
     Args:
-        points: a dict for each run; kept and accuracy in [0, 1].
+        points: one for each run.
 
     Raises:
         ValueError: there is no point.
     """
     if not points:
-        raise ValueError("there is no run to show; give at least one point")
-    figure, (ax,) = _figure(6.4, 4.6)
+        raise ValueError("there is no run to show; pass at least one point")
+    figure, (ax,) = new_figure(6.4, 4.6)
     betas = sorted({point["beta"] for point in points})
     runs = [[(100 * p["kept"], 100 * p["accuracy"]) for p in points if p["beta"] == beta] for beta in betas]
     means = [tuple(fmean(values) for values in zip(*group, strict=True)) for group in runs]
@@ -192,35 +161,35 @@ def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
     several = len(points) > len(betas)
     if several:
         dots = [point for group in runs for point in group]
-        ax.scatter([x for x, _ in dots], [y for _, y in dots], s=12, color=COLOURS[5], label="one run")
+        ax.scatter([x for x, _ in dots], [y for _, y in dots], s=12, color=LIGHT_BLUE, label="one run")
     dx, dy = zip(*spread, strict=True)
     ax.errorbar(xs, ys, dy, dx, color=COLOURS[0], marker="o", capsize=3, label="mean and standard deviation")
     if several:
         ax.legend(fontsize=TEXT - 1, frameon=False)
     ax.margins(x=0.12, y=0.15)
-    _label(ax, "share of the grid that is kept (%)", "accuracy (%)")
-    figure.draw_without_rendering()  # settles the limits, which the names' places go by
+    name_axes(ax, "share of the grid that is kept (%)", "accuracy (%)")
+    figure.draw_without_rendering()  # the places of the names depend on the final limits
     _name_points(ax, [(x, y, f"β = {beta:g}") for x, y, beta in zip(xs, ys, betas, strict=True)])
     return figure
 
 
 def curves(series: Mapping[str, Sequence[tuple[int, float]]], what: str = "accuracy (%)") -> "Figure":
-    """Accuracy over epochs, a line for each name: Table XII's "slows down the convergence" can be seen there.
+    """Accuracy over epochs, a line for each name; the paper says of Table XII that a loss slows convergence down.
 
     Args:
         series: name to (epoch, accuracy in [0, 1]).
-        what: name of the upright axis.
+        what: label of the vertical axis.
 
     Raises:
         ValueError: there is no line.
     """
     if not series:
-        raise ValueError("there is no run to show; give at least one series")
-    figure, (ax,) = _figure(6.4, 4.6)
+        raise ValueError("there is no run to show; pass at least one series")
+    figure, (ax,) = new_figure(6.4, 4.6)
     for (name, points), colour, marker in zip(series.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
         epochs = [epoch for epoch, _ in points]
         ax.plot(epochs, [100 * y for _, y in points], color=colour, marker=marker, markersize=4, label=name)
     ax.locator_params(axis="x", integer=True)
     ax.legend(fontsize=TEXT - 1, frameon=False)
-    _label(ax, "epoch", what)
+    name_axes(ax, "epoch", what)
     return figure

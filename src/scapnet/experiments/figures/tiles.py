@@ -1,42 +1,42 @@
-"""Tables of tiles, and the legends below them."""
+"""Tables of image tiles, with legends below them."""
 
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
 from scapnet.data.images import to_photo
-from scapnet.experiments.figures.cam import palette
+from scapnet.experiments.figures.style import palette
 from scapnet.visualize import MARGIN, TILE, font
 
 LINE, FOOT, GAP = 18, 28, 16
 
 
 def table(
-    heads: Sequence[str],
+    headers: Sequence[str],
     rows: Sequence[Sequence[Image.Image]],
     captions: Sequence[Sequence[str]],
     groups: Sequence[int] = (),
 ) -> Image.Image:
-    """Rows of tiles under the heads of their columns, with room for a legend at the foot.
+    """Rows of tiles under column headers, with room for a legend at the bottom.
 
     Args:
-        heads: one for each column.
+        headers: one for each column.
         rows: a tile for each column.
-        captions: lines above each row, equally many.
-        groups: columns that stand apart from the one before.
+        captions: lines above each row, the same number for all.
+        groups: columns that are set apart from the one before.
 
     Raises:
         ValueError: there is no row.
     """
     if not rows:
-        raise ValueError("there is no photo to show; give at least one sample")
-    lefts = [MARGIN + i * (TILE + MARGIN) + GAP * sum(group <= i for group in groups) for i in range(len(heads))]
+        raise ValueError("there is no photo to show; pass at least one sample")
+    lefts = [MARGIN + i * (TILE + MARGIN) + GAP * sum(group <= i for group in groups) for i in range(len(headers))]
     above = LINE * len(captions[0]) + MARGIN // 2
     size = lefts[-1] + TILE + MARGIN, MARGIN + LINE + len(rows) * (above + TILE + 2 * MARGIN) + FOOT
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
-    for left, head in zip(lefts, heads, strict=True):
-        draw.text((left, MARGIN), head, "black", font(14))
+    for left, header in zip(lefts, headers, strict=True):
+        draw.text((left, MARGIN), header, "black", font(14))
     y = 2 * MARGIN + LINE
     for tiles, lines in zip(rows, captions, strict=True):
         for number, line in enumerate(lines):
@@ -48,7 +48,7 @@ def table(
 
 
 def swatches(picture: Image.Image, meaning: Mapping[str, str]) -> None:
-    """Write what colours mean at the foot: text to colour."""
+    """Draw a legend at the bottom; ``meaning`` is text to colour."""
     draw = ImageDraw.Draw(picture)
     x, y = MARGIN, picture.height - FOOT + 6
     for text, colour in meaning.items():
@@ -58,7 +58,7 @@ def swatches(picture: Image.Image, meaning: Mapping[str, str]) -> None:
 
 
 def colour_bar(picture: Image.Image, least: str, greatest: str) -> None:
-    """Draw the palette of `heat` at the foot between what its ends mean."""
+    """Draw the palette of `heat` at the bottom, between the meanings of its ends."""
     draw = ImageDraw.Draw(picture)
     x, y = MARGIN, picture.height - FOOT + 6
     draw.text((x, y - 1), least, "black", font())

@@ -1,8 +1,8 @@
 """Table XII: the weights of the losses."""
 
-from scapnet.experiments.rows import Row, Table, scaled
+from scapnet.experiments.rows import Changes, Row, Table, scaled
 
-WEIGHTS = (
+WEIGHTS: tuple[tuple[str, str, Changes, float, str], ...] = (
     ("con-0", "1, 1, 0, 1", {"loss.con": 0.0}, 91.5, "the paper prints 92.0 for the same run in Table VIII"),
     ("con-0.5", "1, 1, 0.5, 1", {"loss.con": scaled("con", 0.5)}, 92.0, ""),
     ("act-0", "1, 0, 1, 1", {"loss.act": 0.0}, 91.1, ""),

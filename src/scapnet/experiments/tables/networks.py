@@ -32,7 +32,7 @@ TABLE3 = Table(
         replace(plain, label="FT-ResNet-50", note="on the finches and groceries, their recipe's backbone"),
         Row("vgg", "FT-VGG-19", VGG, cub_air(77.8, 84.8), only=PAPER),
         *(
-            Row("", name, paper={k: v for k, v in zip(("cub", "aircraft"), figures, strict=True) if v}, note="quoted")
+            Row("", name, paper={k: v for k, v in zip(("cub", "aircraft"), figures, strict=True) if v})
             for name, *figures in QUOTED
         ),
         Row("nts", "NTS-Net", {**NTS, **NO_RELATION}, cub_air(87.5, 91.4), NTS_NOTE),
@@ -66,9 +66,9 @@ TABLE11 = Table(
     "Vegetables and fruit",
     (
         Row("plain", "ResNet", PLAIN, _vegfru(88.1, 89.7, 86.9)),
-        Row("", "VGGNet", paper=_vegfru(78.5, 79.8, 77.1), note="quoted"),
-        Row("", "HybridNet", paper=_vegfru(83.5), note="quoted"),
-        Row("", "REVF", paper=_vegfru(84.5), note="quoted"),
+        Row("", "VGGNet", paper=_vegfru(78.5, 79.8, 77.1)),
+        Row("", "HybridNet", paper=_vegfru(83.5)),
+        Row("", "REVF", paper=_vegfru(84.5)),
         Row("full", "SCAPNet", paper=_vegfru(89.3, 91.0, 88.1)),
     ),
     columns=VEGFRU,
