@@ -22,6 +22,8 @@ from scapnet.experiments.rows import Row
 from scapnet.jsonfile import write_json
 from scapnet.serialization import to_dict
 
+WORKER = ("-m", "scapnet.experiments.worker")
+POLL = 0.2  # seconds
 SEPARATOR = ", "  # of several commits
 
 
@@ -124,7 +126,7 @@ class Runner:
                 for run, process in [pair for pair in running if pair[1].poll() is not None]:
                     errors += self._end(run, process.returncode)
                 running = [pair for pair in running if pair[1].returncode is None]
-                time.sleep(0.2)
+                time.sleep(POLL)
         finally:
             for _, process in running:
                 process.kill()
@@ -146,7 +148,7 @@ class Runner:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         with _beside(folder, ".log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "scapnet.experiments.worker", str(folder), str(file)],
+                [sys.executable, *WORKER, str(folder), str(file)],
                 stdin=subprocess.PIPE,  # stays open as long as this process lives, see `worker`
                 stdout=log,
                 stderr=subprocess.STDOUT,
