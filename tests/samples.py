@@ -22,7 +22,8 @@ from scapnet.config import (
     ViewConfig,
 )
 from scapnet.data.photos import PhotoList
-from scapnet.data.sample import FineGrained
+from scapnet.data.sample import FineGrained, Sample
+from scapnet.data.synthetic.finches import Finches
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
 
@@ -149,6 +150,32 @@ def make(**changes: Any) -> SCAPNet:
             for parameter in module.parameters() if module is not None else ():
                 parameter.mul_(3)
     return model.eval()
+
+
+def finches(count: int) -> list[Sample]:
+    """Drawn test images of 96 px."""
+    data = Finches("test", 4, count, 96)
+    return [data[i] for i in range(count)]
+
+
+NO_MODULES: dict[str, Any] = {"gate__enabled": False, "parts__enabled": False, "relation__enabled": False}
+STAGE4: dict[str, Any] = {"gate__mask": "stage4", "gate__grid": 2, "parts__keep": (3, 1)}
+
+
+def leaves_unchanged(work: Callable[[SCAPNet], Any]) -> None:
+    """Some work, twice on one network, gives equal results, and leaves it and the random numbers as they were."""
+    model = make().train()
+    model.backbone.eval()
+    modes = [module.training for module in model.modules()]
+    names = set(vars(model.backbone.net))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    assert work(model) == work(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module.training for module in model.modules()] == modes
+    assert set(vars(model.backbone.net)) == names
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 Refuse = Callable[..., str]

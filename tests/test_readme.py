@@ -17,7 +17,7 @@ from scapnet.checkpoint import save_pretrained
 from scapnet.config import Config, ViewConfig
 from scapnet.experiments.reproduce import FIGURES
 from scapnet.experiments.rows import changed
-from scapnet.experiments.tables import TABLE3, TABLE4, TABLE10, TABLES
+from scapnet.experiments.tables import TABLES
 from scapnet.flags import with_present_flags
 from scapnet.presets import paper
 
@@ -142,9 +142,9 @@ def settings(section: str) -> Mapping[str, Config]:
 @pytest.mark.parametrize(
     ("section", "table", "renamed", "count"),
     [
-        ("Table IV", TABLE4, {"ResNet-50": "backbone"}, 8),
-        ("Table X", TABLE10, {"GCN-based": "graph convolution"}, 6),
-        ("Other papers' networks", TABLE3, {}, 4),
+        ("Table IV", TABLES["table4"], {"ResNet-50": "backbone"}, 8),
+        ("Table X", TABLES["table10"], {"GCN-based": "graph convolution"}, 6),
+        ("Other papers' networks", TABLES["table3"], {}, 4),
     ],
     ids=["IV", "X", "III"],
 )

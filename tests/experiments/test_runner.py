@@ -18,7 +18,7 @@ from scapnet.experiments.identity import same_settings
 from scapnet.experiments.recipes import for_machine
 from scapnet.experiments.record import read_record, unpack, write_record
 from scapnet.experiments.rows import Row
-from scapnet.experiments.runner import Runner, RowRun, parallel_runs
+from scapnet.experiments.runner import RowRun, Runner, parallel_runs
 from scapnet.experiments.tables import TABLES
 from scapnet.jsonfile import read_json
 from scapnet.serialization import from_dict
