@@ -248,7 +248,7 @@ def reproduce(
         out: folder of the results; a run whose record is there is not repeated.
         runs: folder of the run folders; a run that was stopped continues.
         jobs: how many runs are trained at a time; 0 decides by the machine.
-        minutes: stop after this time; repeat the command to continue. With 0, a table shows what is there, without data.
+        minutes: stop after this time; repeat the command to continue. 0 writes a table of what is there, without data.
     """
     from scapnet.experiments import reproduce as experiments
 
