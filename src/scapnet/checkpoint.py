@@ -1,12 +1,14 @@
 """Model folders: ``model.safetensors``, ``config.json`` and a model card, which hold all that prediction needs."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, load_model, save_model
 
 from scapnet import __version__
+from scapnet.backbones.weights import model_folder, replaced
 from scapnet.build import build_model, title
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
@@ -15,6 +17,7 @@ from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
 
 FORMAT = 1
+CLASSIFIERS = ("classifier", "part_classifier", "scrutinizer")  # the modules of all networks that give logits
 
 
 def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
@@ -43,11 +46,12 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
         "model": config,
         "view": to_dict(model.view),
         "classes": list(model.classes),
+        "threshold": model.threshold,
         "scores": scores or {},
     }
     write_json(draft / "config.json", about)
     (draft / "README.md").write_text(_card(model, scores or {}), encoding="utf-8")
-    old = _old(folder)
+    old = replaced(folder)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
@@ -56,16 +60,11 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
     return folder
 
 
-def _old(folder: Path) -> Path:
-    """Where the older model waits while the new one takes its place; `from_pretrained` finds it after a kill."""
-    return folder.with_name(f".{folder.name}.old")
-
-
 def read_run(run: Path) -> Config:
     """The config of a run folder.
 
     Raises:
-        ValueError: ``run`` is none.
+        ValueError: ``run`` is not a run folder.
     """
     values = read_json(run / "config.json")
     if "preset" not in values:
@@ -77,12 +76,13 @@ def from_pretrained(path: Path | str) -> Network:
     """A trained network from a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
 
     Returns:
-        `SCAPNet`, or a host, in evaluation mode on the CPU, with ``classes``, ``view`` and ``config``.
+        `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config`` and
+        ``threshold``.
 
     Raises:
         ValueError: no model there, or one that this version cannot read.
     """
-    folder = _find(path)
+    folder = model_folder(path)
     about = read_json(folder / "config.json")
     missing = [key for key in ("model", "view", "classes") if key not in about]
     if missing or about.get("format") != FORMAT:
@@ -92,6 +92,7 @@ def from_pretrained(path: Path | str) -> Network:
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
+        threshold = None if about.get("threshold") is None else float(about["threshold"])
         model = build_model(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
@@ -103,29 +104,39 @@ def from_pretrained(path: Path | str) -> Network:
             raise ValueError(f"{len(wrong)} tensors do not match, the first is {wrong[0]}")
     except Exception as error:
         raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json ({reason(error)})") from error
-    model.view, model.classes = view, classes
+    model.view, model.classes, model.threshold = view, classes, threshold
     return model.eval()
 
 
-def _find(path: Path | str) -> Path:
-    folder = Path(path)
-    for place in (folder, folder / "model", _old(folder), _old(folder / "model")):
-        if (place / "model.safetensors").is_file():
-            return place
-    if folder.exists():
-        raise ValueError(f"{folder} holds no model; give a run folder or one with config.json and model.safetensors")
-    # Only a string can be a hub id, and not one that leads into a folder that is here.
-    local = isinstance(path, Path) or (folder.parent != Path() and folder.parent.exists())
-    if local or str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
-        raise ValueError(f"there is no folder {folder}; give a run folder, a model folder or a hub id owner/name")
-    from huggingface_hub import snapshot_download
+def start_from_model(model: Network, classes: Sequence[str]) -> str | None:
+    """Initialise a network with all that fits of a model that scapnet wrote; its classifiers, if the classes agree.
 
-    try:
-        return Path(snapshot_download(str(path), allow_patterns=["config.json", "model.safetensors"]))
-    except Exception as error:  # the hub client has many errors, and all mean that there is no model to load
-        raise ValueError(
-            f"there is no folder {folder}, and the hub gave no model of that name ({type(error).__name__})"
-        ) from error
+    Args:
+        model: whose backbones have started from the weights of its config.
+        classes: names of the K classes that it is going to learn.
+
+    Returns:
+        What was loaded and what was left out, as a sentence; None where no file was named.
+    """
+    loaded = model.backbone.loaded
+    if loaded is None:
+        return None
+    about = loaded.path.with_name("config.json")
+    before = read_json(about).get("classes") if loaded.path.name == "model.safetensors" and about.is_file() else None
+    if not isinstance(before, list):
+        return str(loaded)
+    state, own = load_file(loaded.path), as_module(model).state_dict()
+    same = before == list(classes)
+    fits = {
+        key: value
+        for key, value in state.items()
+        if key in own and own[key].shape == value.shape and (same or key.partition(".")[0] not in CLASSIFIERS)
+    }
+    as_module(model).load_state_dict(fits, strict=False)
+    rest = sorted({key.partition(".")[0] for key in state.keys() - fits.keys()})
+    why = "" if same else f" (its {len(before)} classes are others)"
+    left = f"; left out: {', '.join(rest)}{why}" if rest else ""
+    return f"the network starts from {len(fits)} of {len(state)} tensors of {loaded.path}{left}"
 
 
 def _card(model: Network, scores: dict[str, Any]) -> str:

@@ -14,10 +14,11 @@ from tyro import MISSING
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
+from scapnet import hints
 from scapnet.allocator import keep_memory
 from scapnet.config import Config, DataConfig
 from scapnet.config.checks import collected_errors, raised_errors
-from scapnet.flags import with_present_flags
+from scapnet.flags import check_resume, with_present_flags
 from scapnet.presets import PRESETS
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
@@ -47,35 +48,52 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
 train.__annotations__["config"] = Annotated[PresetConfig, arg(name="")]
 
 
-def resume(run: Positional[Path]) -> None:
-    """Go on with a run that was stopped; its losses are those of an unbroken run.
+Root = Annotated[Path | None, arg(aliases=["--data.root"])]
+Table = Annotated[Path | None, arg(aliases=["--data.table"])]
+
+
+def resume(
+    run: Positional[Path],
+    epochs: Annotated[int | None, arg(aliases=["--train.epochs"])] = None,
+    root: Root = None,
+    table: Table = None,
+) -> None:
+    """Go on with a run that was stopped, with the same losses as an unbroken run; or train a finished one further.
 
     Args:
         run: the run folder.
+        epochs: how many to train in all; the learning rate then follows the schedule of so many epochs.
+        root: where the data set lies now, if it has moved.
+        table: the same for the table of a csv data set.
     """
     from scapnet.train import resume
 
-    resume(run)
+    resume(run, epochs, root, table)
 
 
 def eval_(
     run: Positional[Path],
     split: Literal["test", "val", "train"] | None = None,
-    root: Path | None = None,
+    root: Root = None,
+    table: Table = None,
     best: bool = False,
 ) -> None:
-    """Score a run's model on a split of its data.
+    """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
     Args:
         run: the run folder.
         split: by default test, or val where there is no test.
-        root: where the data set lies now, if it has moved.
+        root: where the data set lies now, if it has moved; or other photos, in folders named after the classes.
+        table: the same for a table of photos.
         best: score the model that was best on the validation split, not the last epoch's.
     """
-    from scapnet.evaluate import evaluate_run
-    from scapnet.summary import show_scores
+    from scapnet.console import say
+    from scapnet.evaluate import score_run
+    from scapnet.summary import show_classes, show_scores
 
-    show_scores(evaluate_run(run, split, root, best))
+    score = score_run(run, split, root, best, table, say)
+    show_scores(score.result)
+    show_classes(score.found.target, score.found.probs, score.classes)
 
 
 def predict(
@@ -174,14 +192,15 @@ def data_show(
         raise ValueError(f"count {count} must be at least 1")
     from scapnet.data.audit.describe import describe
     from scapnet.data.load import load_data
+    from scapnet.rundir import lists_of
     from scapnet.summary import show_data
     from scapnet.visualize import contact_sheet
 
     splits = load_data(data)
-    show_data(describe(splits, data))
     chosen = getattr(splits, split)
     if chosen is None:
-        raise ValueError(f"{data.name} has no {split} split; choose another with --split")
+        raise ValueError(f"{data.name} has no {split} split; it has {' and '.join(lists_of(splits))}")
+    show_data(describe(splits, data))
     contact_sheet(chosen, count).save(out)
     print(out)
 
@@ -296,7 +315,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         errors: list[str] = []
-        with collected_errors(errors):
+        check_resume(sys.argv[1:])
+        with collected_errors(errors), hints.command(sys.argv[1:]):
             app(errors).cli(
                 prog="scapnet",
                 description="Fine-grained image recognition that shows which parts told look-alike classes apart.",

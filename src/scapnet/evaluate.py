@@ -3,8 +3,8 @@
 B batch, K classes, R marks, n samples.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +15,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from scapnet.checkpoint import from_pretrained, read_run
-from scapnet.data.load import load_data
+from scapnet.csvfile import write_csv
 from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.sample import mark_names
 from scapnet.data.transforms import Views
+from scapnet.eval_data import choose
 from scapnet.jsonfile import write_json
 from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
+from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.network import NetworkOutput
+from scapnet.rundir import names_of
 
 
 class Evaluation(NamedTuple):
@@ -38,9 +41,10 @@ class Evaluation(NamedTuple):
         """Everything that a result file tells."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
 
-    def save(self, path: Path) -> None:
-        """Write the answers, "target", "probs" and "samples", as safetensors."""
-        save_file({"target": self.target, "probs": self.probs, "samples": self.samples}, path)
+    def save(self, path: Path, classes: Sequence[str]) -> None:
+        """Write the answers, "target", "probs" and "samples", as safetensors, with the names of the K classes."""
+        tensors = {"target": self.target, "probs": self.probs, "samples": self.samples}
+        save_file(tensors, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
 
 
 def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
@@ -65,25 +69,19 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    loader: DataLoader[Views],
-    accelerator: Accelerator,
-    on_batch: Callable[[int], Any] = lambda _: None,
-) -> Evaluation:
+def evaluate(model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
     Args:
-        model: a (prepared) `SCAPNet`.
+        model: a (prepared) network.
         loader: a prepared loader of `EvalViews`.
         accelerator: which prepared them.
-        on_batch: told how many images each batch had.
 
     Returns:
-        Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, kept share
-        of the grid and `intraclass_correlation` of its masks; where the data has marks the `hit_rates` and the
-        share of an image's marks that a part covers, and where it has boxes `gate_overlap`; and two counts, "images"
-        that were scored and "unreadable" ones that were left out.
+        Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, the mean of the
+        classes' accuracies "mean_per_class", kept share of the grid and `intraclass_correlation` of its masks; where
+        the data has marks the `hit_rates` and the share of an image's marks that a part covers, and where it has boxes
+        `gate_overlap`; and two counts, "images" that were scored and "unreadable" ones that were left out.
 
     Raises:
         ValueError: no image of the split can be read.
@@ -96,7 +94,6 @@ def evaluate(
         row |= {key: batch[key] for key in ("index", "target", "broken")}
         row |= {"masks": output.gate.mask} if output.gate is not None else {}
         rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
-        on_batch(len(batch["target"]) * accelerator.num_processes)
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
     broken = table.pop("broken")
     if broken.all():
@@ -108,39 +105,92 @@ def evaluate(
     marks = coverage_by_mark(table.pop("marks"), mark_names(loader.dataset)) if "marks" in table else {}
     table |= {"gate_by_place": intraclass_correlation(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
+    scores["mean_per_class"] = mean_per_class(target, probs.argmax(1))
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
     return Evaluation(scores | counts, target, probs, samples, marks)
 
 
-def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:
-    """Score a run's model and write ``eval-SPLIT.json`` (``eval-best-SPLIT.json``) into its folder.
+class RunScore(NamedTuple):
+    """What came of scoring a run."""
+
+    result: dict[str, Any]  # what ``eval-SPLIT.json`` holds
+    found: Evaluation
+    classes: tuple[str, ...]
+
+
+def score_run(
+    run: Path,
+    split: str | None = None,
+    root: Path | None = None,
+    best: bool = False,
+    table: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> RunScore:
+    """Score a run's model and write the scores into its folder.
+
+    The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
+    the best model, and ``eval-of-FOLDER`` for other photos than the run's.
 
     Args:
         run: the run folder.
         split: "test", "val" or "train"; by default test, or val where there is no test.
-        root: where the data lies now.
+        root: where the data lies now, or a folder of other photos with some of the model's classes.
         best: the model that was best on the validation split instead of the last epoch's.
+        table: the same as ``root`` for a table of photos.
+        say: receives sentences on what is going to be scored.
 
     Raises:
-        ValueError: no run there, data of other classes, no such split.
+        ValueError: no run there, no such data or split, or data that has changed since the run began.
     """
     config = read_run(run)
     model = from_pretrained(run / "best" if best else run)
-    splits = load_data(replace(config.data, root=root or config.data.root))
-    if tuple(splits.train.classes) != model.classes:
-        raise ValueError(
-            f"the data has {len(splits.train.classes)} classes and the model {len(model.classes)}, or other names; "
-            f"give the data set that the run was trained on with --root"
-        )
-    name = split or next((name for name in ("test", "val") if getattr(splits, name) is not None), "train")
-    data = getattr(splits, name)
-    if data is None:
-        raise ValueError(f"the data has no {name} split; choose another with --split")
+    chosen = choose(run, config.data, model.classes, split, root, table)
     accelerator = Accelerator(mixed_precision=config.train.precision)
-    loader = eval_loader(data, model.view, max(config.train.batch_size, 32), default_workers(accelerator.num_processes))
+    for note in chosen.notes if accelerator.is_main_process else ():
+        say(note)
+    workers = default_workers(accelerator.num_processes)
+    loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
     found = evaluate(net, prepared, accelerator)
-    result = {"preset": config.preset, "split": name, "model": "best" if best else "last"} | found.figures()
+    result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
+    if chosen.other is not None:
+        result["root"] = str(chosen.other)
+    if chosen.left_out:
+        result["trained_on_left_out"] = chosen.left_out
     if accelerator.is_main_process:
-        write_json(run / f"eval-{'best-' if best else ''}{name}.json", result)
-    return result
+        stem = f"eval-{'best-' if best else ''}{chosen.label}"
+        write_json(run / f"{stem}.json", result)
+        write_tables(run, stem, found, model.classes, names_of(chosen.data, chosen.root))
+    return RunScore(result, found, model.classes)
+
+
+def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:
+    """The result of `score_run`, which has the same arguments."""
+    return score_run(run, split, root, best).result
+
+
+def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:
+    """Write ``STEM-classes.csv``, one row for each class, and ``STEM-photos.csv``, one for each photo.
+
+    Args:
+        folder: where.
+        stem: how the names of both begin.
+        found: the answers.
+        classes: K names.
+        names: of the files of all samples of the split.
+    """
+    predicted = found.probs.argmax(1)
+    top = found.probs.float().gather(1, predicted[:, None])[:, 0]
+    by_class = [
+        (row.name, row.images, _digits(row.accuracy), _digits(row.precision), row.mistaken_for, row.mistaken)
+        for row in class_scores(found.target, predicted, classes)
+    ]
+    heads = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
+    write_csv(folder / f"{stem}-classes.csv", heads, by_class)
+    answers = zip(found.samples.tolist(), found.target.tolist(), predicted.tolist(), top.tolist(), strict=True)
+    photos = [(names[i], classes[k], classes[answer], _digits(p)) for i, k, answer, p in answers]
+    write_csv(folder / f"{stem}-photos.csv", ("file", "true", "predicted", "probability"), photos)
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

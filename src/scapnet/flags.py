@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 
-from scapnet.config import DataConfig, ModelConfig
+from scapnet.config import Config, DataConfig, ModelConfig
+
+RESUMED = ("--data.root", "--data.table", "--train.epochs")
 
 
 def renamed_flags() -> dict[str, str]:
@@ -16,6 +19,22 @@ def renamed_flags() -> dict[str, str]:
             found[f"--{section}{old}"] = f"--{section}{heads}{dot}{name}"
             found[f"--{section}no-{old}"] = f"--{section}{heads}{dot}no-{name}"
     return found
+
+
+def check_resume(arguments: Sequence[str]) -> None:
+    """Refuse other settings for a run that goes on.
+
+    Raises:
+        ValueError: an option of `scapnet train` that `scapnet resume` does not take.
+    """
+    sections = tuple(f"--{field.name}." for field in fields(Config) if field.name != "preset")
+    others = [word.partition("=")[0] for word in arguments[1:] if word.startswith(sections)]
+    others = [word for word in others if word not in RESUMED]
+    if arguments[:1] == ["resume"] and others:
+        raise ValueError(
+            f"a run goes on with its own settings, so resume does not take {others[0]}, but --epochs, --root and "
+            f"--table; for other settings start a new run from its model: scapnet train PRESET --model.weights RUN"
+        )
 
 
 def with_present_flags(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,11 @@ from typing import Any
 def write_json(path: Path, values: Any) -> None:
     """Write JSON atomically: whenever the process is killed, the file has either its old or its new content."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same file
-    draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        content = json.dumps(values, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # bytes of a file name that is not UTF-8; JSON's escapes bring them back as they were
+        content = json.dumps(values, indent=2).encode()
+    draft.write_bytes(content + b"\n")
     draft.replace(path)
 
 

@@ -73,6 +73,7 @@ class SCAPNet(nn.Module):
         # What a trained network knows of its input and its answers; `scapnet.from_pretrained` fills them.
         self.view = ViewConfig()
         self.classes: tuple[str, ...] = ()
+        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

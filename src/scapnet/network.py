@@ -63,6 +63,7 @@ class Network(Protocol):
     config: ModelConfig  # what `from_config` builds it from
     view: ViewConfig  # how a photo becomes its input
     classes: tuple[str, ...]  # names of the K classes
+    threshold: float | None  # the probability from which on an answer can be trusted; None where it is not known
     stage: int  # see `set_stage`
     training: bool
 

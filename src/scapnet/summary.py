@@ -1,13 +1,16 @@
 """Tables for a terminal: the scores of a run, the sizes of a data set, the findings of a check."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Column, Table
+from torch import Tensor
 
 from scapnet.console import make_console, printable, say
 from scapnet.data.audit.check import Report
 from scapnet.data.sample import SPLITS
+from scapnet.metrics.per_class import class_scores, most_confused
 
 # The share of a gate's choice that the place tells, above which its pictures mislead: it was 13 to 20% on drawn birds,
 # where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
@@ -22,6 +25,7 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "accuracy_main": "accuracy of the main branch",
         "accuracy_parts": "accuracy of the parts",
         "accuracy": "accuracy of both together",
+        "mean_per_class": "accuracy, mean per class",
         "kept": "kept share of the grid",
         "gate_by_place": "of the gate's choice, told by the place alone",
     }
@@ -65,10 +69,19 @@ def _share_beside(row: dict[str, float], key: str, chance: str) -> str:
     return f"{100 * row[key]:.1f} ({100 * row[chance]:.1f})" if key in row else ""
 
 
+def _title(scores: dict[str, Any]) -> str:
+    """What was scored."""
+    if "images" not in scores:
+        return f"{scores.get('preset', '')}: no photos were held out"
+    split = "" if scores.get("split") == "all" else f"{scores.get('split', '')} "
+    return f"{scores.get('preset', '')}: {int(scores['images'])} {split}images" + (
+        f" of {scores['root']}" if "root" in scores else ""
+    )
+
+
 def show_scores(scores: dict[str, Any]) -> None:
     """Print a result as one table, and a second one by the names of the marks where there are any."""
-    title = f"{scores.get('preset', '')}: {int(scores.get('images', 0))} {scores.get('split', '')} images"
-    table = Table(title=printable(title), show_header=False, title_justify="left")
+    table = Table(title=printable(_title(scores)), show_header=False, title_justify="left")
     for row in score_rows(scores):
         table.add_row(*row)
     console = make_console()
@@ -81,6 +94,40 @@ def show_scores(scores: dict[str, Any]) -> None:
         )
     if scores.get("marks"):
         console.print(mark_table(scores["marks"]))
+
+
+def show_classes(target: Tensor, probs: Tensor, classes: Sequence[str], most: int = 10) -> None:
+    """Print the ``most`` classes with the lowest accuracy, the lowest first, and what is confused most often.
+
+    Args:
+        target: (n,) labels.
+        probs: (n, K) answers.
+        classes: K names.
+        most: classes to print.
+    """
+    predicted = probs.argmax(1)
+    rows = [row for row in class_scores(target, predicted, classes) if row.accuracy is not None]
+    rows.sort(key=lambda row: (row.right / row.images, -row.images))
+    columns = (
+        "class",
+        Column("images", justify="right"),
+        Column("accuracy", justify="right"),
+        "most often mistaken for",
+    )
+    table = Table(*columns, title="the classes with the lowest accuracy", title_justify="left")
+    for row in rows[:most]:
+        mistakes = f"{printable(row.mistaken_for)} ({row.mistaken})" if row.mistaken else ""
+        table.add_row(printable(row.name), str(row.images), f"{row.right / row.images:.1%}", mistakes)
+    make_console().print(table)
+    if len(rows) > most:
+        best = rows[most]
+        say(f"{len(rows) - most} more classes with an accuracy of {best.right / best.images:.1%} or more")
+    pairs = [
+        f"{name} taken for {answer} ({n} of {all_})"
+        for name, answer, n, all_ in most_confused(target, predicted, classes)
+    ]
+    if pairs:
+        say(f"most often confused: {'; '.join(pairs)}")
 
 
 def show_data(found: dict[str, Any]) -> None:

@@ -16,23 +16,26 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from scapnet.build import build_model, part_count, view_of
-from scapnet.checkpoint import read_run, save_pretrained
+from scapnet.checkpoint import read_run, save_pretrained, start_from_model
 from scapnet.config import Config, TrainConfig
 from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
-from scapnet.data.load import load_data
 from scapnet.data.loaders import default_workers, eval_loader, train_loader
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.data.splits import keep_split
 from scapnet.data.transforms import Views
-from scapnet.evaluate import evaluate
+from scapnet.evaluate import Evaluation, evaluate, write_tables
+from scapnet.hints import option
 from scapnet.jsonfile import read_json, write_json
 from scapnet.meter import Meter, show_step
+from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, Network, as_module
 from scapnet.optim import clip_gradients, make_optimizer
+from scapnet.recorded import data_of_run
+from scapnet.resuming import continued, extension, last_checkpoint, load_checkpoint
+from scapnet.rundir import write_record
 from scapnet.schedule import activation_weight, learning_rate, stage_of, work_of
 from scapnet.serialization import to_dict
-from scapnet.summary import show_scores
+from scapnet.summary import show_classes, show_scores
 from scapnet.visualize import part_grid
 
 
@@ -46,6 +49,7 @@ class Position:
     best: float = -1.0
     seconds: float = 0.0
     broken: list[int] = dataclasses.field(default_factory=list)  # training images that could not be read
+    threshold: float | None = None  # see `rejection_threshold`, on the validation split
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -70,8 +74,14 @@ class Run:
         self.config, self.out = config, out
         set_seed(config.train.seed)
         self.accelerator = accelerator or make_accelerator(config.train)
-        self.data: Splits = load_data(config.data)
-        self.model: Network = build_model(config.model, len(self.data.train.classes), config.data.size)
+        self.saved = last_checkpoint(out) if resume else None
+        self.data: Splits
+        self.data, self.record, self.notes = data_of_run(config.data, out if resume else None)
+        self.model: Network = build_model(
+            config.model, len(self.data.train.classes), config.data.size, start=self.saved is None
+        )
+        if started := start_from_model(self.model, self.data.train.classes):
+            self.notes.append(started)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         self.model.view, self.model.classes = view_of(config, self.model), tuple(self.data.train.classes)
         self.loss = self.model.make_loss(config.loss)
@@ -79,26 +89,42 @@ class Run:
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
         self.position = Position()
+        self.found: Evaluation | None = None  # the answers of the last epoch's model
         self.net: nn.Module = as_module(self.model)
         self._start(resume)
 
     def _start(self, resume: bool) -> None:
-        saved = sorted((self.out / "checkpoints").glob("[0-9]*")) if resume else []
+        saved = self.saved
+        before = read_run(self.out) if resume else self.config
         if self.accelerator.is_main_process and not resume:
             self.out.mkdir(parents=True)
             write_json(self.out / "config.json", to_dict(self.config))
         self.accelerator.wait_for_everyone()
-        if saved:
-            self.position = Position(**read_json(saved[-1] / "position.json"))
+        if saved is not None:
+            self.position = Position(**read_json(saved / "position.json"))
+            self.model.threshold = self.position.threshold
         self._enter(stage_of(self.config, self.position.epoch))
-        if saved:
-            self.accelerator.load_state(str(saved[-1]))
+        if saved is not None:
+            load_checkpoint(self.accelerator, saved)
         if self.accelerator.is_main_process:
-            keep_split(self.out, self.data)
+            write_record(self.out, self.record)
             log = self.out / "log.jsonl"
             log.touch()
             with log.open("r+b") as file:  # lines written after the checkpoint are going to be written again
                 file.truncate(self.position.log_bytes)
+        if self.config != before:
+            self._keep_changes(before)
+
+    def _keep_changes(self, before: Config) -> None:
+        """Write down the settings that a run goes on with, and what another number of epochs means."""
+        if self.config.train.epochs != before.train.epochs:
+            sentence, line = extension(before.train, self.config.train, self.position.epoch, self.position.step)
+            self.notes.append(sentence)
+            self.log(line)
+        if self.accelerator.is_main_process:
+            write_json(self.out / "config.json", to_dict(self.config))
+            if self.saved is not None:  # or the next resume would cut the line off again
+                write_json(self.saved / "position.json", dataclasses.asdict(self.position))
 
     def _enter(self, stage: int) -> None:
         """Freeze or thaw for a stage and prepare everything for it."""
@@ -192,7 +218,7 @@ class Run:
         if not math.isfinite(line["loss"]):
             raise ValueError(
                 f"the loss is {line['loss']} in epoch {self.position.epoch + 1}: training has diverged; lower "
-                f"--train.lr, or clip the gradient with --train.clip 5"
+                f"{option('train.lr')}, or clip the gradient with {option('train.clip')} 5"
             )
         stage = f" stage {self.model.stage}" if stage_of(self.config, 0) == 1 else ""
         show_step(bar, f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
@@ -219,7 +245,9 @@ class Run:
         """Score the validation split and keep the best model on it; the test split is never used to choose."""
         if self.val_loader is None:
             return
-        scores = evaluate(self.net, self.val_loader, self.accelerator).scores
+        found = evaluate(self.net, self.val_loader, self.accelerator)
+        scores = found.scores
+        self.model.threshold = self.position.threshold = rejection_threshold(found.target, found.probs)
         bar.note(f"epoch {self.position.epoch}: validation accuracy {scores['accuracy']:.1%}")
         self.log({"epoch": self.position.epoch - 1, "split": "val"} | scores)
         if scores["accuracy"] > self.position.best:
@@ -255,12 +283,16 @@ class Run:
         result["train_images"], result["train_seconds"] = len(self.data.train), round(self.position.seconds, 1)
         result["train_unreadable"] = len(self.position.broken)
         data = getattr(self.data, split) if split else None
-        if data is not None:
+        if split is not None and data is not None:
             bar.note(f"evaluating {len(data)} {split} images")
-            found = evaluate(self.net, self._eval_loader(data), self.accelerator)
+            self.found = found = evaluate(self.net, self._eval_loader(data), self.accelerator)
+            if split == "val":
+                self.model.threshold = rejection_threshold(found.target, found.probs)
             result |= {"split": split} | found.figures()
             if self.accelerator.is_main_process:
-                found.save(self.out / "answers.safetensors")
+                found.save(self.out / "answers.safetensors", self.model.classes)
+                names = self.record.names(split, data)
+                write_tables(self.out, f"eval-{split}", found, self.model.classes, names)
         self._save("model", result)
         if self.accelerator.is_main_process:
             picked = [] if data is None else torch.linspace(0, len(data) - 1, min(8, len(data))).long().tolist()
@@ -294,21 +326,31 @@ def train(config: Config, out: Path | None = None) -> Path:
     return _run(Run(config, folder, accelerator=accelerator))
 
 
-def resume(out: Path) -> Path:
+def resume(out: Path, epochs: int | None = None, root: Path | None = None, table: Path | None = None) -> Path:
     """Go on with a run that was stopped; its losses are those of an unbroken run.
 
+    Args:
+        out: the run folder.
+        epochs: how many to train in all, also if the run is finished (see `scapnet.resuming`); by default as before.
+        root: where the data lies now, if it has moved.
+        table: the same for the table of a csv data set.
+
     Raises:
-        ValueError: ``out`` is no run folder.
+        ValueError: ``out`` is no run folder, or its data has changed.
     """
-    return _run(Run(read_run(out), out, resume=True))
+    return _run(Run(continued(out, epochs, root, table), out, resume=True))
 
 
 def _run(run: Run) -> Path:
     with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
+        for note in run.notes:
+            bar.note(note)
         run.fit(bar)
         result = run.finish(bar)
     if run.accelerator.is_main_process:
         show_scores(result)
+        if run.found is not None:
+            show_classes(run.found.target, run.found.probs, run.model.classes)
         shown = run.out / "parts.png"
         print(f"run folder: {run.out}" + (f"\nparts of some photos: {shown}" if shown.exists() else ""))
     run.accelerator.end_training()

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones.weights import load_weights, network_name
+from scapnet.backbones.weights import Loaded, load_weights, network_name, weight_file
 from scapnet.errors import reason
+from scapnet.hints import option
 
 STRIDE = 16
 
@@ -45,6 +45,8 @@ class Backbone(nn.Module):
     Raises:
         ValueError: the network cannot be cut, with its name and the reason.
     """
+
+    loaded: Loaded | None = None  # what came of the user's weight file
 
     def __init__(self, net: nn.Module, size: int = 224, cut: bool = True) -> None:
         super().__init__()
@@ -139,8 +141,8 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
 
     Args:
         name: as `timm.create_model` takes it.
-        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (of test_resnet), or the
-            path of a safetensors file or a state dict.
+        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (of test_resnet), or a
+            file, run folder, model folder or hub id that holds some.
         size: side of its input in pixels.
         cut: see `Backbone`.
 
@@ -160,11 +162,14 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
             raise ValueError(f"timm cannot make {name} ({reason(error)})") from error
         raise ValueError(
             f"timm's weights of {name} cannot be downloaded ({type(error).__name__}); "
-            f"give a file with --model.weights FILE, or use --model.weights none to train from scratch"
+            f"give a file with {option('model.weights')} FILE, or none to train from scratch"
         ) from error
+    loaded = None
     if weights == "tiny":
         with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
             load_weights(net, path)
     elif weights not in ("pretrained", "none"):
-        load_weights(net, Path(weights))
-    return Backbone(net, size, cut)
+        loaded = load_weights(net, weight_file(weights))
+    backbone = Backbone(net, size, cut)
+    backbone.loaded = loaded
+    return backbone

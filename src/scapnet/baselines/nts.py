@@ -102,6 +102,7 @@ class NTSNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.stage = 2
         self.view, self.classes = ViewConfig(), tuple[str, ...]()
+        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

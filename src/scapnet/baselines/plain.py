@@ -30,6 +30,7 @@ class PlainNet(nn.Module):
         self.backbone, self.classifier = backbone, classifier
         self.stage = 2
         self.view, self.classes = ViewConfig(), tuple[str, ...]()
+        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

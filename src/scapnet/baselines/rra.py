@@ -99,6 +99,7 @@ class RRA(nn.Module):
         self.part_size, self.mask = part_size, mask
         self.stage = 2
         self.view, self.classes = ViewConfig(), tuple[str, ...]()
+        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

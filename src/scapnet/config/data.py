@@ -102,7 +102,7 @@ class DataConfig:
     flip: bool = True
     """Random horizontal flip in training."""
     val_fraction: float = 0.1
-    """Share of the training photos held out, by class, where your own data has neither val nor test."""
+    """Share of the training photos held out, by class, where your own data has neither val nor test; 0 holds none."""
     folds: int = 0
     """Cross-validation folds over the training and validation photos, by class; 0 uses the data set's own splits."""
     fold: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from scapnet.data.images import UnreadableImage
 from scapnet.data.sample import FineGrained, Sample
+from scapnet.hints import option
 
 
 def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
@@ -57,5 +58,5 @@ def check_share(data: FineGrained, broken: Iterable[int], allowed: float) -> Non
         named = "; ".join(sort_out(data, found[:3])[1])
         raise ValueError(
             f"{len(found)} of {len(data)} training images cannot be read so far, more than the share of {allowed:g} "
-            f"that --data.broken-share allows: {named}; replace them, or allow more"
+            f"that {option('data.broken-share')} allows: {named}; replace them, or allow more"
         )

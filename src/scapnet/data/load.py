@@ -15,6 +15,7 @@ from scapnet.data.splits import by_folds
 from scapnet.data.synthetic import finches
 from scapnet.data.synthetic.cache import CachedFinches
 from scapnet.data.synthetic.finches import Finches
+from scapnet.hints import option
 
 LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
     "finches": lambda config: _finches(config),
@@ -60,13 +61,24 @@ def load_data(config: DataConfig) -> Splits:
     levels = LEVELS.get(config.name, ())
     if config.level is not None and config.level not in levels:
         known = f"one of {', '.join(levels)}" if levels else "left out"
-        raise ValueError(f"the {config.name} data set has no level {config.level!r}; --data.level must be {known}")
+        raise ValueError(
+            f"the {config.name} data set has no level {config.level!r}; {option('data.level')} must be {known}"
+        )
     dataset_info(config.name)
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
     if not config.folds:
         return splits
-    return by_folds(splits, config.folds, config.fold, config.seed, config.root, config.fold_by == "neighbours")
+    return by_folds(splits, config.folds, config.fold, config.seed, data_root(config), config.fold_by == "neighbours")
+
+
+def data_root(config: DataConfig) -> Path | None:
+    """What the names of a data set's files are relative to."""
+    if config.name == "hub":
+        return Path(config.hub or "")
+    if config.root is None and config.download:
+        return Path("data") / config.name
+    return config.table.parent if config.root is None and config.table is not None else config.root
 
 
 def _fetched(config: DataConfig) -> DataConfig:
@@ -74,13 +86,14 @@ def _fetched(config: DataConfig) -> DataConfig:
     info = dataset_info(config.name)
     if not info.downloads:
         raise ValueError(f"the {config.name} data set cannot be downloaded by a program: {info.get}")
-    root = config.root or Path("data") / config.name
+    root = data_root(config)
+    assert root is not None
     return replace(config, root=download(info.downloads, root))
 
 
 def _share(config: DataConfig) -> float | None:
-    """The share of the training photos to hold out; folds hold out theirs later."""
-    return None if config.folds else config.val_fraction
+    """The share of the training photos to hold out; None holds none out, or leaves that to the folds."""
+    return None if config.folds else config.val_fraction or None
 
 
 def _finches(config: DataConfig) -> Splits:

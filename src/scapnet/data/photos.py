@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scapnet.data.images import read_image
 from scapnet.data.sample import NO_BOX, NO_MARKS, Sample
+from scapnet.hints import option
 
 
 class PhotoList:
@@ -69,6 +70,12 @@ class PhotoList:
             self.mark_names,
         )
 
+    def relabelled(self, classes: Sequence[str]) -> "PhotoList":
+        """The same photos where the classes, or some of them and others, are in another order."""
+        number = {name: i for i, name in enumerate(classes)}
+        labels = [number[self.classes[label]] for label in self.labels]
+        return PhotoList(self.paths, labels, classes, self.boxes, self.marks, self.mark_names)
+
     def join(self, other: "PhotoList") -> "PhotoList":
         """These photos and then those of another split of the same data set."""
         return PhotoList(
@@ -85,9 +92,10 @@ def check_root(root: Path | None, name: str, get: str = "") -> Path:
     """The folder of a data set, if it is one; ``get`` tells how to come by it."""
     hint = get and f"; {get}"
     if root is None:
-        raise ValueError(f"the {name} data set needs a place; give it with --data.root FOLDER{hint}")
+        raise ValueError(f"the {name} data set needs a place; give it with {option('data.root')} FOLDER{hint}")
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give the data set's place with --data.root FOLDER{hint}")
+        place = f"give the data set's place with {option('data.root')} FOLDER"
+        raise ValueError(f"there is no folder {root}; {place}{hint}")
     return root
 
 
@@ -112,8 +120,12 @@ def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
         if len(homes) == 1:
             return homes.pop()
         if homes:
-            raise ValueError(f"{root} holds {marker} in {len(homes)} folders; give one of them with --data.root FOLDER")
-    raise ValueError(f"{root} has no {marker}; give the {name} folder with --data.root FOLDER{get and '; ' + get}")
+            raise ValueError(
+                f"{root} holds {marker} in {len(homes)} folders; give one of them with {option('data.root')} FOLDER"
+            )
+    raise ValueError(
+        f"{root} has no {marker}; give the {name} folder with {option('data.root')} FOLDER{get and '; ' + get}"
+    )
 
 
 def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterator[tuple[str, list[str]]]:

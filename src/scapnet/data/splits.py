@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.jsonfile import read_json, write_json
+from scapnet.hints import option
 
 
 class Divisible(FineGrained, Protocol):
@@ -75,11 +75,11 @@ def _divide(
         raise ValueError("there is one photo of each class, so none can be held out; add photos")
     out = set(chosen)
     kept = [i for i in range(len(train)) if i not in out]
-    names = {"train": [_below(train.name(i), root) for i in kept], "val": [_below(train.name(i), root) for i in chosen]}
+    names = {"train": [below(train.name(i), root) for i in kept], "val": [below(train.name(i), root) for i in chosen]}
     return train.subset(kept), train.subset(chosen), how | names
 
 
-def _below(name: str, root: Path | None) -> str:
+def below(name: str, root: Path | None) -> str:
     """A name that stays the same when the data set is moved."""
     return Path(name).relative_to(root).as_posix() if root is not None and Path(name).is_relative_to(root) else name
 
@@ -118,31 +118,17 @@ def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None
             f"fold {fold} of {folds} folds does not exist; use 2 folds or more and a fold from 0 on below it"
         )
     if not hasattr(splits.train, "subset"):
-        raise ValueError("the built-in data has no folds: every picture can be drawn anew; leave --data.folds out")
+        raise ValueError(
+            f"the built-in data has no folds: every picture can be drawn anew; leave {option('data.folds')} out"
+        )
     train: Any = splits.train
     if splits.val is not None:
         if not hasattr(train, "join"):
-            raise ValueError("this data has a validation split of its own to hold out; leave --data.folds out")
+            raise ValueError(
+                f"this data has a validation split of its own to hold out; leave {option('data.folds')} out"
+            )
         train = train.join(splits.val)
     how = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
     choose = in_block if neighbours else in_fold
     train, val, drawn = _divide(train, choose(train.labels, folds, fold, seed), how, root)
     return splits._replace(train=train, val=val, drawn=drawn)
-
-
-def keep_split(folder: Path, splits: Splits) -> None:
-    """Write down in a run folder which photos were held out; a resumed run must hold out the same ones.
-
-    Raises:
-        ValueError: photos were added, removed or renamed since the run began.
-    """
-    file = folder / "split.json"
-    if splits.drawn is None:
-        return
-    if not file.exists():
-        write_json(file, splits.drawn)
-    elif read_json(file) != splits.drawn:
-        raise ValueError(
-            f"the photos are not those that this run began with: another split than that of {file} came out; "
-            f"put them back, or train anew"
-        )

@@ -26,6 +26,7 @@ from scapnet.experiments.recipes import classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
+from scapnet.hints import command
 from scapnet.model import SCAPNet
 from scapnet.network import Network
 
@@ -108,10 +109,8 @@ def reproduce(request: Request) -> list[Path]:
     _check(request)
     runner = request.runner()
     if request.what not in TABLES or request.minutes != 0:
-        try:
+        with command(["reproduce"]):
             load_data(with_seed(runner.base, 0).data)  # one sentence now is better than one from every run
-        except ValueError as error:  # it names the option of `scapnet train`
-            raise ValueError(str(error).replace("--data.root", "--root")) from error
     if request.what in TABLES:
         return _table(request, runner, TABLES[request.what])
     return [_figure(request, runner)]

@@ -15,6 +15,7 @@ from scapnet.checkpoint import read_run
 from scapnet.config import Config
 from scapnet.errors import reason
 from scapnet.experiments.identity import same_settings
+from scapnet.hints import command
 from scapnet.jsonfile import read_json
 from scapnet.serialization import from_dict
 from scapnet.train import resume, train
@@ -50,7 +51,7 @@ def main() -> None:
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
     try:
         # Another runner may want the same run: the second one waits, and finds it finished.
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+        with FileLock(folder.with_name(f"{folder.name}.lock")), command(["reproduce"]):
             train_or_resume(folder, from_dict(Config, read_json(file)))
     except (ValueError, OSError) as error:
         print((str(error).strip().splitlines() or [reason(error)])[-1], file=sys.stderr, flush=True)

@@ -11,10 +11,9 @@ from scapnet.data.info import DatasetInfo
 from scapnet.data.sample import Sample, Splits
 from scapnet.data.splits import by_fraction
 from scapnet.errors import reason
+from scapnet.hints import option
 
-INFO = DatasetInfo(
-    "hub", "a Hugging Face data set", licence="see its card", get="give its name with --data.hub OWNER/NAME"
-)
+INFO = DatasetInfo("hub", "a Hugging Face data set", licence="see its card", get="give its name, OWNER/NAME")
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("validation", "val", "valid", "dev"),
@@ -74,7 +73,7 @@ def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
         ValueError: the library is missing, there is no such data set, or it has no images or labels.
     """
     if not name:
-        raise ValueError("a hub data set needs its name; give it with --data.hub OWNER/NAME")
+        raise ValueError(f"a hub data set needs its name; give it with {option('data.hub')} OWNER/NAME")
     found = _open(name)
     named = {split: next((n for n in names if n in found), None) for split, names in SPLIT_NAMES.items()}
     if named["train"] is None:

@@ -9,6 +9,7 @@ from scapnet.data.info import DatasetInfo
 from scapnet.data.photos import Finder, PhotoList, check_classes, check_root
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.data.splits import by_fraction
+from scapnet.hints import option
 
 INFO = DatasetInfo(
     "csv",
@@ -59,9 +60,28 @@ def load_csv(root: Path | None, table: Path | None, val_fraction: float | None, 
     return Splits(train, val, test, INFO, drawn=drawn)
 
 
+def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, PhotoList]:
+    """The photos of a table by split, for the splits that it has; "train" where it names none.
+
+    Args:
+        root: what the paths are relative to.
+        file: the table.
+        classes: of a trained model; the labels are their indices.
+
+    Raises:
+        ValueError: what is wrong with the table, with its line; a label that is not among the classes.
+    """
+    rows, finder = list(_read(file)), Finder()
+    unknown = next((row for row in rows if row.label not in classes), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown.place}: the model has no class {unknown.label!r}; correct or remove the line")
+    chosen = {split: [row for row in rows if row.split == split] for split in SPLITS}
+    return {split: _photos(found, root, list(classes), finder) for split, found in chosen.items() if found}
+
+
 def _read(file: Path) -> Iterator[TableRow]:
     if not file.is_file():
-        raise ValueError(f"there is no table {file}; give it with --data.table FILE")
+        raise ValueError(f"there is no table {file}; give it with {option('data.table')} FILE")
     seen: dict[str, str] = {}
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:

@@ -1,0 +1,245 @@
+"""The photos that a run began with, among those that are there now: found by name, or what has changed."""
+
+import filecmp
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scapnet.config import DataConfig
+from scapnet.data.load import data_root, load_data
+from scapnet.data.photos import PhotoList
+from scapnet.data.sample import FineGrained, Splits
+from scapnet.hints import option
+from scapnet.rundir import DataRecord, lists_of, names_of, read_record, record_of
+
+
+def _key(name: str) -> str:
+    """File systems differ in how they store accents."""
+    return unicodedata.normalize("NFC", name)
+
+
+class Present:
+    """The photos that are there now, by name.
+
+    Args:
+        lists: by split.
+        root: what their names are relative to.
+        record: of the run; its names may begin at another folder above or below ``root``.
+    """
+
+    def __init__(self, lists: Mapping[str, FineGrained], root: Path | None, record: DataRecord) -> None:
+        self.lists = lists
+        self.names = {split: [_key(name) for name in names_of(data, root)] for split, data in lists.items()}
+        self.places: dict[str, tuple[str, int]] = {}
+        for split, names in self.names.items():
+            self.places |= {name: (split, i) for i, name in enumerate(names) if name not in self.places}
+        self.own = {split: {name: i for i, name in enumerate(names)} for split, names in self.names.items()}
+        self.strip, self.add = self._shift(next((_key(name) for names in record.files.values() for name in names), ""))
+
+    def _shift(self, name: str) -> tuple[str, str]:
+        """What to take from the front of recorded names, and what to put there, so that they begin at this root."""
+        starts = [0, *(i + 1 for i, letter in enumerate(name) if letter == "/")]
+        inner = next((name[:i] for i in starts if name[i:] in self.places), None)
+        if inner is not None:
+            return inner, ""
+        outer = [found.removesuffix(name) for found in self.places if name and found.endswith(f"/{name}")]
+        return "", outer[0] if len(outer) == 1 else ""
+
+    def key(self, name: str) -> str:
+        """The present name of a recorded one."""
+        return self.add + _key(name).removeprefix(self.strip)
+
+    def find(self, split: str, name: str) -> tuple[str, int] | None:
+        """The split and the index at which a photo is now, in its own split if it is there too."""
+        key = self.key(name)
+        index = self.own.get(split, {}).get(key)
+        return self.places.get(key) if index is None else (split, index)
+
+    def size(self, place: tuple[str, int]) -> int | None:
+        """Bytes of a photo; None where it is in no file."""
+        data = self.lists[place[0]]
+        return data.paths[place[1]].stat().st_size if isinstance(data, PhotoList) else None
+
+    def class_of(self, place: tuple[str, int]) -> str:
+        """The name of a photo's class."""
+        data = self.lists[place[0]]
+        return data.classes[data.labels[place[1]]]
+
+    def take(self, split: str, names: Sequence[str]) -> FineGrained:
+        """The photos of some names, which are all there, in their order."""
+        keys = [self.key(name) for name in names]
+        if self.names.get(split) == keys:
+            return self.lists[split]
+        every: Any = None
+        offsets = {}
+        for name, data in self.lists.items():
+            if not hasattr(data, "join"):
+                raise data_changed(["its rows are others, or in another order"], "train a new run")
+            offsets[name] = 0 if every is None else len(every)
+            every = data if every is None else every.join(data)
+        places = [place for name in names if (place := self.find(split, name))]
+        chosen: FineGrained = every.subset([offsets[name] + i for name, i in places])
+        return chosen
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few names, for a sentence."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def count(n: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "photo"), count(2, "photo")
+    ('1 photo', '2 photos')
+    """
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def class_changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """How the names of the classes differ, whatever their order, as phrases.
+
+    >>> class_changes(["apple", "berry"], ["berry", "zapple"])
+    ["class 'apple' is gone", "class 'zapple' is new"]
+    """
+    old, here = set(map(_key, before)), set(map(_key, now))
+    gone, new = [name for name in before if _key(name) not in here], [name for name in now if _key(name) not in old]
+    found = []
+    for names, verb in ((gone, "gone"), (new, "new")):
+        if names:
+            quoted = some(map(repr, names))
+            found.append(
+                f"class {quoted} is {verb}" if len(names) == 1 else f"{len(names)} classes are {verb}: {quoted}"
+            )
+    return found
+
+
+def in_order(classes: Sequence[str], splits: Splits) -> Splits:
+    """The splits with the classes in the order of a network's outputs: another version may read them in another one."""
+    here = {_key(name): name for name in splits.train.classes}
+    same = [here[_key(name)] for name in classes]
+    if same == list(splits.train.classes):
+        return splits
+    if not isinstance(splits.train, PhotoList):
+        raise data_changed(["its classes are in another order"], "train a new run")
+    lists = {name: data.relabelled(same) for name, data in lists_of(splits).items() if isinstance(data, PhotoList)}
+    return splits._replace(train=lists["train"], val=lists.get("val"), test=lists.get("test"))
+
+
+def file_changes(record: DataRecord, present: Present, splits: Iterable[str]) -> list[str]:
+    """How the files of some splits differ from the recorded ones, as phrases; files that were added do not matter."""
+    gone, resized, moved = list[str](), list[str](), list[str]()
+    for split in splits:
+        sizes, labels = record.sizes.get(split), record.labels.get(split)
+        for i, name in enumerate(record.files.get(split, ())):
+            place = present.find(split, name)
+            if place is None:
+                gone.append(name)
+            elif sizes and present.size(place) != sizes[i]:
+                resized.append(name)
+            elif labels and _key(present.class_of(place)) != _key(record.classes[labels[i]]):
+                moved.append(name)
+    phrases = ((gone, "gone"), (resized, "of another size"), (moved, "in another class"))
+    return [
+        f"{count(len(names), 'photo')} {'is' if len(names) == 1 else 'are'} {what} ({some(names)})"
+        for names, what in phrases
+        if names
+    ]
+
+
+def added_files(record: DataRecord, present: Present) -> list[str]:
+    """Names of the photos that are there now and were not when the run began."""
+    known = {present.key(name) for names in record.files.values() for name in names}
+    return [name for name in present.places if name not in known]
+
+
+def data_changed(changes: Sequence[str], instead: str) -> ValueError:
+    """The refusal of changed data, with what to do instead."""
+    return ValueError(
+        f"the data has changed since the run began: {'; '.join(changes)}; restore it, or {instead}, or give the place "
+        f"of an unchanged copy with {option('data.root')} FOLDER"
+    )
+
+
+def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tuple[Splits, list[str]]:
+    """The splits with the photos that a run began with, in their order.
+
+    Args:
+        record: of the run.
+        splits: what is there now.
+        root: what its names are relative to.
+
+    Returns:
+        The recorded splits, and sentences on what is passed over.
+
+    Raises:
+        ValueError: other classes, or files that are gone, have another size or another class.
+    """
+    if record.classes:
+        if changes := class_changes(record.classes, splits.train.classes):
+            raise data_changed(changes, "train a new run")
+        splits = in_order(record.classes, splits)
+    present = Present(lists_of(splits), root, record)
+    changes = [
+        f"the {name} split has {len(data)} pictures and not {record.images[name]}"
+        for name, data in present.lists.items()
+        if name in record.images and len(data) != record.images[name]
+    ]
+    changes += file_changes(record, present, record.files)
+    if changes:
+        raise data_changed(changes, "train a new run")
+    if not record.files:
+        return splits, []
+    added = added_files(record, present) if record.complete else []
+    taken = {name: present.take(name, names) for name, names in record.files.items()}
+    notes = [f"{count(len(added), 'photo')} added since the run began and not used: {some(added)}"] if added else []
+    kept = taken if record.complete else {**present.lists, **taken}
+    return splits._replace(train=kept["train"], val=kept.get("val"), test=kept.get("test")), notes
+
+
+def data_of_run(config: DataConfig, run: Path | None) -> tuple[Splits, DataRecord, list[str]]:
+    """The data of a run that begins, or with which one goes on.
+
+    Args:
+        config: which data.
+        run: the folder of a run that goes on.
+
+    Returns:
+        The splits, what to record of them, and sentences for a person.
+
+    Raises:
+        ValueError: data that is not there, or that has changed since the run began.
+    """
+    now, root = load_data(config), data_root(config)
+    if run is None:
+        return now, record_of(now, root), []
+    record = read_record(run)
+    splits, notes = recorded_splits(record, now, root)
+    if not record.complete:  # an older version left it
+        record = replace(record_of(splits, root), drawn=record.drawn or splits.drawn or {})
+    return splits, record, notes
+
+
+def trained_on(record: DataRecord, root: Path | None, data: FineGrained) -> list[int]:
+    """Indices of the photos of another folder that the run was trained on.
+
+    A photo is one of them if it has the bytes of a training photo, which is looked for below ``root``; or, where that
+    is gone, its size and its file name.
+    """
+    if not isinstance(data, PhotoList):
+        return []
+    names = record.files.get("train", ())
+    originals = [(root or Path()) / name for name in names]
+    sizes = record.sizes.get("train") or [path.stat().st_size if path.is_file() else -1 for path in originals]
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path, size in zip(originals, sizes, strict=True):
+        by_size[size].append(path)
+    return [i for i, path in enumerate(data.paths) if any(_same(path, p) for p in by_size[path.stat().st_size])]
+
+
+def _same(path: Path, original: Path) -> bool:
+    return filecmp.cmp(path, original, shallow=False) if original.is_file() else path.name == original.name

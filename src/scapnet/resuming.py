@@ -1,0 +1,81 @@
+"""Going on with a run: its settings, its last checkpoint, and what may change: the number of epochs, the data's place.
+
+Nothing but the epoch decides the learning rate (`scapnet.schedule`). A run that gets more epochs goes on as if it had
+been given them at the start: a cosine that had come down to 0 is at the rate that the longer one has at that epoch.
+"""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+from scapnet.checkpoint import read_run
+from scapnet.config import Config, TrainConfig
+from scapnet.hints import option
+from scapnet.jsonfile import read_json
+from scapnet.rundir import moved
+from scapnet.schedule import learning_rate
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The folder of a run's last checkpoint; None where there is none."""
+    return max((run / "checkpoints").glob("[0-9]*"), default=None)
+
+
+def continued(run: Path, epochs: int | None = None, root: Path | None = None, table: Path | None = None) -> Config:
+    """The settings with which a run goes on.
+
+    Args:
+        run: the run folder.
+        epochs: how many to train in all; by default as many as before.
+        root: where the data lies now, if it has moved.
+        table: the same for the table of a csv data set.
+
+    Raises:
+        ValueError: no run there, no checkpoint of a finished run, or fewer epochs than were trained.
+    """
+    config, saved = read_run(run), last_checkpoint(run)
+    config = replace(config, data=moved(config.data, root, table))
+    finished = (run / "results.json").exists()
+    if finished and saved is None:
+        raise ValueError(
+            f"{run} is finished and has no checkpoint to go on from; "
+            f"start a new run from its model with: scapnet train {config.preset} --model.weights {run}"
+        )
+    if epochs is None:
+        return config
+    position = read_json(saved / "position.json") if saved is not None else {"epoch": 0, "step": 0}
+    begun = position["epoch"] + (position["step"] > 0)
+    if epochs < begun or (finished and epochs == begun):
+        raise ValueError(f"{run} has trained {begun} epochs; give more with {option('train.epochs')}")
+    return replace(config, train=replace(config.train, epochs=epochs))
+
+
+def extension(before: TrainConfig, now: TrainConfig, epoch: int, step: int) -> tuple[str, dict[str, Any]]:
+    """What another number of epochs means for a run that stands at an epoch: a sentence, and a line of its log."""
+    lr = learning_rate(now, epoch)
+    sentence = (
+        f"training for {now.epochs} epochs instead of {before.epochs}: epoch {epoch + 1} begins with the learning "
+        f"rate {lr:.3g}, as in a run of {now.epochs} epochs with the {now.schedule} schedule"
+    )
+    return sentence, {"epoch": epoch, "step": step, "epochs": now.epochs, "epochs_before": before.epochs, "lr": lr}
+
+
+def load_checkpoint(accelerator: Accelerator, folder: Path) -> None:
+    """Load a checkpoint into what the accelerator has prepared.
+
+    Raises:
+        ValueError: it is damaged, or belongs to a network of another shape.
+    """
+    broken = (RuntimeError, ValueError, KeyError, EOFError, FileNotFoundError, pickle.UnpicklingError, SafetensorError)
+    try:
+        accelerator.load_state(str(folder))
+    except broken as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"the checkpoint {folder} does not fit this run ({why}); it is damaged, or the run's config.json or the "
+            f"classes of its data have been changed: restore them, or train a new run"
+        ) from error

@@ -1,0 +1,108 @@
+"""What a run folder holds on the run's data: the classes and the files of every split, in ``split.json``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from scapnet.config import DataConfig
+from scapnet.data.photos import PhotoList
+from scapnet.data.sample import SPLITS, FineGrained, Splits
+from scapnet.data.splits import below
+from scapnet.jsonfile import read_json, write_json
+
+FILE = "split.json"
+
+
+def moved(data: DataConfig, root: Path | None, table: Path | None) -> DataConfig:
+    """The settings of data that lies elsewhere now; a table that lay in the old root is looked for in the new one."""
+    if root is None:
+        return data if table is None else replace(data, table=table)
+    if data.name == "hub":
+        return replace(data, hub=str(root))
+    if table is None and data.table is not None:
+        below_root = data.root is not None and data.table.is_relative_to(data.root)
+        inside = root / (data.table.relative_to(data.root) if data.root and below_root else data.table.name)
+        table = inside if inside.is_file() else data.table
+    return replace(data, root=root, table=table, download=False)
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data that a run began with. Versions before 0.2 kept no more than ``files`` of splits that they had drawn."""
+
+    classes: tuple[str, ...] = ()  # K names, in the order of the network's outputs
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: names relative to the root
+    labels: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, as the files
+    sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, as the files; bytes
+    images: Mapping[str, int] = field(default_factory=dict)  # by split: how many, of pictures that are in no file
+    drawn: Mapping[str, Any] = field(default_factory=dict)  # how the held-out photos were chosen, if we chose them
+
+    @property
+    def complete(self) -> bool:
+        """Whether every split is recorded."""
+        return bool(self.labels or self.images)
+
+    def names(self, split: str, data: FineGrained) -> list[str]:
+        """What the samples of a split are called, also where they are in no files."""
+        return list(self.files.get(split, ())) or names_of(data, None)
+
+
+def record_of(splits: Splits, root: Path | None) -> DataRecord:
+    """The record of a data set, whose file names are relative to ``root``."""
+    lists = lists_of(splits)
+    drawn = {key: value for key, value in (splits.drawn or {}).items() if key not in SPLITS}
+    if not hasattr(splits.train, "name"):
+        return DataRecord(tuple(splits.train.classes), images={name: len(data) for name, data in lists.items()})
+    return DataRecord(
+        tuple(splits.train.classes),
+        {name: names_of(data, root) for name, data in lists.items()},
+        {name: [int(label) for label in data.labels] for name, data in lists.items()},
+        {name: sizes for name, data in lists.items() if (sizes := _sizes(data)) is not None},
+        drawn=drawn,
+    )
+
+
+def lists_of(splits: Splits) -> dict[str, FineGrained]:
+    """The splits that there are, by name."""
+    return {name: data for name in SPLITS if (data := getattr(splits, name)) is not None}
+
+
+def _sizes(data: FineGrained) -> list[int] | None:
+    """Bytes of the file of each sample; None where they are in no files."""
+    return [path.stat().st_size for path in data.paths] if isinstance(data, PhotoList) else None
+
+
+def names_of(data: FineGrained, root: Path | None) -> list[str]:
+    """What the samples of a split are called, relative to ``root``."""
+    name = getattr(data, "name", None)
+    return [below(name(i), root) if name else str(i) for i in range(len(data))]
+
+
+def write_record(run: Path, record: DataRecord) -> None:
+    """Write ``split.json``."""
+    values = {**record.drawn, **record.files, "classes": list(record.classes)}
+    values |= {key: found for key in ("labels", "sizes", "images") if (found := getattr(record, key))}
+    write_json(run / FILE, values)
+
+
+def read_record(run: Path) -> DataRecord:
+    """The record in a run folder; what an older version did not record is empty.
+
+    Raises:
+        ValueError: a file that is no record.
+    """
+    values = read_json(run / FILE) if (run / FILE).exists() else {}
+    files = {name: values.pop(name) for name in SPLITS if name in values}
+    classes = tuple(values.pop("classes", ())) or _model_classes(run)
+    labels, sizes, images = (values.pop(key, {}) for key in ("labels", "sizes", "images"))
+    wrong = [name for name in labels if len(labels[name]) != len(files.get(name, ()))]
+    if wrong or (files and "train" not in files) or not all(isinstance(names, list) for names in files.values()):
+        raise ValueError(f"{run / FILE} is damaged (its lists differ in length); restore it, or train a new run")
+    return DataRecord(classes, files, labels, sizes, images, values)
+
+
+def _model_classes(run: Path) -> tuple[str, ...]:
+    """The classes of the models that a run has saved; none where there are none."""
+    files = (run / name / "config.json" for name in ("model", "best"))
+    return next((tuple(read_json(file).get("classes", ())) for file in files if file.is_file()), ())
