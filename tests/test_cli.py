@@ -143,11 +143,11 @@ def run(tmp_path: Path) -> Path:
 
 def test_a_run_that_is_asked_for_what_it_cannot_give(refuse: Refuse, tmp_path: Path, run: Path) -> None:
     other = fill(tmp_path / "other", "abc")
-    assert "3 classes and the model 4" in sentence(refuse("eval", run, "--root", other))
     renamed = fill(tmp_path / "renamed", "abcx")
-    assert "other names" in sentence(refuse("eval", run, "--root", renamed))
+    assert f"{renamed / 'train' / 'x'} is not a class of the model" in sentence(refuse("eval", run, "--root", renamed))
     assert "there is no folder" in sentence(refuse("eval", run, "--root", tmp_path / "gone"))
-    assert "no test split" in sentence(refuse("eval", run, "--split", "test"))
+    assert "no test split; it has train and val" in sentence(refuse("eval", run, "--split", "test"))
+    assert "no val split; it has train" in sentence(refuse("eval", run, "--root", other, "--split", "val"))
     assert "holds no model" in sentence(refuse("predict", other, other / "train" / "a"))
     for command in ("eval", "resume"):
         assert "config.json cannot be read" in sentence(refuse(command, tmp_path / "gone"))

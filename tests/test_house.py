@@ -52,7 +52,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "data": [
         {"audit"},
-        {"__init__", "load", "loaders"},
+        {"__init__", "labelled", "load", "loaders"},
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},

@@ -10,16 +10,14 @@ from PIL import Image
 
 from samples import COLOURS, photo
 from scapnet import cli
-from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
+from scapnet.config import DataConfig, SyntheticConfig
 from scapnet.data.audit.describe import describe, differences
 from scapnet.data.info import DatasetInfo, PublishedSizes
 from scapnet.data.load import load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import NO_BOX, Sample, Splits
-from scapnet.data.splits import keep_split
 from scapnet.data.synthetic.finches import Finches
 from scapnet.summary import data_lines
-from scapnet.train import resume, train
 from scapnet.visualize import contact_sheet, draw_marks
 
 
@@ -82,32 +80,6 @@ def test_the_built_in_data_is_described_too() -> None:
     assert found["splits"]["train"]["per_class"] == dict.fromkeys(Finches("train", 4).classes, 2)
     assert (found["licence"], found["agrees"]) == ("Apache-2.0, as the package", None)
     assert found["marks"]
-
-
-TINY = Config(
-    "test",
-    DataConfig("folder", size=64, resize=64, folds=3, fold=1, workers=0),
-    ModelConfig("test_resnet", "none", parts=PartsConfig(size=32)),
-    train=TrainConfig(epochs=1, batch_size=4),
-)
-
-
-def test_a_run_writes_its_split_down_and_goes_on_only_with_it(tmp_path: Path) -> None:
-    config = replace(TINY, data=replace(TINY.data, root=folders(tmp_path / "data")))
-    run = train(config, tmp_path / "run")
-    kept = json.loads((run / "split.json").read_text())
-    assert (kept["by"], kept["folds"], kept["fold"]) == ("folds", 3, 1)
-    assert (len(kept["train"]), len(kept["val"])) == (8, 4)
-    assert all((tmp_path / "data" / name).is_file() for name in kept["train"] + kept["val"])
-    resume(run)
-    photo(tmp_path / "data" / "a" / "new.png", "red", 40)
-    with pytest.raises(ValueError, match=r"another split than that of .*split\.json"):
-        resume(run)
-
-
-def test_a_published_split_is_not_written_down(tmp_path: Path) -> None:
-    keep_split(tmp_path, listed(4, DatasetInfo("x", "X")))
-    assert list(tmp_path.iterdir()) == []
 
 
 class Annotated:
