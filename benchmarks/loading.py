@@ -29,7 +29,8 @@ from torchvision.transforms.v2 import functional as tv
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView
 from scapnet.data.datasets.folder import PhotoList
-from scapnet.data.images import find_images, read_image, to_photo
+from scapnet.data.files import Listing, find_photos
+from scapnet.data.images import read_image, to_photo
 from scapnet.data.loaders import cores_here, train_loader
 from scapnet.data.transforms import TrainViews, to_input
 
@@ -52,7 +53,7 @@ def plain(folder: Path, rotation: v2.InterpolationMode) -> ImageFolder:
 
 
 def ours(folder: Path, shorter: int | None = VIEW.resize) -> TrainViews:
-    paths = find_images(folder)
+    paths = list(find_photos(folder, Listing()))
     data = PhotoList(paths, [0] * len(paths), ("a",))
     data.shorter = shorter
     return TrainViews(data, VIEW, DataConfig("folder"), 0)
@@ -135,7 +136,7 @@ def differences(photos: list[Path], folder: Path) -> dict[str, Any]:
 
 def memory(folder: Path, count: int) -> float:
     """Peak MB after some batches of a list of so many (repeated) photos, in a process of its own."""
-    paths = find_images(folder)
+    paths = list(find_photos(folder, Listing()))
     data = PhotoList([paths[i % len(paths)] for i in range(count)], [0] * count, ("a",))
     batches = iter(train_loader(data, VIEW, DataConfig("folder"), 8, 0, 0)[0])
     for _ in range(30):
@@ -150,7 +151,7 @@ def peak(folder: Path, count: int) -> float:
 
 def workers(folder: Path, counts: tuple[int, ...], repeats: int) -> dict[str, Any]:
     """Wall-clock images per second of training a small network on one thread with so many loader processes."""
-    paths = find_images(folder)
+    paths = list(find_photos(folder, Listing()))
     data = PhotoList(paths, [0] * len(paths), ("a",))
     net = timm.create_model("test_resnet", num_classes=4)
     loaders = {n: train_loader(data, VIEW, DataConfig("folder"), 8, 0, n)[0] for n in counts}
@@ -195,7 +196,7 @@ def main() -> None:
     if options.memory:
         print(memory(options.root, options.memory))
         return
-    every = find_images(options.root / "train")
+    every = list(find_photos(options.root / "train", Listing()))
     photos = [every[i] for i in np.linspace(0, len(every) - 1, options.photos).astype(int)]
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as place:

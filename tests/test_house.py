@@ -56,7 +56,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"datasets", "synthetic", "transforms"},
         {"augment", "broken", "fetch", "photos", "splits"},
         {"images", "sample"},
-        {"info", "unpack"},
+        {"files", "info", "opening", "unpack"},
+        {"colour", "formats"},
     ],
 }
 
@@ -132,6 +133,7 @@ def test_only_the_command_line_knows_the_command_line() -> None:
         ("scapnet.modules", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
         ("scapnet.losses", ["timm", "accelerate", "safetensors", "huggingface_hub"]),
         ("scapnet.data.audit.facts", ["torch", "torchvision", "numpy", "rich"]),
+        ("scapnet.data.files", ["torch", "torchvision", "numpy", "rich"]),
         ("scapnet.data.synthetic.finches", ["timm", "accelerate", "safetensors"]),
         ("scapnet.experiments.figures.charts", ["matplotlib"]),
     ],

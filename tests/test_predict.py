@@ -66,7 +66,7 @@ def test_a_folder_is_answered_file_by_file_and_what_is_no_image_is_named(
         assert [answer["path"] for answer in answers] == [str(path) for path in expected]
         lines = err.splitlines()
         assert [sum(str(photos / name) in line for line in lines) for name in ("broken.jpg", "notes.txt")] == [1, 1]
-        assert "2 of 6 files" in lines[-1]
+        assert "1 of 5 files" in lines[-1]
         assert len(lines) == 3
         if batch == 1:
             alone = answers

@@ -115,16 +115,20 @@ def predict(
         batch_size: photos at a time.
     """
     from scapnet.checkpoint import from_pretrained
+    from scapnet.data.files import Listing, passed_over
     from scapnet.predict import as_csv, as_json, best_device, expand, predict_files
 
     if top < 1 or batch_size < 1:
         raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
-    files = list(expand(photos))
+    listing = Listing()
+    files = list(expand(photos, listing))
     skipped: list[str] = []
     answers = list(predict_files(from_pretrained(model).to(best_device()), files, skipped, top, batch_size))
     lines: Iterable[str] = (answer.table() for answer in answers)
     if format != "table":
         lines = as_json(answers) if format == "json" else as_csv(answers)
+    for phrase in passed_over(listing.passed):
+        print(f"passed over: {phrase}", file=sys.stderr)
     for sentence in skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if skipped:
@@ -154,13 +158,14 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
         out: the picture.
     """
     from scapnet.checkpoint import from_pretrained
+    from scapnet.data.files import Listing
     from scapnet.data.images import read_image
     from scapnet.data.sample import Sample
     from scapnet.predict import best_device, expand
     from scapnet.visualize import part_grid
 
     samples: list[Sample] = []
-    for path in expand(photos):
+    for path in expand(photos, Listing()):
         if len(samples) == 24:
             print("only the first 24 photos are drawn", file=sys.stderr)
             break

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
-from scapnet.data.images import find_files, read_image, to_rgb, to_tensor
+from scapnet.data.files import Listing, find_photos
+from scapnet.data.images import photo_to_tensor, read_image
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
 from scapnet.network import Network, NetworkOutput
 
@@ -136,12 +137,16 @@ def predict_photo(model: Network, photo: Path | str | Image.Image, top: int = 5)
         ValueError: the file is no readable image.
     """
     if isinstance(photo, Image.Image):
-        return predict_images(model, [to_tensor(to_rgb(ImageOps.exif_transpose(photo)))], ["image"], top)[0]
+        return predict_images(model, [photo_to_tensor(photo)], ["image"], top)[0]
     return predict_images(model, [read_image(Path(photo))], [str(photo)], top)[0]
 
 
-def expand(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files, and the files of folders in order of name.
+def expand(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
+    """Files, and the photos of folders in the order of their names.
+
+    Args:
+        paths: files and folders.
+        listing: gets what is passed over in the folders.
 
     Raises:
         ValueError: a path that does not exist.
@@ -151,14 +156,14 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
         if not path.exists():
             raise ValueError(f"there is no file or folder {path}")
     for path in paths:
-        yield from find_files(path) if path.is_dir() else [path]
+        yield from find_photos(path, listing) if path.is_dir() else [path]
 
 
 def predict_files(
     model: Network, paths: Iterable[Path], skipped: list[str], top: int = 5, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """Predictions for files and folders, a batch at a time; what is no readable image is named in ``skipped``."""
-    files = iter(list(expand(paths)))
+    files = iter(list(expand(paths, Listing())))
     start = 0
     while chunk := list(islice(files, batch_size)):
         images, names = [], []

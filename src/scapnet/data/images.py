@@ -1,23 +1,21 @@
-"""Reading a photo of any kind, and finding photos in folders."""
+"""Reading a photo of any kind as a screen shows it: upright, in sRGB colours, on white where it is transparent."""
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from scapnet.errors import reason
+from scapnet.data.colour import srgb_transform, to_srgb
+from scapnet.data.formats import why_unreadable
+from scapnet.data.opening import MOST_PIXELS, check_size, is_plain_jpeg, open_photo, orientation, upright
 
 try:
     from torchvision.io import decode_image
 except ImportError:  # deprecated since torchvision 0.29; Pillow gives the same pixels
     decode_image = None
 
-SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp"])
-MOST_PIXELS = 100_000_000  # at 16 bytes or less for each while a picture of any mode is read
 SPARE = 2  # times the pixels that a view needs are decoded at least
 
 
@@ -26,7 +24,7 @@ class UnreadableImage(ValueError):
 
 
 def read_image(path: Path, shorter: int | None = None) -> Tensor:
-    """A photo as the user sees it: EXIF rotation applied, transparency on white, grey and CMYK turned into RGB.
+    """A photo as a screen shows it; of an animation, the first frame.
 
     Args:
         path: the file.
@@ -42,50 +40,84 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
             while it is decoded), any other picture 100 million (1.7 GB).
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it starts at half of what is an error
-            photo = Image.open(path)
-        with photo:
-            if photo.format in ("JPEG", "MPO") and photo.mode == "RGB":
+        with open_photo(path) as photo:
+            if is_plain_jpeg(photo):
                 if shorter is not None and min(photo.size) >= 2 * SPARE * shorter:
                     photo.draft("RGB", (SPARE * shorter, SPARE * shorter))
                 elif decode_image is not None:
-                    return _decode(path)
-            if photo.width * photo.height > MOST_PIXELS:
-                raise ValueError(f"it has {photo.width} x {photo.height} pixels; shrink it below {MOST_PIXELS:,}")
-            return to_tensor(to_rgb(ImageOps.exif_transpose(photo)))
+                    return _decode(path, photo)
+            check_size(photo)
+            return photo_to_tensor(photo)
     except Image.DecompressionBombError as error:
         raise UnreadableImage(
             f"{path} is no readable image (it is too large; shrink it below {MOST_PIXELS:,} pixels)"
         ) from error
     # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
     except Exception as error:
-        raise UnreadableImage(f"{path} is no readable image ({reason(error).replace(str(path), 'file')})") from error
+        why = why_unreadable(error, _head(path)).replace(str(path), "file")
+        raise UnreadableImage(f"{path} is no readable image ({why})") from error
 
 
-def _decode(path: Path) -> Tensor:
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; of one that cannot be opened, something that is no beginning of any."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b"\0"
+
+
+def _decode(path: Path, photo: Image.Image) -> Tensor:
     """A JPEG in colour by torchvision: the pixels of Pillow, in less than half of its time on large photos."""
     content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
     try:
-        image: Tensor = decode_image(content, "RGB", apply_exif_orientation=True)
+        image: Tensor = decode_image(content, "RGB")
     except RuntimeError as error:  # its message is a place in torchvision's source
         raise OSError("the JPEG is cut off or damaged") from error
-    return image
+    image = turned(image, orientation(photo))
+    if srgb_transform(photo.info.get("icc_profile"), "RGB") is None:
+        return image
+    pixels = to_photo(image)
+    pixels.info["icc_profile"] = photo.info["icc_profile"]
+    return to_tensor(to_srgb(pixels))
+
+
+def turned(image: Tensor, orientation: int) -> Tensor:
+    """Turn (3, H, W) as EXIF's orientation says, 1 to 8: 5 to 8 swap height and width."""
+    if orientation > 4:
+        image = image.transpose(1, 2)
+    flips = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}.get(orientation, ())
+    image = image.flip(flips) if flips else image
+    return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+def photo_to_tensor(photo: Image.Image) -> Tensor:
+    """A Pillow image of any mode, with its EXIF block and its colour profile, to (3, H, W) uint8."""
+    return to_tensor(to_rgb(upright(photo)))
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:
-    """Any Pillow mode to RGB."""
+    """Any Pillow mode to RGB in sRGB colours."""
     if photo.mode.startswith("I") or photo.mode == "F":
-        # Pillow clips deep grey to 255 instead of scaling it.
-        depth = np.nan_to_num(np.array(photo, dtype=np.float64), copy=False)
-        top = 65535.0 if photo.mode.startswith("I;16") else _white(float(depth.max()))
-        depth = np.multiply(depth.clip(0, top, out=depth), 255 / top, out=depth)
-        photo = Image.fromarray(depth.round(out=depth).astype(np.uint8))
-    if photo.has_transparency_data:
-        photo = photo.convert("RGBA")
-        white = Image.new("RGBA", photo.size, "white")
-        photo = Image.alpha_composite(white, photo)
-    return photo.convert("RGB")
+        return _from_deep(photo)
+    icc = photo.info.get("icc_profile")
+    if not photo.has_transparency_data:
+        known = photo.mode in ("RGB", "L", "CMYK", "LAB")
+        return to_srgb(photo if known else photo.convert("RGB")).convert("RGB")
+    clear = photo.convert("RGBA")
+    if icc:
+        solid = to_srgb(photo.convert("L") if photo.mode == "LA" else clear.convert("RGB")).convert("RGBA")
+        solid.putalpha(clear.getchannel("A"))
+        clear = solid
+    return Image.alpha_composite(Image.new("RGBA", photo.size, "white"), clear).convert("RGB")
+
+
+def _from_deep(photo: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits: Pillow would clip it to 255 instead of scaling it."""
+    depth = np.nan_to_num(np.array(photo, dtype=np.float64), copy=False)
+    top = 65535.0 if photo.mode.startswith("I;16") else _white(float(depth.max()))
+    depth = np.multiply(depth.clip(0, top, out=depth), 255 / top, out=depth)
+    return Image.fromarray(depth.round(out=depth).astype(np.uint8)).convert("RGB")
 
 
 def _white(brightest: float) -> float:
@@ -101,24 +133,3 @@ def to_tensor(photo: Image.Image) -> Tensor:
 def to_photo(image: Tensor) -> Image.Image:
     """(3, H, W) uint8 to an RGB Pillow image."""
     return Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-
-
-def find_files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Every file below a folder in order of name; hidden files and folders (.DS_Store) are left out.
-
-    A link that leads back to one of the folders ``above`` is not followed.
-    """
-    above = above | {folder.resolve()}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if path.resolve() not in above:
-                yield from find_files(path, above)
-        elif path.is_file():
-            yield path
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The files below a folder whose suffix, in any case, is an image's."""
-    return [path for path in find_files(folder) if path.suffix.lower() in SUFFIXES]

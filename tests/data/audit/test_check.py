@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from scapnet import cli
+from scapnet.data import opening
 from scapnet.data.audit import facts as facts_module
 from scapnet.data.audit import reading
 from scapnet.data.audit.check import FOLDER, Report, check_data
@@ -116,8 +117,8 @@ def test_files_that_are_no_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert "\n" not in one(path)[0]
     assert "No such file" in one(tmp_path / "gone")[0]
     path.write_bytes(whole)
-    monkeypatch.setattr(facts_module, "HUGE", 39_999)
-    assert one(path) == ("200 x 200 pixels, more than are decoded here", ("huge",))
+    monkeypatch.setattr(opening, "MOST_PIXELS", 39_999)
+    assert one(path) == ("it has 200 x 200 pixels; shrink it below 39,999", ("huge",))
 
 
 def test_a_huge_picture_is_not_decoded(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_second_call_reads_only_what_is_new(root: Path, tmp_path: Path, monkey
     text = notes.read_text()
     notes.write_text(text[:-30])  # as a kill leaves it
     assert check(moved).read == 1
-    notes.write_text(text.replace('"version": 1', '"version": 0') + '\n{}\n[]\n{"version": 1}\n')
+    notes.write_text(text.replace('"version": 2', '"version": 1') + '\n{}\n[]\n{"version": 2}\n')
     assert check(moved).read == 6
     assert check(moved).read == 0
 

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from scapnet.data.colour import srgb_transform
+from scapnet.data.formats import why_unreadable
+from scapnet.data.opening import MOST_PIXELS, check_size, open_photo, upright
 from scapnet.errors import reason
 
 TINY = 32  # pixels of a shorter side: less is no view for any network
 LONG = 5.0  # longer side over shorter side: the centre crop loses four fifths
-HUGE = 100_000_000  # pixels: more is not decoded here
 
 
 class Facts(NamedTuple):
@@ -27,12 +29,12 @@ class Facts(NamedTuple):
     size: int  # bytes
     mtime: int  # nanoseconds
     content: str  # hash of the bytes, "" where there are none
-    pixels: str  # hash of mode, sides and decoded pixels, "" where they cannot be had
+    pixels: str  # hash of mode, sides and decoded pixels, "" where it cannot be decoded
     width: int
     height: int
     kind: str  # format and mode
     odd: tuple[str, ...]  # words of ODD
-    error: str  # why it cannot be read, "" where it can
+    error: str  # why it is no readable image, "" where it is one
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -46,7 +48,8 @@ ODD = {
     "animated": "several frames, of which the first is used",
     "16-bit": "more than 8 bits a channel",
     "CMYK": "CMYK colours",
-    "huge": f"more than {HUGE // 10**6} million pixels, not decoded",
+    "huge": f"more than {MOST_PIXELS // 10**6} million pixels, too many to read",
+    "profile": "a colour profile other than sRGB, to which they are converted",
 }
 
 
@@ -79,34 +82,26 @@ def photo_facts(file: Path, path: str) -> Facts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data)) as photo:
+            with open_photo(io.BytesIO(data)) as photo:
                 return _decode(facts, photo, data)
         except Image.DecompressionBombError as error:
             return facts._replace(odd=("huge",), error=reason(error))
         # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
         except Exception as error:
-            return facts._replace(error=_why(error, data))
-
-
-def _why(error: Exception, data: bytes) -> str:
-    if not data:
-        return "the file is empty"
-    if isinstance(error, UnidentifiedImageError):
-        return "no image format that Pillow knows"
-    return reason(error)
+            return facts._replace(error=why_unreadable(error, data[:64]))
 
 
 def _decode(facts: Facts, photo: Image.Image, data: bytes) -> Facts:
     width, height = photo.size
-    odd = _odd(photo, data)
-    facts = facts._replace(width=width, height=height, kind=f"{photo.format} {photo.mode}", odd=odd)
-    if "huge" in odd:
-        return facts._replace(error=f"{width} x {height} pixels, more than are decoded here")
+    facts = facts._replace(width=width, height=height, kind=f"{photo.format} {photo.mode}", odd=_odd(photo, data))
     try:
-        photo.load()
+        check_size(photo)
+    except ValueError as error:
+        return facts._replace(odd=(*facts.odd, "huge"), error=reason(error))
+    try:
+        return facts._replace(pixels=_pixels(upright(photo)))
     except Exception as error:
-        return facts._replace(error=_why(error, data))
-    return facts._replace(pixels=_pixels(photo))
+        return facts._replace(error=why_unreadable(error, data[:64]))
 
 
 def _odd(photo: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -118,7 +113,7 @@ def _odd(photo: Image.Image, data: bytes) -> tuple[str, ...]:
         "animated": photo.format != "MPO" and getattr(photo, "is_animated", False),
         "16-bit": _deep(photo, data),
         "CMYK": photo.mode in ("CMYK", "YCCK"),
-        "huge": short * long > HUGE,
+        "profile": srgb_transform(photo.info.get("icc_profile"), photo.mode) is not None,
     }
     return tuple(word for word, true in tests.items() if true)
 

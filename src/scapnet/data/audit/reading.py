@@ -16,7 +16,7 @@ from scapnet.errors import reason
 
 CHUNK = 32  # images of one task: what a kill costs
 WORTH = 1000  # images that are worth one more process
-VERSION = 1  # of the notes; what another version found is read again
+VERSION = 2  # of the notes; what another version found is read again
 NOTES = "facts.jsonl"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scapnet.data.images import find_images
+from scapnet.data.files import Listing, find_photos
 from scapnet.data.info import FOLDER
 from scapnet.data.photos import PhotoList, check_root
 from scapnet.data.sample import Splits
@@ -28,7 +28,7 @@ def read_split(folder: Path, classes: Sequence[str]) -> PhotoList:
             raise ValueError(
                 f"{folder / name} is a class that the training photos do not have; add it there or remove it"
             )
-        found = find_images(folder / name)
+        found = list(find_photos(folder / name, Listing("text")))
         if not found:
             raise ValueError(f"{folder / name} holds no image; put photos there or remove the folder")
         paths += found

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import ImageOps
-
-from scapnet.data.images import UnreadableImage, to_rgb, to_tensor
+from scapnet.data.images import UnreadableImage, photo_to_tensor
 from scapnet.data.info import DatasetInfo
 from scapnet.data.sample import Sample, Splits
 from scapnet.data.splits import by_fraction
@@ -43,8 +41,7 @@ class HubPhotos:
     def __getitem__(self, index: int) -> Sample:
         name = self.name(index)
         try:
-            photo = ImageOps.exif_transpose(self.rows[self.numbers[index]][self.image])
-            image = to_tensor(to_rgb(photo))
+            image = photo_to_tensor(self.rows[self.numbers[index]][self.image])
         # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
         except Exception as error:
             raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error

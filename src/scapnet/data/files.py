@@ -1,0 +1,138 @@
+"""Finding the photos below a folder: each of them once, in the order of their numbers, and what is passed over.
+
+Training, prediction and ``data check`` all list folders here.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from scapnet.data.formats import is_photo, why_no_photo
+
+Order = Literal["numbers", "text"]
+
+# Folders that cameras, servers and operating systems make, with copies or thumbnails of photos in them.
+SYSTEM_FOLDERS = frozenset(
+    ["__macosx", "__pycache__", "thumbnails", "lost+found", "system volume information", "recycler", "$recycle.bin"]
+) | frozenset(["@eadir", "@recycle", "#recycle", "#snapshot"])  # of network disks
+# These could name a class, so they are passed over below one only.
+THUMBNAIL_FOLDERS = frozenset(["thumbs", "thumb", "thumbnail", "_thumbs", "_thumbnails"])
+SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"])
+SYSTEM = "photos in hidden files, system or thumbnail folders"
+TWICE = "links to photos that are listed already"
+DEAD = "links to files that are gone"
+
+
+class PassedOver(NamedTuple):
+    """A file that is not used."""
+
+    path: Path
+    why: str  # what kind of thing it is, in the plural
+
+
+@dataclass
+class Listing:
+    """How folders are listed, and what was met on the way."""
+
+    order: Order = "numbers"
+    passed: list[PassedOver] = field(default_factory=list)
+    links: dict[Path, str] = field(default_factory=dict)  # photos that a link led to, and where they really are
+
+    def key(self, name: str) -> Any:
+        """What names are sorted by: their numbers, or letter by letter as earlier versions did."""
+        return natural(name) if self.order == "numbers" else name
+
+
+def one_name(name: str) -> str:
+    """A name with its accents in one form: file systems store "é" as one letter (NFC) or as two (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def natural(name: str) -> tuple[list[Any], str]:
+    """A key that sorts names by the numbers in them.
+
+    >>> sorted(["10.jpg", "2.jpg", "1b.jpg"], key=natural)
+    ['1b.jpg', '2.jpg', '10.jpg']
+    """
+    pieces: list[Any] = re.split(r"(\d+)", one_name(name))
+    pieces[1::2] = map(int, pieces[1::2])
+    return pieces, name  # "01" and "1" are the same number
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is hidden, or made by a system and not by a person."""
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+
+
+def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
+    """The photos below a folder in the order of their names, subfolders included.
+
+    Links are followed, but not to a folder that the link lies in, and not to a photo below ``folder`` that is listed
+    anyway. Hidden and system files that are no photos are passed over without a word.
+    """
+    top = os.path.realpath(folder)
+    seen: set[str] = set()
+    for path, place, linked in _walk(folder, top, frozenset(), listing):
+        if linked:
+            if place in seen or _is_listed(place, top):
+                listing.passed.append(PassedOver(path, TWICE))
+                continue
+            seen.add(place)
+            listing.links[path] = place
+        yield path
+
+
+def _is_listed(place: str, top: str) -> bool:
+    """Whether the walk comes to a file by its own path as well."""
+    below = place.removeprefix(top + os.sep)
+    return below != place and not any(map(_is_passed, below.split(os.sep)))
+
+
+def _is_passed(name: str) -> bool:
+    return is_system(name) or name.lower() in THUMBNAIL_FOLDERS
+
+
+def _walk(
+    folder: Path, place: str, above: frozenset[str], listing: Listing, linked: bool = False
+) -> Iterator[tuple[Path, str, bool]]:
+    """Photos, where they really are, and whether a link led there."""
+    above = above | {place}
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: listing.key(entry.name))
+    for entry in entries:
+        path, name, link = folder / entry.name, entry.name, entry.is_symlink()
+        there = os.path.realpath(path) if link else os.path.join(place, name)
+        if _is_passed(name):
+            listing.passed.extend(PassedOver(photo, SYSTEM) for photo in _photos_in(path))
+        elif link and not os.path.exists(there):
+            listing.passed.append(PassedOver(path, DEAD))
+        elif entry.is_dir():
+            if there not in above:
+                yield from _walk(path, there, above, listing, linked or link)
+        elif not is_photo(name):
+            listing.passed.append(PassedOver(path, why_no_photo(name)))
+        elif not entry.is_file():
+            listing.passed.append(PassedOver(path, "pipes and devices"))
+        else:
+            yield path, there, linked or link
+
+
+def _photos_in(path: Path) -> Iterator[Path]:
+    """The photos of a folder that is passed over, or the one that a hidden file is."""
+    if path.is_dir():
+        for folder, _, names in os.walk(path):
+            yield from (Path(folder) / name for name in names if is_photo(name))
+    elif is_photo(path.name):
+        yield path
+
+
+def passed_over(passed: Iterable[PassedOver]) -> list[str]:
+    """What is passed over, a phrase for each kind: 'links to files that are gone: 2 (a/1.jpg, ...)'."""
+    kinds: dict[str, list[Path]] = {}
+    for path, why in passed:
+        kinds.setdefault(why, []).append(path)
+    return [f"{why}: {len(paths):,} ({paths[0]}{', ...' if len(paths) > 1 else ''})" for why, paths in kinds.items()]
