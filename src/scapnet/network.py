@@ -1,7 +1,7 @@
 """What every network of the package supplies, SCAPNet and the baselines alike.
 
-Training, evaluation and prediction rely on this protocol alone. `scapnet.build.NETWORKS` lists the networks that a config
-can name. B batch, K classes, M parts, S side of the view.
+Training, evaluation and prediction rely on this protocol alone. `scapnet.build.NETWORKS` lists the networks that a
+config can name. B batch, K classes, M parts, S side of the view.
 """
 
 from collections.abc import Iterator, Sequence
