@@ -11,6 +11,7 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_model
+from torch import nn
 
 from samples import model_with
 from scapnet import checkpoint
@@ -18,6 +19,7 @@ from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import ModelConfig, PartsConfig, ViewConfig
 from scapnet.jsonfile import read_json, write_json
 from scapnet.model import SCAPNet
+from scapnet.modules import GridGate, PartGraph
 from scapnet.network import Network
 
 FULL = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
@@ -214,3 +216,19 @@ def test_a_network_composed_by_hand_is_not_saved_as_something_else(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
     model.config = model_with(FULL, parts__enabled=False, relation__enabled=False)  # a config that does describe it
     assert same(from_pretrained(save_pretrained(model, tmp_path / "model")), model)
+
+
+@pytest.mark.parametrize("module", ["relation", "gate", "classifier"])
+def test_a_network_with_another_module_is_not_saved_as_its_config(tmp_path: Path, module: str) -> None:
+    model = make()
+    channels, dim = model.backbone.channels, model.backbone.dim
+    others = {"relation": PartGraph(dim), "gate": GridGate(channels, hidden=8), "classifier": nn.Linear(dim, 4)}
+    setattr(model, module, others[module])
+    before = torch.get_rng_state()
+    with pytest.raises(
+        ValueError, match=rf"does not describe it \(the first difference is {module}.*save_model"
+    ) as error:
+        save_pretrained(model, tmp_path / "model")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+    assert torch.equal(torch.get_rng_state(), before)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, load_model, save_model
 
 from scapnet import __version__
@@ -21,7 +22,7 @@ CLASSIFIERS = ("classifier", "part_classifier", "scrutinizer")  # the modules of
 
 
 def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
-    """Write a model folder; an older one at the same place is replaced only when the new one is whole.
+    """Write a model folder that `from_pretrained` reads; an older one there is replaced once the new one is complete.
 
     Args:
         model: with its ``config``, ``view`` and ``classes`` set.
@@ -32,10 +33,30 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
         The folder.
 
     Raises:
-        ValueError: the network was composed by hand, so that no config describes it.
+        ValueError: the network was composed by hand, or a module of it was replaced, so that its config does not
+            describe it; nothing is written.
     """
-    config = to_dict(model.config)  # before anything is written: a network composed by hand has none
-    folder = Path(folder)
+    with torch.random.fork_rng(devices=[]):
+        described = build_model(model.config, len(model.classes), model.view.size, start=False)
+    mine, its = _structure(model), _structure(described)
+    if mine != its:
+        name = min(set(mine.items()) ^ set(its.items()))[0]
+        raise ValueError(
+            f"the network's config does not describe it (the first difference is {name}), so it could not be loaded "
+            f"again; save its weights with safetensors.torch.save_model, and build it as you did before loading them"
+        )
+    return write_model(model, Path(folder), scores or {})
+
+
+def _structure(model: Network) -> dict[str, str]:
+    """Classes of all modules and shapes of all tensors, by name."""
+    module = as_module(model)
+    kinds = {name: type(child).__name__ for name, child in module.named_modules(remove_duplicate=False)}
+    return kinds | {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
+
+
+def write_model(model: Network, folder: Path, scores: dict[str, Any]) -> Path:
+    """Write the folder of a network that `build_model` made; see `save_pretrained`."""
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -43,14 +64,14 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
     about = {
         "format": FORMAT,
         "scapnet": __version__,
-        "model": config,
+        "model": to_dict(model.config),
         "view": to_dict(model.view),
         "classes": list(model.classes),
         "threshold": model.threshold,
-        "scores": scores or {},
+        "scores": scores,
     }
     write_json(draft / "config.json", about)
-    (draft / "README.md").write_text(_card(model, scores or {}), encoding="utf-8")
+    (draft / "README.md").write_text(_card(model, scores), encoding="utf-8")
     old = replaced(folder)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)

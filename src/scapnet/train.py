@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from scapnet.build import build_model, part_count, view_of
-from scapnet.checkpoint import read_run, save_pretrained, start_from_model
+from scapnet.checkpoint import read_run, start_from_model, write_model
 from scapnet.config import Config, TrainConfig
 from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
@@ -256,7 +256,7 @@ class Run:
 
     def _save(self, name: str, scores: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
-            save_pretrained(self.model, self.out / name, scores)
+            write_model(self.model, self.out / name, scores)
 
     def checkpoint(self) -> None:
         """Save all state under a name of its own, then drop the older one: a kill at any moment leaves one whole."""
