@@ -1,10 +1,10 @@
-"""What a training step on a CPU spends on new pages: `scapnet.allocator.keep_memory` on against off.
+"""What a training step on a CPU spends on new memory pages: `scapnet.allocator.keep_memory` on against off.
 
     python benchmarks/allocator.py --out results/allocator
 
-Each setting is a process of its own, because what one has asked of the allocator stays; they take turns. A step is
-counted in seconds of this process's own CPU time on one thread, which other work on the machine changes little, and the
-least of several steps counts. The ratio is the result.
+Each setting is a process of its own, because an allocator's settings cannot be taken back; they take turns. A step is
+measured in CPU seconds on one thread, which other work on the machine changes little, and the least of several steps
+counts. The ratio is the result.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scapnet.recipe import make_loss
 
 from scapnet.allocator import keep_memory
 from scapnet.build import build_model
 from scapnet.config import Config
+from scapnet.experiments.environment import environment
 from scapnet.experiments.recipes import grocery
-from scapnet.experiments.record import facts
 from scapnet.experiments.rows import changed
+from scapnet.network import as_module
 from scapnet.presets import demo, paper
 
 RUNS = {  # a recipe and its batch
@@ -37,14 +37,15 @@ RUNS = {  # a recipe and its batch
 def steps(config: Config, batch: int, repeats: int) -> dict[str, float]:
     """Least CPU seconds of a step of the whole network, its page faults, and the process's peak memory in MB."""
     torch.set_num_threads(1)
-    model, losses = build_model(config.model, 50, config.data.size).train(), make_loss(config.loss)
+    model = build_model(config.model, 50, config.data.size).train()
+    losses = model.make_loss(config.loss)
     size, target = config.data.source_size or config.data.size, torch.zeros(batch, dtype=torch.long)
     seconds, faults = [], []
     for _ in range(repeats + 1):
         image, source = torch.randn(batch, 3, config.data.size, config.data.size), torch.randn(batch, 3, size, size)
         before, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.process_time()
-        model.zero_grad()
-        losses(model(image, source), target)["loss"].backward()
+        as_module(model).zero_grad()
+        torch.autograd.backward(losses(model(image, source), target)["loss"])
         seconds.append(time.process_time() - started)
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -52,14 +53,14 @@ def steps(config: Config, batch: int, repeats: int) -> dict[str, float]:
 
 
 def measure(name: str, keep: bool, repeats: int) -> dict[str, float]:
-    """`steps` in a process of its own."""
+    """`steps`, in a process of its own."""
     words = [sys.executable, __file__, "--one", name, "--repeats", str(repeats), *(["--keep"] if keep else [])]
     found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     return found
 
 
 def compare(name: str, repeats: int, turns: int) -> dict[str, Any]:
-    """Both settings by turns, and how many times as fast a step is with the memory kept."""
+    """Both settings in turn, and the speed-up by keeping the memory."""
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for _ in range(turns):
         for keep, several in found.items():
@@ -84,19 +85,19 @@ def main() -> None:
         config = changed(recipe(), {"model.weights": "none"})
         print(json.dumps(steps(config, batch, options.repeats)))
         return
-    about = facts("python benchmarks/allocator.py")
+    head = environment("python benchmarks/allocator.py")
     rows = []
     for name in RUNS:
         rows.append(compare(name, options.repeats, options.turns))
         print(json.dumps(rows[-1]), flush=True)
-    options.out.with_suffix(".json").write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    options.out.with_suffix(".json").write_text(json.dumps({**head, "rows": rows}, indent=2) + "\n", encoding="utf-8")
     lines = [
-        "# Memory that is kept between steps",
+        "# Memory kept between training steps",
         "",
-        f"`{about['command']}`, {about['hardware']}, one thread, commit {about['commit']}, torch {about['torch']}:",
-        "a training step of the full SCAPNet with and without `scapnet.allocator.keep_memory`, which the CLI calls.",
+        f"`{head['command']}`, {head['hardware']}, one thread, commit {head['commit']}, torch {head['torch']}:",
+        "a training step of SCAPNet with and without `scapnet.allocator.keep_memory`, which the command line calls.",
         "",
-        "| network | batch | times as fast | page faults a step, without | with | peak MB, without | with |",
+        "| network | batch | speed-up | page faults per step, without | with | peak MB, without | with |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

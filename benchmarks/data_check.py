@@ -1,4 +1,4 @@
-"""How long `scapnet data check` takes beside decoding every image once with Pillow in one process, in the same run.
+"""The time of `scapnet data check`, relative to decoding every image once with Pillow in one process.
 
 PYTHONPATH=src python benchmarks/data_check.py grocery ROOT results
 """
@@ -20,7 +20,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def timed(call: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
-    """Seconds on the clock and of the processor, those of processes that it started included; the result."""
+    """Wall-clock and CPU seconds, with those of child processes, and the result."""
     start, before = time.perf_counter(), sum(os.times()[:4])
     result = call()
     return (time.perf_counter() - start, sum(os.times()[:4]) - before), result
@@ -34,16 +34,16 @@ def decode_all(splits: Any) -> None:
 
 
 def main(name: str, root: Path, results: Path) -> None:
-    # Here and not above: processes that read import this file, too, as they import the command line's light one.
+    # Not at the top: the processes that read images import this file, too.
     from scapnet.config import DataConfig
     from scapnet.data.audit.check import Report, check_data
     from scapnet.data.load import load_data
 
     splits = load_data(DataConfig(name, root))  # type: ignore[arg-type]
-    published = getattr(getattr(splits, "about", None), "counts", ())
+    published = splits.info.counts if splits.info else ()
     times: dict[str, list[tuple[float, float]]] = {"decode": [], "one process": [], "all cores": [], "second call": []}
     report: Report
-    for _ in range(ROUNDS):  # in turn, since other work on the machine comes and goes
+    for _ in range(ROUNDS):  # in turn, because the load of the machine changes
         times["decode"].append(timed(lambda: decode_all(splits))[0])
         for jobs, kind in ((1, "one process"), (CORES, "all cores")):
             with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Reading and augmenting on one core, beside a plain torchvision pipeline in the same run; its memory; its workers.
+"""Reading and augmenting photos on one core, against a plain torchvision pipeline; memory; loader processes.
 
     python benchmarks/loading.py GROCERY        # the folder of the Grocery Store data set; writes results/loading.*
 
-Speed is CPU time of one thread in one process. The pipelines take turns repeat by repeat; a ratio is taken within each
-repeat, and the least, the median and the largest are told.
+Speed is CPU time of one thread in one process. The pipelines take turns; ratios are taken within each repeat, and their
+least, median and largest are reported.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,17 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView
-from scapnet.data.datasets.folder import PhotoList
 from scapnet.data.files import Listing, find_photos
 from scapnet.data.images import read_image, to_photo
 from scapnet.data.loaders import cores_here, train_loader
+from scapnet.data.photos import PhotoList
 from scapnet.data.transforms import TrainViews, to_input
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -73,7 +75,7 @@ def fill(folder: Path, photos: list[Path], side: int | None) -> Path:
 
 
 def mosaic(photos: list[Path], across: int) -> Image.Image:
-    """Photos side by side: large with the detail of small ones, the hardest case for reading in fewer pixels."""
+    """Photos side by side: large, with the detail of small ones, the hardest case for decoding at a reduced scale."""
     sheet = Image.new("RGB", (across * 348, across * 348))
     for i in range(across**2):
         with Image.open(photos[i % len(photos)]) as photo:
@@ -89,7 +91,7 @@ def cpu_time(get: Callable[[int], Any], count: int) -> float:
 
 
 def speeds(folder: Path, repeats: int) -> dict[str, Any]:
-    """Images per second of one core, and how many times as fast as each other pipeline ours is."""
+    """Images per second of one core, and the speed-up of ours over each other pipeline."""
     nearest, bilinear = v2.InterpolationMode.NEAREST, v2.InterpolationMode.BILINEAR
     sets = {
         "ours": ours(folder),
@@ -114,7 +116,7 @@ def speeds(folder: Path, repeats: int) -> dict[str, Any]:
 
 
 def differences(photos: list[Path], folder: Path) -> dict[str, Any]:
-    """How far a view from fewer pixels is from the exact one, in levels of 255."""
+    """Differences of a view that was decoded at a reduced scale from the exact one, in levels of 255."""
     found: dict[str, Any] = {}
     draw = {f"enlarged to {BIG}": None, "mosaic of 6 x 6": 6, "mosaic of 12 x 12": 12}
     for name, across in draw.items():
@@ -135,7 +137,7 @@ def differences(photos: list[Path], folder: Path) -> dict[str, Any]:
 
 
 def memory(folder: Path, count: int) -> float:
-    """Peak MB after some batches of a list of so many (repeated) photos, in a process of its own."""
+    """Peak MB after some batches from a list of ``count`` (repeated) photos, in this process."""
     paths = list(find_photos(folder, Listing()))
     data = PhotoList([paths[i % len(paths)] for i in range(count)], [0] * count, ("a",))
     batches = iter(train_loader(data, VIEW, DataConfig("folder"), 8, 0, 0)[0])
@@ -150,7 +152,7 @@ def peak(folder: Path, count: int) -> float:
 
 
 def workers(folder: Path, counts: tuple[int, ...], repeats: int) -> dict[str, Any]:
-    """Wall-clock images per second of training a small network on one thread with so many loader processes."""
+    """Wall-clock images per second of training a small network on one thread, by the number of loader processes."""
     paths = list(find_photos(folder, Listing()))
     data = PhotoList(paths, [0] * len(paths), ("a",))
     net = timm.create_model("test_resnet", num_classes=4)
@@ -162,7 +164,7 @@ def workers(folder: Path, counts: tuple[int, ...], repeats: int) -> dict[str, An
             for batch in loader:
                 net(batch["image"][..., ::2, ::2]).square().mean().backward()
                 images += len(batch["target"])
-            if repeat:  # the first starts the processes
+            if repeat:  # the first one starts the processes
                 found[n].append(images / (time.perf_counter() - start))
     ratios = {n: [a / b for a, b in zip(found[n], found[counts[0]], strict=True)] for n in counts}
     return {
@@ -174,14 +176,18 @@ def workers(folder: Path, counts: tuple[int, ...], repeats: int) -> dict[str, An
     }
 
 
+def augmented(view: TrainView, images: list[Tensor], i: int) -> dict[str, Tensor]:
+    return to_input(view(images[i]), VIEW)
+
+
 def presets(photos: list[Path]) -> dict[str, float]:
-    """Milliseconds of each preset, without reading."""
+    """Milliseconds per image of each augmentation, without reading."""
     images = [read_image(path) for path in photos[:48]]
     views = {name: TrainView(VIEW, name) for name in ("paper", "fgvc", "strong")}
     found: dict[str, list[float]] = {name: [] for name in views}
     for _ in range(5):
         for name, view in views.items():
-            found[name].append(cpu_time(lambda i, view=view: to_input(view(images[i]), VIEW), len(images)))
+            found[name].append(cpu_time(partial(augmented, view, images), len(images)))
     return {name: round(1000 * statistics.median(times), 2) for name, times in found.items()}
 
 

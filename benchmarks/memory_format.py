@@ -1,9 +1,9 @@
-"""How much faster a CPU trains with channels last: seconds of a training step, channels first against last.
+"""How much faster a CPU trains with channels last than with channels first.
 
     python benchmarks/memory_format.py --out results/memory-format
 
-Both are timed by turns in one process on one thread, and the least of several steps counts, so that other work on the
-machine matters little. The times say nothing exact; their ratio is the result.
+Both are timed in turn in one process on one thread, and the least of several steps counts, so that other work on the
+machine matters little. The ratio is the result; the times alone are not exact.
 """
 
 import argparse
@@ -15,29 +15,29 @@ import torch
 
 from scapnet.build import build_model
 from scapnet.config import ModelConfig
-from scapnet.experiments.record import facts
+from scapnet.experiments.environment import environment
 from scapnet.experiments.rows import changed
-from scapnet.experiments.tables import PLAIN
+from scapnet.experiments.tables.changes import PLAIN
 from scapnet.losses import SCAPNetLoss
-from scapnet.model import SCAPNet
+from scapnet.network import Network, as_module
 from scapnet.presets import demo
 
 NETWORKS = {"test_resnet": (32, 64), "mobilenetv2_100": (16, 96), "resnet50": (8, 64)}  # batch, side of a part
 
 
-def seconds(model: SCAPNet, batch: int, bf16: bool) -> float:
-    """Of one training step at 128 px."""
+def seconds(model: Network, batch: int, bf16: bool) -> float:
+    """Seconds of one training step at 128 px."""
     images, target = torch.randn(batch, 3, 128, 128), torch.zeros(batch, dtype=torch.long)
     started = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         output = model(images)
     SCAPNetLoss()(output, target)["loss"].backward()
-    model.zero_grad()
+    as_module(model).zero_grad()
     return time.perf_counter() - started
 
 
 def ratio(config: ModelConfig, batch: int, bf16: bool, repeats: int) -> dict[str, float]:
-    """Least seconds of a step in both formats, and how many times as fast the second is."""
+    """Least seconds of a step in both formats, and the speed-up of the second."""
     formats = {"first": torch.contiguous_format, "last": torch.channels_last}
     models = {name: build_model(config, 32, 128).to(memory_format=kind).train() for name, kind in formats.items()}
     times = {name: [seconds(model, batch, bf16) for _ in range(2)][1:] for name, model in models.items()}
@@ -63,15 +63,15 @@ def main() -> None:
                 found = ratio(config, batch, bf16, options.repeats)
                 rows.append({"network": name, "kind": kind, "precision": "bf16" if bf16 else "float32"} | found)
                 print(rows[-1], flush=True)
-    about = facts("python benchmarks/memory_format.py")
-    options.out.with_suffix(".json").write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
+    head = environment("python benchmarks/memory_format.py")
+    options.out.with_suffix(".json").write_text(json.dumps(head | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
     lines = [
         "# Channels last on a CPU",
         "",
-        f"`{about['command']}`, {about['hardware']}, one thread, commit {about['commit']}, torch {about['torch']}:",
-        "how many times as fast a training step at 128 px is when the weights lie with channels last.",
+        f"`{head['command']}`, {head['hardware']}, one thread, commit {head['commit']}, torch {head['torch']}:",
+        "speed-up of a training step at 128 px by weights in the channels-last format.",
         "",
-        "| network | | precision | times as fast |",
+        "| network | | precision | speed-up |",
         "|---|---|---|---|",
         *(f"| {r['network']} | {r['kind']} | {r['precision']} | {r['ratio']:.2f} |" for r in rows),
         "",

@@ -1,10 +1,10 @@
-"""Whether a network chooses by what the photo shows or by the place: its choice for photos and for their mirror images.
+"""Whether gate and parts follow the content of a photo or fixed places: the choices for photos and their mirror images.
 
     python benchmarks/mirror.py RUN [RUN ...] --out results/mirror
 
-A gate that follows the photo gives the mirrored mask for the mirrored photo; one that follows the place gives the
-mask that it gave before. The mask of another photo, drawn at random, tells how far masks agree anyway. It is for hard
-gates whose grid divides the map, and for parts that scores choose.
+A gate that follows the content gives the mirrored mask for the mirrored photo; one that prefers places gives the same
+mask. The agreement with another photo's mask shows how far any two masks agree. For hard gates whose grid divides the
+map, and for parts that are chosen by score.
 
 B photos, N grid, M parts.
 """
@@ -22,17 +22,17 @@ from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.broken import sort_out
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
-from scapnet.experiments.record import facts
+from scapnet.experiments.environment import environment
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.model import SCAPNet
 from scapnet.predict import run_model
 
 AGREES = ("mirrored mask", "same mask", "another's mask", "mirrored parts", "same parts", "another's parts")
-HEADS = ("run", "photos", "kept", "by place", *AGREES)
+HEADERS = ("run", "photos", "kept", "by place", *AGREES)
 
 
 class Choice(NamedTuple):
-    """What a network chose."""
+    """Masks and parts that a network chose."""
 
     mask: Tensor  # (B, N, N)
     boxes: Tensor  # (B, M, 4) cxcywh; M is 0 without parts
@@ -42,7 +42,7 @@ def choose(model: SCAPNet, images: list[Tensor]) -> Choice:
     """Run a network on photos (3, H, W) uint8.
 
     Raises:
-        ValueError: its gate is soft, or the units of its grid differ in size, so that a mirrored one is none.
+        ValueError: its gate is soft, or the units of its grid differ in size, so that they have no mirror image.
     """
     masks, boxes = [], []
     for start in range(0, len(images), 32):
@@ -54,7 +54,7 @@ def choose(model: SCAPNet, images: list[Tensor]) -> Choice:
             or gate.features.shape[-1] % gate.mask.shape[-1]
             or not ((gate.mask == 0) | (gate.mask == 1)).all()
         ):
-            raise ValueError("give runs with a hard gate whose grid divides the map")
+            raise ValueError("pass runs with a hard gate whose grid divides the map")
         masks.append(gate.mask.float())
         boxes.append(output.parts.boxes if output.parts is not None else torch.zeros(len(batch), 0, 4))
     return Choice(torch.cat(masks), torch.cat(boxes))
@@ -66,7 +66,7 @@ def shared(boxes: Tensor, other: Tensor) -> float:
 
 
 def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
-    """How far the choice for the mirror images of photos (3, H, W) uint8 is the mirrored one, and how far the same."""
+    """Agreement of the choices for mirrored photos (3, H, W) uint8 with the mirrored and with the same choices."""
     photo, mirror = choose(model, images), choose(model, [hflip(image) for image in images])
     turned = photo.boxes.clone()
     turned[..., 0] = 1 - turned[..., 0]
@@ -85,9 +85,15 @@ def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
 
 
 def photos(data: FineGrained, count: int) -> list[Tensor]:
-    """Photos (3, H, W) uint8 of a split in a random order, always the same: in its own, neighbours share a class."""
+    """Photos (3, H, W) uint8 of a split in a fixed random order, because neighbours in its own order share a class."""
     wanted = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist()
     return [sample.image for sample in sort_out(data, wanted)[0]]
+
+
+def _scapnet(run: Path) -> SCAPNet:
+    model = from_pretrained(run)
+    assert isinstance(model, SCAPNet), "pass runs of SCAPNet"
+    return model
 
 
 def main() -> None:
@@ -98,17 +104,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = {}
-    about = facts("python benchmarks/mirror.py " + " ".join(map(str, options.runs)))
+    head = environment("python benchmarks/mirror.py " + " ".join(map(str, options.runs)))
     for run in options.runs:
         splits = load_data(read_run(run).data)
         held_out = splits.test or splits.val
         assert held_out is not None
-        rows[f"{run.parent.name} {run.name}"] = compare(from_pretrained(run), photos(held_out, options.photos))
-        text = json.dumps(about | {"rows": rows}, indent=1) + "\n"
+        rows[f"{run.parent.name} {run.name}"] = compare(_scapnet(run), photos(held_out, options.photos))
+        text = json.dumps(head | {"rows": rows}, indent=1) + "\n"
         options.out.with_suffix(".json").write_text(text, encoding="utf-8")
-        print("| " + " | ".join(HEADS) + " |\n" + "|---" * len(HEADS) + "|")
+        print("| " + " | ".join(HEADERS) + " |\n" + "|---" * len(HEADERS) + "|")
         for name, row in rows.items():
-            cells = [str(row["photos"])] + ["-" if (v := row[head]) is None else f"{v:.0%}" for head in HEADS[2:]]
+            cells = [str(row["photos"])] + ["-" if (v := row[header]) is None else f"{v:.0%}" for header in HEADERS[2:]]
             print(f"| {name} | " + " | ".join(cells) + " |")
 
 

@@ -1,10 +1,10 @@
-"""Proof that the paper's own rows run: a training step of each network at the paper's size, on made data.
+"""A training step of each network of the paper's tables at the paper's size, on random data.
 
     python benchmarks/paper_configs.py --out results/paper-configs
 
-Each network of each table is built as for CUB (200 classes, ResNet-50 without weights to download, view 448), takes one
-training step on random pixels in a process of its own, and tells its parameters, the shapes that come out and the most
-memory that the process held. A file that is there already is gone on with: only networks that it lacks are run.
+Each network is built as for CUB (200 classes, ResNet-50 with random weights, 448 px) and takes one training step on
+random images in a process of its own; recorded are its parameters, the shapes of its outputs and the peak memory.
+Networks that the file of results already has are not run again.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scapnet.recipe import make_loss, make_optimizer
 
 from scapnet.build import build_model
 from scapnet.config import ModelConfig
+from scapnet.experiments.environment import environment
 from scapnet.experiments.recipes import recipe_of
-from scapnet.experiments.record import facts
 from scapnet.experiments.tables import TABLES
+from scapnet.optim import make_optimizer
 from scapnet.serialization import from_dict, to_dict
 
 CLASSES = 200
@@ -34,7 +34,7 @@ def networks() -> dict[str, tuple[str, dict[str, Any]]]:
     base = recipe_of("cub", None)
     for table in TABLES.values():
         for row in table.rows:
-            if row.name and row.average is None and row.belongs("cub"):
+            if row.name and row.average is None and row.applies_to("cub"):
                 values = to_dict(replace(row.config(base).model, weights="none"))
                 tables = f"{found[row.name][0]}, {table.name}" if row.name in found else table.name
                 found[row.name] = (tables, values)
@@ -51,8 +51,8 @@ def step(values: dict[str, Any], batch: int) -> dict[str, Any]:
     images = torch.randn(batch, 3, config.data.size, config.data.size, device=device)
     target = torch.arange(batch, device=device)
     output = model(images)
-    loss = make_loss(config.loss, config.model.host)(output, target)["loss"]
-    loss.backward()
+    loss = model.make_loss(config.loss)(output, target)["loss"]
+    torch.autograd.backward(loss)
     optimizer.step()
     held = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else held
@@ -71,10 +71,10 @@ def page(found: dict[str, Any]) -> str:
         "# The paper's networks at the paper's size",
         "",
         f"`{found['command']}`, {found['hardware']}, commit {found['commit']}, torch {found['torch']}:",
-        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Accuracies of these",
-        "rows are not yet measured; `scapnet reproduce TABLE --data cub --root FOLDER` runs them.",
+        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Their accuracies are",
+        "not measured yet: `scapnet reproduce TABLE --data cub --root FOLDER` does that.",
         "",
-        "| row | tables | parameters | logits | part logits | most memory, GiB |",
+        "| row | tables | parameters | logits | part logits | peak memory, GiB |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in found["rows"].items():
@@ -85,19 +85,19 @@ def page(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run what is missing; each network's result is written as it ends."""
+    """Run what is missing, and write each result at once."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/paper-configs"))
     parser.add_argument("--batch", type=int, default=2)
     options = parser.parse_args()
     file = options.out.with_suffix(".json")
-    about = facts("python benchmarks/paper_configs.py") | {"batch": options.batch, "rows": {}}
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
+    empty: dict[str, Any] = {**environment("python benchmarks/paper_configs.py"), "batch": options.batch, "rows": {}}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else empty
     wanted = networks()
     found["rows"] = {name: row for name, row in found["rows"].items() if name in wanted}
     for name, (tables, values) in wanted.items():
         if name not in found["rows"]:
-            # A process for each: the most memory that one held is never given back to what is told of it.
+            # A process for each, because the peak memory of a process never falls.
             with get_context("spawn" if torch.cuda.is_available() else "fork").Pool(1) as pool:
                 found["rows"][name] = {"tables": tables} | pool.apply(step, (values, options.batch))
             print(name, found["rows"][name], flush=True)

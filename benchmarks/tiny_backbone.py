@@ -1,10 +1,10 @@
-"""The tiny backbone that comes with the package: timm's test_resnet, learned from larks, which no finch set contains.
+"""Makes the tiny backbone that comes with the package: timm's test_resnet, trained on drawn larks, not on finches.
 
     scapnet train larks --out runs/larks
     python benchmarks/tiny_backbone.py runs/larks
 
-The first line draws every picture once. The second stores the weights in half precision (0.9 MB) and prints how much
-the features move by that.
+The first command trains it. The second stores its weights in half precision (0.9 MB) and prints how much the features
+change by that.
 """
 
 import sys
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import scapnet
-from scapnet.backbones.cnn import load_weights
+from scapnet.backbones.weights import load_weights
 
 TARGET = Path(__file__).parents[1] / "src" / "scapnet" / "weights" / "tiny.safetensors"
 
@@ -33,7 +33,7 @@ def main(run: str) -> None:
     load_weights(model.backbone.net, TARGET)
     with torch.no_grad():
         moved = (model.backbone(images) - before).norm() / before.norm()
-    print(f"{TARGET.name}: {TARGET.stat().st_size / 1e6:.2f} MB, features moved by {float(moved):.1e}")
+    print(f"{TARGET.name}: {TARGET.stat().st_size / 1e6:.2f} MB, features changed by {float(moved):.1e}")
 
 
 if __name__ == "__main__":
