@@ -4,25 +4,17 @@ Nothing but the epoch decides the learning rate (`scapnet.schedule`). A run that
 been given them at the start: a cosine that had come down to 0 is at the rate that the longer one has at that epoch.
 """
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from accelerate import Accelerator
-from safetensors import SafetensorError
 
 from scapnet.checkpoint import read_run
 from scapnet.config import Config, TrainConfig
 from scapnet.hints import option
 from scapnet.jsonfile import read_json
 from scapnet.rundir import moved
+from scapnet.runfolder import last_checkpoint
 from scapnet.schedule import learning_rate
-
-
-def last_checkpoint(run: Path) -> Path | None:
-    """The folder of a run's last checkpoint; None where there is none."""
-    return max((run / "checkpoints").glob("[0-9]*"), default=None)
 
 
 def continued(run: Path, epochs: int | None = None, root: Path | None = None, table: Path | None = None) -> Config:
@@ -62,20 +54,3 @@ def extension(before: TrainConfig, now: TrainConfig, epoch: int, step: int) -> t
         f"rate {lr:.3g}, as in a run of {now.epochs} epochs with the {now.schedule} schedule"
     )
     return sentence, {"epoch": epoch, "step": step, "epochs": now.epochs, "epochs_before": before.epochs, "lr": lr}
-
-
-def load_checkpoint(accelerator: Accelerator, folder: Path) -> None:
-    """Load a checkpoint into what the accelerator has prepared.
-
-    Raises:
-        ValueError: it is damaged, or belongs to a network of another shape.
-    """
-    broken = (RuntimeError, ValueError, KeyError, EOFError, FileNotFoundError, pickle.UnpicklingError, SafetensorError)
-    try:
-        accelerator.load_state(str(folder))
-    except broken as error:
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"the checkpoint {folder} does not fit this run ({why}); it is damaged, or the run's config.json or the "
-            f"classes of its data have been changed: restore them, or train a new run"
-        ) from error

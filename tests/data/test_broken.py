@@ -18,7 +18,8 @@ from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate
 from scapnet.summary import score_rows
-from scapnet.train import Run, resume, train
+from scapnet.train import resume, train
+from scapnet.trainer import Trainer
 from scapnet.visualize import contact_sheet
 
 CONFIG = DataConfig("folder", size=32, resize=36, rotation=10, workers=0, broken_share=0.1)
@@ -154,7 +155,7 @@ def test_a_run_counts_its_broken_photos_and_is_resumed_exactly(tmp_path: Path) -
     assert (result["train_images"], result["train_unreadable"]) == (40, 2)
     assert (result["images"], result["unreadable"]) == (8, 1)
     assert (tmp_path / "whole" / "parts.png").exists()
-    run, steps = Run(config, tmp_path / "killed"), iter(range(7))
+    run, steps = Trainer(config, tmp_path / "killed"), iter(range(7))
 
     def fail(*_: object) -> None:
         if next(steps, None) is None:
