@@ -172,10 +172,12 @@ class Trainer:
 
     def _set_schedule(self, epoch: float) -> None:
         """Set what depends on the (fractional) epoch: the learning rate, and the weight of L_act."""
+        self.lr = learning_rate(self.config.train, epoch)
+        self.act_weight = activation_weight(self.config.loss, epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config.train, epoch)
+            group["lr"] = self.lr
         if isinstance(self.loss, GateLoss):
-            self.loss.act = activation_weight(self.config.loss, epoch)
+            self.loss.act = self.act_weight
 
     def _step(self, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]]:
         """One step: the network's output for a batch, and the terms of its loss."""
@@ -192,8 +194,8 @@ class Trainer:
     def _log_steps(self, meter: Meter, bar: ProgressBar, last: bool) -> None:
         """Log the means over some steps, and show them."""
         line = meter.means() | {
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "act_weight": self.loss.act if isinstance(self.loss, GateLoss) else 0.0,
+            "lr": self.lr,
+            "act_weight": self.act_weight,
             "images_per_second": meter.speed() * self.accelerator.num_processes,
             "unreadable": self._count_broken(meter, bar),
         }
