@@ -9,7 +9,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subprocesses inherit it
 
+from samples import make
 from scapnet import cli
+from scapnet.checkpoint import save_pretrained
 
 
 @pytest.fixture
@@ -31,3 +33,22 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         return written.err
 
     return run
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+    """Run the command line in this process; what it wrote on stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["scapnet", *map(str, arguments)])
+        cli.main()
+        written = capsys.readouterr()
+        return written.out, written.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that was never trained, saved."""
+    return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")

@@ -179,6 +179,12 @@ def leaves_unchanged(work: Callable[[SCAPNet], Any]) -> None:
 
 
 Refuse = Callable[..., str]
+Command = Callable[..., tuple[str, str]]
+
+
+def painted(height: int, width: int, seed: int = 0) -> Image.Image:
+    """A photo of noise."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8))
 
 
 def sentence(text: str) -> str:

@@ -162,14 +162,11 @@ def test_photos_that_cannot_be_had(refuse: Refuse, tmp_path: Path, run: Path) ->
     assert "there is no file or folder gone.jpg" in sentence(refuse("predict", run, "gone.jpg"))
     assert "there is no file or folder gone.jpg" in sentence(refuse("show", run, "gone.jpg"))
     assert "at least 1" in sentence(refuse("predict", run, tmp_path / "x.txt", "--top", 0))
-    for command in ("predict", "show"):
-        said = refuse(command, run, tmp_path / "x.txt", "--out", "answer.png")
+    for command, out in (("predict", "answer.csv"), ("show", "answer.png")):
+        said = refuse(command, run, tmp_path / "x.txt", "--out", out)
         assert "x.txt is no readable image" in said
         assert said.splitlines()[-1].startswith("scapnet: no photo could be read")
     refuse("predict", run, tmp_path / "x.txt", "--format", "json")
-    photo = run.parent / "data" / "train" / "a" / "0.png"
-    for command, out in (("predict", "no/such/answer.txt"), ("show", "no/such/answer.png"), ("show", "answer.xyz")):
-        assert Path(out).name in refuse(command, run, photo, "--out", out) or out.endswith(".xyz")
 
 
 @pytest.mark.parametrize("arguments", [("--count", 0), ("--split", "val"), ("--name", "folder")])
@@ -195,8 +192,8 @@ def test_a_file_name_that_is_no_text_does_not_stop_the_rest(
         shutil.copy(bytes(photos / "good.png"), bytes(photos) + b"/caf\xe9.png")
     except OSError:
         pytest.skip("this file system takes text alone")
-    for form in ("json", "csv", "table"):
-        out = tmp_path / f"a.{form}"
+    for form, suffix in (("json", "json"), ("csv", "csv"), ("table", "txt")):
+        out = tmp_path / f"a.{suffix}"
         monkeypatch.setattr(
             sys, "argv", ["scapnet", "predict", str(run), str(photos), "--format", form, "--out", str(out)]
         )

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
-from samples import TINY, cub, make
+from samples import TINY, Command, cub, make
 from scapnet.config import (
     Config,
     DataConfig,
@@ -147,3 +147,21 @@ def test_a_run_on_cub_is_scored_by_its_points_and_boxes(tmp_path: Path) -> None:
     assert set(result["marks"]) == {"back", "left eye"}
     log = (tmp_path / "run" / "log.jsonl").read_text()
     assert "covered" not in log  # annotation is for evaluation only
+
+
+def test_eval_gives_the_score_that_training_gave(tmp_path: Path, command: Command) -> None:
+    config = replace(
+        TINY,
+        train=replace(TINY.train, epochs=1, stage1_epochs=0),
+        model=replace(TINY.model, gate=replace(TINY.model.gate, open=0.0)),
+    )
+    run = train(config, tmp_path / "run")
+    trained = json.loads((run / "results.json").read_text())
+    out, _ = command("eval", run)
+    again = json.loads((run / "eval-test.json").read_text())
+    scores = {key for key in trained if key.startswith(("accuracy", "kept", "hit", "random", "images"))}
+    assert {"accuracy", "accuracy_parts", "hit_scale1", "random_scale3"} <= scores
+    assert {key: again[key] for key in scores} == pytest.approx({key: trained[key] for key in scores})
+    assert f"{trained['accuracy']:.1%}" in out
+    command("eval", run, "--split", "train")
+    assert json.loads((run / "eval-train.json").read_text())["images"] == 40

@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "resuming"},
     {"eval_data"},
     {"recorded"},
-    {"summary", "visualize"},
+    {"answers", "summary", "visualize"},
     {"predict"},
     {"checkpoint", "meter", "metrics", "optim", "rundir", "runfolder", "schedule"},
     {"data"},
@@ -34,8 +34,8 @@ LAYERS: list[set[str]] = [
     {"network"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},
-    {"console", "csvfile", "jsonfile", "serialization"},
-    {"allocator", "errors", "hints"},
+    {"csvfile", "features", "fonts", "jsonfile", "serialization"},
+    {"allocator", "console", "errors", "hints", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
@@ -56,7 +56,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"audit"},
         {"__init__", "labelled", "load", "loaders"},
         {"datasets", "synthetic", "transforms"},
-        {"augment", "broken", "fetch", "photos", "splits"},
+        {"augment", "broken", "fetch", "inputs", "photos", "splits"},
         {"images", "sample"},
         {"files", "info", "opening", "unpack"},
         {"colour", "formats"},

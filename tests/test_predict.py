@@ -1,11 +1,8 @@
-"""From photos of any kind to answers, pictures and scores, the way a user gets them."""
+"""From photos of any kind to predictions."""
 
-import csv
-import io
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,113 +10,42 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from samples import NAMES as CLASSES
-from samples import TINY, make
-from scapnet import cli
+from samples import Command, make, painted
 from scapnet.checkpoint import save_pretrained
-from scapnet.predict import predict_files, predict_images, predict_photo
-from scapnet.train import train
-
-Answer = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_pretrained(make(), tmp_path_factory.mktemp("predict") / "model")
-
-
-@pytest.fixture
-def scapnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
-    """The command line in this process: arguments to what it wrote on stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["scapnet", *map(str, arguments)])
-        cli.main()
-        written = capsys.readouterr()
-        return written.out, written.err
-
-    return run
-
-
-def painted(height: int, width: int, seed: int = 0) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-def test_a_folder_is_answered_file_by_file_and_what_is_no_image_is_named(
-    tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]
-) -> None:
-    photos = tmp_path / "my photos"
-    (photos / "ü").mkdir(parents=True)
-    for i, name in enumerate(["a.jpg", "ü/b.PNG", "c, d.png"]):
-        painted(50 + i, 80, i).save(photos / name)
-    (photos / ".DS_Store").write_bytes(b"x")
-    (photos / "notes.txt").write_text("no image")
-    (photos / "broken.jpg").write_bytes((photos / "a.jpg").read_bytes()[:300])
-    single = tmp_path / "z.png"
-    painted(40, 40, 9).save(single)
-    for batch in (1, 3):
-        out, err = scapnet("predict", model, photos, single, "--format", "json", "--batch-size", batch)
-        answers: list[Answer] = json.loads(out)
-        expected = [photos / "a.jpg", photos / "c, d.png", photos / "ü/b.PNG", single]
-        assert [answer["path"] for answer in answers] == [str(path) for path in expected]
-        lines = err.splitlines()
-        assert [sum(str(photos / name) in line for line in lines) for name in ("broken.jpg", "notes.txt")] == [1, 1]
-        assert "1 of 5 files" in lines[-1]
-        assert len(lines) == 3
-        if batch == 1:
-            alone = answers
-    for one, other in zip(alone, answers, strict=True):
-        assert one["names"] == other["names"]
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+from scapnet.data.files import Listing
+from scapnet.data.inputs import Photo
+from scapnet.model import SCAPNet
+from scapnet.predict import (
+    UNKNOWN,
+    AtLeast,
+    Prediction,
+    Skipped,
+    expand,
+    predict_images,
+    predict_photo,
+    predict_photos,
+    run_model,
+    threshold_of,
+)
 
 
 def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:
     for name in ("a", "c", "d", "e"):
         painted(72, 72).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_text("no image")
-    skipped: list[str] = []
-    found = [list(predict_files(make(parts__strategy="random"), [tmp_path], skipped, 1, size)) for size in (1, 2, 5)]
-    boxes = [[[part.box for part in answer.parts] for answer in answers] for answers in found]
+    model = make(parts__strategy="random")
+    found = [list(predict_photos(model, expand([tmp_path], Listing()), 1, size)) for size in (1, 2, 5)]
+    answers = [[one for one in some if isinstance(one, Prediction)] for some in found]
+    boxes = [[[part.box for part in answer.parts] for answer in some] for some in answers]
     assert boxes[0] == boxes[1] == boxes[2]
     assert len({str(parts) for parts in boxes[0]}) > 1  # the same photo four times, looked at in other places
-    assert len(skipped) == 3
-
-
-def test_table_json_and_csv_say_the_same(tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
-    photos, written = tmp_path / "photos", tmp_path / "written"
-    for folder in (photos, written):
-        folder.mkdir()
-    for i in range(2):
-        painted(60, 90, i).save(photos / f"{i}, x.png")
-    found: dict[str, str] = {}
-    for form in ("table", "json", "csv"):
-        found[form], _ = scapnet("predict", model, photos / "0, x.png", photos / "1, x.png", "--format", form)
-        out, _ = scapnet("predict", model, photos, "--format", form, "--out", written / f"a.{form}")
-        assert out == ""
-        assert (written / f"a.{form}").read_text(encoding="utf-8") == found[form]
-    assert len(list(written.iterdir())) == 3
-    answers: list[Answer] = json.loads(found["json"])
-    rows = list(csv.DictReader(io.StringIO(found["csv"])))
-    assert len(rows) == 2 * len(CLASSES)
-    for i, answer in enumerate(answers):
-        mine = rows[i * len(CLASSES) : (i + 1) * len(CLASSES)]
-        assert {row["path"] for row in mine} == {answer["path"]}
-        assert [int(row["rank"]) for row in mine] == [1, 2, 3, 4]
-        assert [row["name"] for row in mine] == answer["names"]
-        assert sorted(answer["names"]) == sorted(CLASSES)
-        assert [float(row["probability"]) for row in mine] == pytest.approx(answer["probabilities"], abs=1e-6)
-        assert answer["probabilities"] == sorted(answer["probabilities"], reverse=True)
-        assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
-        assert json.loads(mine[0]["parts"]) == answer["parts"]
-        assert float(mine[0]["kept"]) == pytest.approx(answer["kept"], abs=1e-4)
-        assert [part["scale"] for part in answer["parts"]] == [1, 1, 1, 2, 2, 3]
-    blocks = found["table"].split(str(photos))[1:]
-    for answer, block in zip(answers, blocks, strict=True):
-        lines = block.splitlines()[1:]
-        assert [line.split("%  ")[1] for line in lines[:4]] == answer["names"]
-        assert all(f"scale {part['scale']}" in line for part, line in zip(answer["parts"], lines[4:], strict=True))
+    for some in found:
+        (skipped,) = (one for one in some if isinstance(one, Skipped))
+        assert skipped.path == str(tmp_path / "b.png")
+        assert skipped.reason.startswith(f"{skipped.path} is no readable image")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 2000), (2000, 40), (64, 64), (31, 200), (700, 500)])
@@ -154,8 +80,6 @@ def test_a_rotated_photo_is_answered_as_the_user_sees_it(tmp_path: Path) -> None
 def test_a_part_says_what_it_alone_speaks_for() -> None:
     model, images = make(), [torch.from_numpy(np.array(painted(72, 72, i))).permute(2, 0, 1) for i in range(2)]
     answers = predict_images(model, images, ["a", "b"])
-    from scapnet.predict import run_model
-
     output, _ = run_model(model, images, [0, 1])
     for i, answer in enumerate(answers):
         own = output.part_logits[i].softmax(-1)  # type: ignore[index]
@@ -173,58 +97,134 @@ def test_a_part_says_what_it_alone_speaks_for() -> None:
     ],
 )
 def test_networks_without_parts_answer_and_are_drawn_too(
-    tmp_path: Path, changes: dict[str, Any], scapnet: Callable[..., tuple[str, str]]
+    tmp_path: Path, changes: dict[str, Any], command: Command
 ) -> None:
     folder = save_pretrained(make(**changes), tmp_path / "model")
     painted(50, 80).save(tmp_path / "x.png")
-    answer = json.loads(scapnet("predict", folder, tmp_path / "x.png", "--format", "json")[0])[0]
+    answer = json.loads(command("predict", folder, tmp_path / "x.png", "--format", "json")[0])[0]
     assert answer["parts"] == []
     assert (answer["kept"] is None) == ("gate__enabled" in changes)
-    scapnet("show", folder, tmp_path / "x.png", "--out", tmp_path / "shown.png")
+    command("show", folder, tmp_path / "x.png", "--out", tmp_path / "shown.png")
     assert Image.open(tmp_path / "shown.png").width > 200
 
 
-def test_show_draws_what_can_be_read(tmp_path: Path, model: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    painted(50, 80).save(photos / "a.png")
-    painted(300, 4).save(photos / "b.png")
-    (photos / "c.jpg").write_text("no image")
-    out, err = scapnet("show", model, photos, "--out", tmp_path / "shown.png")
-    assert out.strip() == str(tmp_path / "shown.png")
-    assert str(photos / "c.jpg") in err
-    one, two = tmp_path / "shown.png", tmp_path / "one.png"
-    scapnet("show", model, photos / "a.png", "--out", two)
-    with Image.open(one) as both, Image.open(two) as single:
-        assert both.format == "PNG"
-        assert both.width == 2 * single.width
-        assert len(np.unique(np.array(single).reshape(-1, 3), axis=0)) > 1000
+def pixels(seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.array(painted(72, 90, seed))).permute(2, 0, 1)
 
 
-def test_data_show_draws_the_finches(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
-    options = ("--name", "finches", "--classes", 4, "--train-length", 40, "--test-length", 12, "--count", 5)
-    out, _ = scapnet("data", "show", *options, "--out", tmp_path / "data.png", "--split", "test")
-    assert "40" in out
-    assert "12" in out
-    with Image.open(tmp_path / "data.png") as sheet:
-        assert sheet.width > 5 * 200
+def test_photos_are_read_one_by_one_and_no_sooner_than_their_batch_needs(tmp_path: Path) -> None:
+    asked = []
+
+    def photos() -> Iterator[Image.Image | Path]:
+        for i in range(7):
+            asked.append(i)
+            yield painted(50, 60, i) if i != 1 else tmp_path / "gone.jpg"
+
+    found = predict_photos(make(), photos(), batch_size=2)
+    assert isinstance(next(found), Skipped)
+    assert asked == [0, 1]
+    assert isinstance(next(found), Prediction)
+    assert asked == [0, 1, 2]
+    rest = list(found)
+    assert [type(one) for one in rest] == [Prediction] * 5
+    alone = [predict_photo(make(), painted(50, 60, i)).probabilities[0] for i in range(2, 7)]
+    assert [one.probabilities[0] for one in rest if isinstance(one, Prediction)] == pytest.approx(alone, abs=1e-5)
 
 
-def test_eval_gives_the_score_that_training_gave(tmp_path: Path, scapnet: Callable[..., tuple[str, str]]) -> None:
-    config = replace(
-        TINY,
-        train=replace(TINY.train, epochs=1, stage1_epochs=0),
-        model=replace(TINY.model, gate=replace(TINY.model.gate, open=0.0)),
+def test_a_photo_is_named_by_its_file(tmp_path: Path) -> None:
+    painted(50, 60).save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as file:
+        photos: list[Photo] = [tmp_path / "a.png", str(tmp_path / "a.png"), file, (tmp_path / "a.png").read_bytes()]
+        found = [one for one in predict_photos(make(), photos) if isinstance(one, Prediction)]
+    assert [one.path for one in found] == [str(tmp_path / "a.png")] * 3 + ["image"]
+    assert len({one.probabilities for one in found}) == 1
+
+
+@pytest.mark.parametrize("at_least", [None, 0.0, 0.3, 0.9, 1.0])
+def test_an_answer_below_the_threshold_is_unknown(at_least: float | None) -> None:
+    model = make()
+    for i in range(4):
+        plain, found = (predict_photo(model, pixels(i), at_least=value) for value in (None, at_least))
+        assert plain.answer == plain.names[0]
+        assert found.answer == (plain.names[0] if plain.probabilities[0] >= (at_least or 0) else UNKNOWN)
+        assert replace(found, answer=plain.answer) == plain
+        assert (UNKNOWN in found.table()) == (found.answer == UNKNOWN)
+        assert found.to_dict()["answer"] == found.answer
+
+
+def test_auto_is_the_threshold_of_the_model() -> None:
+    model = make()
+    with pytest.raises(ValueError, match=r"no threshold of its own.* give a probability"):
+        threshold_of(model, "auto")
+    probability = predict_photo(model, pixels()).probabilities[0]
+    for threshold, answers in ((probability - 1e-3, CLASSES), (probability + 1e-3, (UNKNOWN,))):
+        model.threshold = threshold
+        assert threshold_of(model, "auto") == threshold
+        assert predict_photo(model, pixels(), at_least="auto").answer in answers
+
+
+@pytest.mark.parametrize("at_least", [-0.1, 1.01, 60, float("nan")])
+def test_a_threshold_that_is_no_probability(at_least: AtLeast) -> None:
+    with pytest.raises(ValueError, match="is no probability; give a number from 0 to 1"):
+        threshold_of(make(), at_least)
+
+
+def test_tta_is_the_mean_with_the_mirrored_photo_and_keeps_the_parts() -> None:
+    model, photo = make(), torch.from_numpy(np.array(painted(72, 72))).permute(2, 0, 1)
+    plain, mirrored, both = (
+        predict_photo(model, photo, 4),
+        predict_photo(model, photo.flip(-1), 4),
+        predict_photo(model, photo, 4, tta=True),
     )
-    run = train(config, tmp_path / "run")
-    trained = json.loads((run / "results.json").read_text())
-    out, _ = scapnet("eval", run)
-    again = json.loads((run / "eval-test.json").read_text())
-    scores = {key for key in trained if key.startswith(("accuracy", "kept", "hit", "random", "images"))}
-    assert {"accuracy", "accuracy_parts", "hit_scale1", "random_scale3"} <= scores
-    assert {key: again[key] for key in scores} == pytest.approx({key: trained[key] for key in scores})
-    assert f"{trained['accuracy']:.1%}" in out
-    scapnet("eval", run, "--split", "train")
-    assert json.loads((run / "eval-train.json").read_text())["images"] == 40
-    answer = asdict(predict_photo(make(), painted(50, 50)))
-    assert answer["path"] == "image"
+    one, other = (dict(zip(p.names, p.probabilities, strict=True)) for p in (plain, mirrored))
+    expected = {name: (one[name] + other[name]) / 2 for name in one}
+    assert dict(zip(both.names, both.probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
+    assert one != pytest.approx(other, abs=1e-3)
+    assert both.parts == plain.parts
+    assert both.kept == plain.kept
+    assert predict_photo(model, photo.flip(-1), 4, tta=True).probabilities == pytest.approx(both.probabilities)
+
+
+@pytest.mark.parametrize("changes", [{}, {"parts__enabled": False, "relation__enabled": False}])
+def test_features_are_what_the_classifier_gets(changes: dict[str, Any]) -> None:
+    model = make(**changes)
+    found = predict_photo(model, pixels(), features=True)
+    assert found.features is not None
+    logits = model.classifier(found.features)
+    output, _ = run_model(model, [pixels()], [0])
+    torch.testing.assert_close(logits, output.logits[0])
+    assert "features" not in found.to_dict()
+    assert predict_photo(model, pixels()).features is None
+    assert not model.classifier._forward_pre_hooks
+
+
+def test_a_failing_network_keeps_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make()
+    monkeypatch.setattr(SCAPNet, "_parts", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict_photo(model, pixels())
+    assert not model.classifier._forward_pre_hooks
+
+
+def test_names_that_would_steer_a_terminal_are_escaped_in_the_table() -> None:
+    model = make()
+    model.classes = ("a[red]", "b\x1b[2J", "c\nd", "e")
+    text = predict_images(model, [pixels()], ["x\ny.jpg"], top=4)[0].table()
+    assert text.splitlines()[0] == r"x\ny.jpg"
+    assert len(text.splitlines()) == 1 + 4 + 6
+    assert all(word in text for word in ("a[red]", r"b\x1b[2J", r"c\nd"))
+
+
+def test_the_network_runs_once_for_a_batch_and_twice_with_tta(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, runs = make(), []
+    model.register_forward_hook(lambda *_: runs.append(1))
+    list(predict_photos(model, [pixels(i) for i in range(3)], batch_size=2))
+    assert len(runs) == 2
+    list(predict_photos(model, [pixels(i) for i in range(3)], batch_size=3, tta=True, features=True))
+    assert len(runs) == 4
+
+
+def test_a_missing_file_is_said_before_the_first_is_read(tmp_path: Path) -> None:
+    painted(8, 8).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"there is no file or folder .*gone"):
+        expand([tmp_path / "a.png", tmp_path / "gone"], Listing())

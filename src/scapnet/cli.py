@@ -4,7 +4,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -99,54 +99,30 @@ def eval_(
 def predict(
     model: Positional[str],
     photos: Positional[list[Path]],
-    format: Literal["table", "json", "csv"] = "table",
+    format: Literal["table", "json", "csv"] | None = None,
     out: Path | None = None,
     top: int = 5,
     batch_size: int = 16,
+    at_least: float | Literal["auto"] | None = None,
+    tta: bool = False,
+    features: Path | None = None,
 ) -> None:
-    """Name what is on photos, with probabilities and the parts that told.
+    """Name what is on photos, with probabilities and the parts that the answers rest on.
 
     Args:
         model: a run folder, a model folder or a hub id.
         photos: files, and folders of them.
-        format: how to write the answers.
-        out: a file for the answers; by default they are printed.
+        format: how to write the answers; by default as the suffix of `out` says, or as a table.
+        out: a .txt, .json or .csv file for the answers; by default they are printed.
         top: how many classes to name.
         batch_size: photos at a time.
+        at_least: answer "unknown" below this probability; auto is the model's own, set on the validation split.
+        tta: test-time augmentation: average the answer with that for the mirrored photo.
+        features: a .npy or .safetensors file for the main branch's features of each photo; FILE.names.json names them.
     """
-    from scapnet.checkpoint import from_pretrained
-    from scapnet.data.files import Listing, passed_over
-    from scapnet.predict import as_csv, as_json, best_device, expand, predict_files
+    from scapnet.answers import write_answers
 
-    if top < 1 or batch_size < 1:
-        raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
-    listing = Listing()
-    files = list(expand(photos, listing))
-    skipped: list[str] = []
-    answers = list(predict_files(from_pretrained(model).to(best_device()), files, skipped, top, batch_size))
-    lines: Iterable[str] = (answer.table() for answer in answers)
-    if format != "table":
-        lines = as_json(answers) if format == "json" else as_csv(answers)
-    for phrase in passed_over(listing.passed):
-        print(f"passed over: {phrase}", file=sys.stderr)
-    for sentence in skipped:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} of {len(files)} files are no readable images", file=sys.stderr)
-    if not answers:
-        raise ValueError("no photo could be read; give image files or a folder of them")
-    _write(lines, out)
-
-
-def _write(lines: Iterable[str], out: Path | None) -> None:
-    if out is None:
-        for line in lines:
-            print(line)
-        return
-    draft = out.with_name(f".{out.name}.draft")
-    # A file name need not be UTF-8.
-    draft.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
-    draft.replace(out)
+    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta)
 
 
 def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Path("parts.png")) -> None:
@@ -157,26 +133,9 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
         photos: files, and folders of them; the first 24 readable ones are drawn.
         out: the picture.
     """
-    from scapnet.checkpoint import from_pretrained
-    from scapnet.data.files import Listing
-    from scapnet.data.images import read_image
-    from scapnet.data.sample import Sample
-    from scapnet.predict import best_device, expand
-    from scapnet.visualize import part_grid
+    from scapnet.visualize import show_parts
 
-    samples: list[Sample] = []
-    for path in expand(photos, Listing()):
-        if len(samples) == 24:
-            print("only the first 24 photos are drawn", file=sys.stderr)
-            break
-        try:
-            samples.append(Sample(read_image(path), 0, str(path)))
-        except ValueError as error:
-            print(f"skipped: {error}", file=sys.stderr)
-    if not samples:
-        raise ValueError("no photo could be read; give image files or a folder of them")
-    part_grid(from_pretrained(model).to(best_device()), samples, truth=False).save(out)
-    print(out)
+    print(show_parts(model, photos, out))
 
 
 def data_show(
@@ -199,14 +158,15 @@ def data_show(
     from scapnet.data.load import load_data
     from scapnet.rundir import lists_of
     from scapnet.summary import show_data
-    from scapnet.visualize import contact_sheet
+    from scapnet.visualize import check_picture, contact_sheet, save_picture
 
+    out = check_picture(out)
     splits = load_data(data)
     chosen = getattr(splits, split)
     if chosen is None:
         raise ValueError(f"{data.name} has no {split} split; it has {' and '.join(lists_of(splits))}")
     show_data(describe(splits, data))
-    contact_sheet(chosen, count).save(out)
+    save_picture(contact_sheet(chosen, count), out)
     print(out)
 
 

@@ -1,26 +1,27 @@
-"""Predictions for photos of any kind, with the parts that told, in pixels of the photo as the user sees it.
+"""Predictions for photos of any kind, with the parts that they rest on, in pixels of the photo as the user sees it.
 
-M parts, K classes.
+B batch, M parts, K classes, D feature size, S' side of the source.
 """
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
+from scapnet.console import printable
 from scapnet.data.files import Listing, find_photos
-from scapnet.data.images import photo_to_tensor, read_image
+from scapnet.data.images import UnreadableImage
+from scapnet.data.inputs import Photo, load_photo, photo_name
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
-from scapnet.network import Network, NetworkOutput
+from scapnet.network import Network, NetworkOutput, device_of
+
+UNKNOWN = "unknown"  # the answer where no class is likely enough
+NOTHING = "no photo could be read; give image files or a folder of them"
+AtLeast = float | Literal["auto"] | None
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Part:
     box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
     scale: int  # its side in units of the grid
     score: float  # P(keep)
-    name: str  # the class that this part alone speaks for, or all at once where one classifier sees them all
+    name: str  # the class that this part alone votes for, or all at once where one classifier sees them all
     probability: float
 
 
@@ -39,26 +40,68 @@ class Prediction:
     """The answer for one photo, best class first."""
 
     path: str
+    answer: str  # the best class, or "unknown" where its probability is below the threshold
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
     parts: tuple[Part, ...]
     kept: float | None  # share of the grid that the gate kept
+    features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) float32, where they were asked for
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the features, as JSON can hold it."""
+        values = {key: value for key, value in vars(self).items() if key != "features"}
+        return values | {"parts": [asdict(part) for part in self.parts]}
 
     def table(self) -> str:
         """The answer as lines of text."""
-        lines = [f"{self.path}"]
-        lines += [f"  {p:6.1%}  {name}" for name, p in zip(self.names, self.probabilities, strict=True)]
+        lines = [printable(self.path) + (f": {UNKNOWN}" if self.answer != self.names[0] else "")]
+        lines += [f"  {p:6.1%}  {printable(name)}" for name, p in zip(self.names, self.probabilities, strict=True)]
         for part in self.parts:
             box = ", ".join(f"{edge:.0f}" for edge in part.box)
-            lines.append(f"  part scale {part.scale} score {part.score:.2f} [{box}] {part.name} {part.probability:.0%}")
+            vote = f"{printable(part.name)} {part.probability:.0%}"
+            lines.append(f"  part scale {part.scale} score {part.score:.2f} [{box}] {vote}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photo that cannot be read."""
+
+    path: str
+    reason: str  # a sentence with its name
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, as JSON can hold them."""
+        return asdict(self)
+
+
+class PhotoView(NamedTuple):
+    """What the network gets of a photo, and where it lies in the photo."""
+
+    path: str
+    source: Tensor  # (3, S', S') uint8
+    frame: ViewGeometry
+    height: int  # of the photo, in pixels
+    width: int
+
+
+class Answers(NamedTuple):
+    """What a network says of a batch."""
+
+    output: NetworkOutput
+    probs: Tensor  # (B, K); the output's own, or the mean with those of the mirrored views
+    features: Tensor  # (B, D) the main branch's input to its classifier
 
 
 def best_device() -> torch.device:
     """The machine's accelerator, or the CPU."""
-    return (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None) or torch.device(
-        "cpu"
-    )
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator or torch.device("cpu")
+
+
+def view_of(image: Tensor, path: str, model: Network) -> PhotoView:
+    """The view of a photo (3, H, W) uint8; it is much smaller than the photo."""
+    return PhotoView(path, *centre_view(image, model.view), *image.shape[-2:])
 
 
 def photo_boxes(boxes: Tensor, frame: ViewGeometry, height: int, width: int) -> Tensor:
@@ -69,76 +112,178 @@ def photo_boxes(boxes: Tensor, frame: ViewGeometry, height: int, width: int) -> 
 
 
 @torch.inference_mode()
+def run_views(model: Network, views: Sequence[PhotoView], index: Iterable[int], tta: bool = False) -> Answers:
+    """Run a model on a batch.
+
+    Args:
+        model: with its ``view``.
+        views: of B photos.
+        index: their numbers, which random parts are drawn by.
+        tta: average the answer with that for the mirrored views. Parts and gate are those of the plain views.
+    """
+    device = device_of(model)
+    inputs = [to_input(view.source, model.view) for view in views]
+    batch = {key: torch.stack([one[key] for one in inputs]).to(device) for key in inputs[0]}
+    numbers, features = torch.tensor(list(index), device=device), list[Tensor]()
+    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    try:
+        output = model.eval()(batch["image"], batch.get("source"), numbers)
+    finally:
+        hook.remove()
+    probs = output.probs
+    if tta:
+        mirrored = {key: value.flip(-1) for key, value in batch.items()}
+        probs = (probs + model(mirrored["image"], mirrored.get("source"), numbers).probs) / 2
+    return Answers(output, probs, features[0])
+
+
 def run_model(model: Network, images: list[Tensor], index: Iterable[int]) -> tuple[NetworkOutput, list[ViewGeometry]]:
     """Run a model on photos (3, H, W) uint8 of any sizes, as one batch."""
-    device = next(model.parameters()).device
-    framed = [centre_view(image, model.view) for image in images]
-    views = [to_input(source, model.view) for source, _ in framed]
-    batch = {key: torch.stack([view[key] for view in views]).to(device) for key in views[0]}
-    output = model.eval()(batch["image"], batch.get("source"), torch.tensor(list(index), device=device))
-    return output, [frame for _, frame in framed]
+    views = [view_of(image, "", model) for image in images]
+    return run_views(model, views, index).output, [view.frame for view in views]
+
+
+def threshold_of(model: Network, at_least: AtLeast) -> float:
+    """The probability below which an answer is "unknown".
+
+    Args:
+        model: "auto" means its own ``threshold``, which training set on the validation split.
+        at_least: a probability, "auto", or None for no threshold.
+
+    Raises:
+        ValueError: no probability, or "auto" of a model that has no threshold.
+    """
+    if at_least == "auto":
+        if model.threshold is None:
+            raise ValueError(
+                "this model has no threshold of its own, which training sets where there is a validation split; "
+                "give a probability, for example 0.8"
+            )
+        return model.threshold
+    if at_least is not None and not 0 <= at_least <= 1:
+        raise ValueError(f"the threshold {at_least} is no probability; give a number from 0 to 1, or auto")
+    return at_least or 0.0
+
+
+def predict_views(
+    model: Network,
+    views: Sequence[PhotoView],
+    top: int = 5,
+    start: int = 0,
+    threshold: float = 0.0,
+    tta: bool = False,
+    features: bool = False,
+) -> list[Prediction]:
+    """Predictions for a batch; for the arguments see `predict_photos`. ``start`` is the number of the first photo."""
+    said = run_views(model, views, range(start, start + len(views)), tta)
+    gate, found = said.output.gate, []
+    for i, view in enumerate(views):
+        best, order = said.probs[i].topk(min(top, len(model.classes)))
+        names, probabilities = tuple(model.classes[k] for k in order.tolist()), tuple(best.tolist())
+        answer = names[0] if probabilities[0] >= threshold else UNKNOWN
+        parts = tuple(_parts(model, said.output, i, view))
+        kept = float(gate.mask[i].mean()) if gate is not None else None
+        row = said.features[i].float().cpu().clone() if features else None
+        found.append(Prediction(view.path, answer, names, probabilities, parts, kept, row))
+    return found
+
+
+def _parts(model: Network, output: NetworkOutput, i: int, view: PhotoView) -> Iterator[Part]:
+    if output.parts is None or output.part_logits is None:
+        return
+    own = output.part_logits[i].float().softmax(-1)
+    boxes = photo_boxes(output.parts.boxes[i], view.frame, view.height, view.width)
+    for m, box in enumerate(boxes.tolist()):
+        # A classifier over all parts at once has one row of logits, which speaks for each of them.
+        probability, k = own[min(m, len(own) - 1)].max(-1)
+        scale, score = int(output.parts.scales[i, m]), float(output.parts.scores[i, m])
+        yield Part(tuple(box), scale, score, model.classes[int(k)], float(probability))
 
 
 def predict_images(
     model: Network, images: list[Tensor], paths: list[str], top: int = 5, start: int = 0
 ) -> list[Prediction]:
-    """Predictions for photos in memory.
+    """Predictions for photos (3, H, W) uint8 of any sizes, as one batch.
 
     Args:
         model: with its ``classes`` and ``view``.
-        images: (3, H, W) uint8 each, of any size.
+        images: the photos.
         paths: their names.
         top: how many classes to name.
         start: number of the first one.
     """
-    output, frames = run_model(model, images, range(start, start + len(images)))
-    found = []
-    for i, (image, path, frame) in enumerate(zip(images, paths, frames, strict=True)):
-        probs, order = output.probs[i].topk(min(top, len(model.classes)))
-        found.append(
-            Prediction(
-                path,
-                tuple(model.classes[k] for k in order.tolist()),
-                tuple(probs.tolist()),
-                tuple(_parts(model, output, i, photo_boxes(output.parts.boxes[i], frame, *image.shape[-2:])))
-                if output.parts is not None
-                else (),
-                float(output.gate.mask[i].mean()) if output.gate is not None else None,
-            )
-        )
-    return found
+    views = [view_of(image, path, model) for image, path in zip(images, paths, strict=True)]
+    return predict_views(model, views, top, start)
 
 
-def _parts(model: Network, output: NetworkOutput, i: int, boxes: Tensor) -> Iterator[Part]:
-    assert output.parts is not None
-    assert output.part_logits is not None
-    own = output.part_logits[i].float().softmax(-1)
-    for m, box in enumerate(boxes.tolist()):
-        # A classifier over all parts at once has one row of logits, which speaks for each of them.
-        probability, k = own[min(m, len(own) - 1)].max(-1)
-        yield Part(
-            tuple(box),
-            int(output.parts.scales[i, m]),
-            float(output.parts.scores[i, m]),
-            model.classes[int(k)],
-            float(probability),
-        )
-
-
-def predict_photo(model: Network, photo: Path | str | Image.Image, top: int = 5) -> Prediction:
+def predict_photo(
+    model: Network, photo: Photo, top: int = 5, at_least: AtLeast = None, tta: bool = False, features: bool = False
+) -> Prediction:
     """The prediction for one photo.
 
     Args:
         model: from `scapnet.from_pretrained`.
-        photo: a file or a Pillow image, of any size and mode.
+        photo: a path, bytes, an open file, a Pillow image, a numpy array or a torch tensor; see
+            `scapnet.data.inputs.load_photo`.
         top: how many classes to name.
+        at_least: the answer is "unknown" below this probability; "auto" is the model's own threshold.
+        tta: average the answer with that for the mirrored photo.
+        features: keep the main branch's features (D,).
 
     Raises:
-        ValueError: the file is no readable image.
+        ValueError: no photo, or one that cannot be read.
     """
-    if isinstance(photo, Image.Image):
-        return predict_images(model, [photo_to_tensor(photo)], ["image"], top)[0]
-    return predict_images(model, [read_image(Path(photo))], [str(photo)], top)[0]
+    view = view_of(load_photo(photo), photo_name(photo), model)
+    return predict_views(model, [view], top, 0, threshold_of(model, at_least), tta, features)[0]
+
+
+def predict_photos(
+    model: Network,
+    photos: Iterable[Photo],
+    top: int = 5,
+    batch_size: int = 16,
+    at_least: AtLeast = None,
+    tta: bool = False,
+    features: bool = False,
+) -> Iterator[Prediction | Skipped]:
+    """Predictions for any number of photos, a batch at a time, in constant memory.
+
+    Args:
+        model: from `scapnet.from_pretrained`.
+        photos: as `predict_photo` takes them.
+        top: how many classes to name.
+        batch_size: photos that go through the network at a time.
+        at_least: the answer is "unknown" below this probability; "auto" is the model's own threshold.
+        tta: average the answer with that for the mirrored photo.
+        features: keep the main branch's features (D,) of each photo.
+
+    Yields:
+        A `Prediction` for each photo in order, and a `Skipped`, ahead of its batch, for each that cannot be read.
+
+    Raises:
+        ValueError: something that is no photo, or a threshold that is no probability.
+    """
+    threshold = threshold_of(model, at_least)
+    views, start = list[PhotoView](), 0
+    for found in read_photos(photos):
+        if isinstance(found, Skipped):
+            yield found
+            continue
+        views.append(view_of(*found, model))
+        if len(views) == batch_size:
+            yield from predict_views(model, views, top, start, threshold, tta, features)
+            views, start = [], start + batch_size
+    if views:
+        yield from predict_views(model, views, top, start, threshold, tta, features)
+
+
+def read_photos(photos: Iterable[Photo]) -> Iterator[tuple[Tensor, str] | Skipped]:
+    """Each photo (3, H, W) uint8 with its name, or why it cannot be read."""
+    for photo in photos:
+        try:
+            yield load_photo(photo), photo_name(photo)
+        except UnreadableImage as error:
+            yield Skipped(photo_name(photo), str(error))
 
 
 def expand(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
@@ -149,57 +294,10 @@ def expand(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
         listing: gets what is passed over in the folders.
 
     Raises:
-        ValueError: a path that does not exist.
+        ValueError: a path that does not exist; at once, and not when it is reached.
     """
     paths = list(paths)
     for path in paths:
         if not path.exists():
             raise ValueError(f"there is no file or folder {path}")
-    for path in paths:
-        yield from find_photos(path, listing) if path.is_dir() else [path]
-
-
-def predict_files(
-    model: Network, paths: Iterable[Path], skipped: list[str], top: int = 5, batch_size: int = 16
-) -> Iterator[Prediction]:
-    """Predictions for files and folders, a batch at a time; what is no readable image is named in ``skipped``."""
-    files = iter(list(expand(paths, Listing())))
-    start = 0
-    while chunk := list(islice(files, batch_size)):
-        images, names = [], []
-        for path in chunk:
-            try:
-                images.append(read_image(path))
-                names.append(str(path))
-            except ValueError as error:
-                skipped.append(str(error))
-        if images:
-            yield from predict_images(model, images, names, top, start)
-        start += len(images)
-
-
-def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Lines of a CSV: a row for each photo and rank, the parts as JSON in the first row of a photo."""
-    yield _csv_line(["path", "rank", "name", "probability", "kept", "parts"])
-    for prediction in predictions:
-        parts = json.dumps([asdict(part) for part in prediction.parts])
-        for rank, (name, p) in enumerate(zip(prediction.names, prediction.probabilities, strict=True), 1):
-            first = rank == 1
-            kept = "" if prediction.kept is None or not first else f"{prediction.kept:.4f}"
-            yield _csv_line([prediction.path, rank, name, f"{p:.6f}", kept, parts if first else ""])
-
-
-def _csv_line(values: list[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(values)
-    return buffer.getvalue()
-
-
-def as_json(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Lines of a JSON array, one prediction each."""
-    comma = ""
-    yield "["
-    for prediction in predictions:
-        yield f"{comma}{json.dumps(asdict(prediction), ensure_ascii=False)}"
-        comma = ","
-    yield "]"
+    return (file for path in paths for file in (find_photos(path, listing) if path.is_dir() else [path]))

@@ -1,32 +1,56 @@
-"""Pictures of what a network looked at: the gate, and the chosen parts of each scale."""
+"""Pictures of what a network looked at: the gate, and the chosen parts of each scale.
 
-from collections.abc import Sequence
+M parts, N grid, R marks, S' side of the source.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.ops import box_convert
 from torchvision.transforms.v2 import functional as tv
 
+from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
+from scapnet.console import make_console, say
 from scapnet.data.broken import sort_out
+from scapnet.data.files import Listing, passed_over
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.transforms import centre_view
+from scapnet.fonts import draw_text, drawable
+from scapnet.fonts import font as font  # users import it from here
 from scapnet.modules.boxes import crop_parts, unit_edges
 from scapnet.network import Network, NetworkOutput
-from scapnet.predict import predict_images, run_model
+from scapnet.outputs import check_file, writing
+from scapnet.predict import NOTHING, Skipped, best_device, expand, read_photos, run_views, view_of
 
 # Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
 COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73")
+GOOD, BAD = "#006D4E", "#B03A00"
 TILE = 224
 MARGIN = 8
 CAPTION = 38
+LINE = 17
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".pdf")
 
 
-def font(size: int = 13) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own scalable font, which is on every machine."""
-    return ImageFont.load_default(size)
+def check_picture(path: Path) -> Path:
+    """Check that a picture can be written; a name without a suffix gets ``.png``.
+
+    Raises:
+        ValueError: see `scapnet.outputs.check_file`.
+    """
+    return check_file(path, SUFFIXES, SUFFIXES[0])
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture in one step, in the format of the file's suffix."""
+    with writing(path) as draft:
+        picture.save(draft, Image.registered_extensions().get(path.suffix.lower(), "PNG"))
 
 
 def scale_colour(scale: int) -> str:
@@ -35,7 +59,7 @@ def scale_colour(scale: int) -> str:
 
 
 def to_tile(source: Tensor) -> Image.Image:
-    """A square view (3, S, S) uint8 as a tile."""
+    """A square view (3, S', S') uint8 as a tile."""
     return to_photo(tv.resize(source, [TILE, TILE], antialias=True))
 
 
@@ -72,14 +96,8 @@ def draw_boxes(
         edges = (x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset)
         draw.rectangle(edges, outline=colours[m] if colours is not None else scale_colour(scale), width=width)
         if scores is not None and scale == 1:
-            draw.text(
-                (x0 + 4, y0 + 2),
-                f"{float(scores[m]):.2f}",
-                fill="white",
-                font=font(11),
-                stroke_width=1,
-                stroke_fill="black",
-            )
+            score = f"{float(scores[m]):.2f}"
+            draw.text((x0 + 4, y0 + 2), score, "white", font(11), stroke_width=1, stroke_fill="black")
     return tile
 
 
@@ -95,7 +113,7 @@ def draw_marks(tile: Image.Image, marks: Tensor) -> Image.Image:
     return tile
 
 
-def _strip(source: Tensor, output: NetworkOutput, i: int) -> list[Image.Image]:
+def _crops(source: Tensor, output: NetworkOutput, i: int) -> list[Image.Image]:
     """The crops of one image, best first within each scale, framed in their scale's colour."""
     assert output.parts is not None
     boxes, scales = output.parts.boxes[i].cpu(), output.parts.scales[i].tolist()
@@ -116,42 +134,55 @@ def part_row(model: Network, sample: Sample, truth: bool = True) -> Image.Image:
         sample: its marks, if it has any, are drawn thin and white.
         truth: whether the sample's label is known.
     """
-    output, _ = run_model(model, [sample.image], [0])
-    answer = predict_images(model, [sample.image], [sample.path], top=1)[0]
-    source, frame = centre_view(sample.image, model.view)
-    view = to_tile(source)
-    tiles = [draw_marks(view, frame.to_view(sample.marks))]
-    if output.gate is not None:
-        tiles.append(draw_gate(view, output.gate.mask[0].float().cpu()))
+    photo = view_of(sample.image, sample.path, model)
+    output, probs, _ = run_views(model, [photo], [0])
+    view = to_tile(photo.source)
+    tiles = [draw_marks(view, photo.frame.to_view(sample.marks))]
     crops: list[Image.Image] = []
     if output.parts is not None:
-        parts = output.parts
-        tiles[0] = draw_boxes(tiles[0], parts.boxes[0].cpu(), parts.scales[0], parts.scores[0])
-        crops = _strip(source, output, 0)
-    columns = (len(crops) + 1) // 2
-    width = len(tiles) * (TILE + MARGIN) + columns * (TILE // 2 + MARGIN) + MARGIN
-    row = Image.new("RGB", (width, TILE + CAPTION + 2 * MARGIN), "white")
-    for i, tile in enumerate(tiles):
-        row.paste(tile, (MARGIN + i * (TILE + MARGIN), MARGIN + CAPTION))
-    for i, crop in enumerate(crops):
-        x = MARGIN + len(tiles) * (TILE + MARGIN) + (i // 2) * (TILE // 2 + MARGIN)
-        row.paste(crop, (x, MARGIN + CAPTION + (i % 2) * (TILE // 2)))
-    _caption(row, model, sample, answer.names[0], answer.probabilities[0], truth)
+        tiles[0] = draw_boxes(tiles[0], output.parts.boxes[0].cpu(), output.parts.scales[0], output.parts.scores[0])
+        crops = _crops(photo.source, output, 0)
+    if output.gate is not None:
+        tiles.append(draw_gate(view, output.gate.mask[0].float().cpu()))
+    row = _side_by_side(tiles, crops)
+    probability, k = probs[0].max(-1)
+    said = f"predicted: {class_text(model.classes, int(k))} ({float(probability):.0%})"
+    right = truth and sample.label == int(k)
+    name = f"true: {class_text(model.classes, sample.label)}" if truth else sample.path
+    draw, width = ImageDraw.Draw(row), row.width - 2 * MARGIN
+    draw_text(draw, (MARGIN, MARGIN), name, width=width)
+    draw_text(draw, (MARGIN, MARGIN + LINE), said, GOOD if right else BAD if truth else "black", width)
     return row
 
 
-def _caption(row: Image.Image, model: Network, sample: Sample, name: str, probability: float, truth: bool) -> None:
-    draw = ImageDraw.Draw(row)
-    said = f"predicted: {name} ({probability:.0%})"
-    right = truth and model.classes[sample.label] == name
-    colour = "#006D4E" if right else "#B03A00" if truth else "black"
-    draw.text((MARGIN, MARGIN), f"true: {model.classes[sample.label]}" if truth else sample.path, "black", font())
-    draw.text((MARGIN, MARGIN + 17), said, colour, font())
+def class_text(classes: Sequence[str], label: int) -> str:
+    """A class's name, after its number where the machine has no font for all of it."""
+    name = str(classes[label])
+    return name if drawable(name) else f"#{label} {name}"
 
 
-def part_grid(model: Network, samples: Sequence[Sample], truth: bool = True, columns: int = 2) -> Image.Image:
-    """Several photos, each as `part_row` shows it."""
+def _side_by_side(tiles: Sequence[Image.Image], crops: Sequence[Image.Image]) -> Image.Image:
+    """Tiles in a row, and crops of half their side two by two behind them, with room for a caption above."""
+    step, half = TILE + MARGIN, TILE // 2
+    width = len(tiles) * step + (len(crops) + 1) // 2 * (half + MARGIN) + MARGIN
+    row = Image.new("RGB", (width, TILE + CAPTION + 2 * MARGIN), "white")
+    for i, tile in enumerate(tiles):
+        row.paste(tile, (MARGIN + i * step, MARGIN + CAPTION))
+    for i, crop in enumerate(crops):
+        x = MARGIN + len(tiles) * step + i // 2 * (half + MARGIN)
+        row.paste(crop, (x, MARGIN + CAPTION + i % 2 * half))
+    return row
+
+
+def part_grid(model: Network, samples: Iterable[Sample], truth: bool = True, columns: int = 2) -> Image.Image:
+    """Several photos, each as `part_row` shows it.
+
+    Raises:
+        ValueError: there are none.
+    """
     rows = [part_row(model, sample, truth) for sample in samples]
+    if not rows:
+        raise ValueError(NOTHING)
     columns = min(columns, len(rows))
     width, height = rows[0].size
     picture = Image.new("RGB", (columns * width, -(-len(rows) // columns) * height + 24), "white")
@@ -167,27 +198,59 @@ def _legend(picture: Image.Image, scales: int) -> None:
     x, y = MARGIN, picture.height - 20
     for scale in range(1, scales + 1):
         draw.rectangle((x, y, x + 12, y + 12), fill=scale_colour(scale))
-        draw.text((x + 17, y - 1), f"scale {scale}", "black", font())
+        draw_text(draw, (x + 17, y - 1), f"scale {scale}")
         x += 84
-    draw.text((x, y - 1), "grey: closed by the gate", "black", font())
+    draw_text(draw, (x, y - 1), "grey: closed by the gate")
+
+
+def show_parts(model: str, photos: Sequence[Path], out: Path, most: int = 24) -> Path:
+    """Draw what a model looked at on the first ``most`` readable photos of files and folders.
+
+    Returns:
+        The picture's path.
+
+    Raises:
+        ValueError: a picture that cannot be written, before a model is loaded; no model, or no readable photo.
+    """
+    out = check_picture(out)
+    listing, console = Listing(), make_console(stderr=True)
+    files = expand(photos, listing)
+
+    def samples() -> Iterator[Sample]:
+        for found in read_photos(files):
+            if isinstance(found, Skipped):
+                say(f"skipped: {found.reason}", console)
+            else:
+                yield Sample(found[0], 0, found[1])
+
+    network = from_pretrained(model).to(best_device())
+    save_picture(part_grid(network, islice(samples(), most), truth=False), out)
+    if next(files, None) is not None:
+        say(f"only the first {most} photos are drawn", console)
+    for phrase in passed_over(listing.passed):
+        say(f"passed over: {phrase}", console)
+    return out
 
 
 def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image.Image:
-    """Pictures of a data set, spread over its length, with their classes, annotated marks and objects' boxes."""
+    """Pictures of a data set, spread over its length, with their classes, annotated marks and objects' boxes.
+
+    Raises:
+        ValueError: none of them can be read.
+    """
     picked = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
     samples, unreadable = sort_out(data, picked)
     if not samples:
         raise ValueError(f"none of the pictures can be read: {unreadable[0]}")
-    count = len(samples)
-    columns = min(columns, count)
+    columns = min(columns, len(samples))
     cell, line = TILE + MARGIN, 20
-    sheet = Image.new("RGB", (columns * cell + MARGIN, -(-count // columns) * (cell + line) + MARGIN), "white")
+    size = (columns * cell + MARGIN, -(-len(samples) // columns) * (cell + line) + MARGIN)
+    sheet, view = Image.new("RGB", size, "white"), ViewConfig(TILE, TILE)
     draw = ImageDraw.Draw(sheet)
-    view = ViewConfig(TILE, TILE)
     for place, sample in enumerate(samples):
         source, frame = centre_view(sample.image, view)
         x, y = MARGIN + place % columns * cell, MARGIN + place // columns * (cell + line)
         annotated = frame.to_view(torch.cat([sample.box[None], sample.marks]))
         sheet.paste(draw_marks(to_photo(source), annotated), (x, y))
-        draw.text((x, y + TILE + 2), str(data.classes[sample.label])[:34], "black", font())
+        draw_text(draw, (x, y + TILE + 2), class_text(data.classes, sample.label), width=TILE)
     return sheet

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.experiments.hooks import last_maps
+from scapnet.fonts import font
 from scapnet.model import SCAPNet
-from scapnet.visualize import font
 
 Shape = tuple[int, ...]
 Point = tuple[float, float]

@@ -6,7 +6,8 @@ from PIL import Image, ImageDraw
 
 from scapnet.data.images import to_photo
 from scapnet.experiments.figures.style import palette
-from scapnet.visualize import MARGIN, TILE, font
+from scapnet.fonts import draw_text, font
+from scapnet.visualize import MARGIN, TILE
 
 LINE, FOOT, GAP = 18, 28, 16
 
@@ -40,7 +41,7 @@ def table(
     y = 2 * MARGIN + LINE
     for tiles, lines in zip(rows, captions, strict=True):
         for number, line in enumerate(lines):
-            draw.text((MARGIN, y + number * LINE), line, "#404040", font())
+            draw_text(draw, (MARGIN, y + number * LINE), line, "#404040", picture.width - 2 * MARGIN)
         for left, tile in zip(lefts, tiles, strict=True):
             picture.paste(tile, (left, y + above))
         y += above + TILE + 2 * MARGIN

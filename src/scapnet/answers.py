@@ -1,0 +1,170 @@
+"""Answers for many photos as a table, JSON or CSV, written while they come."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Literal
+
+from scapnet.checkpoint import from_pretrained
+from scapnet.console import ProgressBar, make_console, printable, say
+from scapnet.data.files import Listing, passed_over
+from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
+from scapnet.features import FeatureFile, feature_file
+from scapnet.outputs import check_file, partial_name, writing
+from scapnet.predict import NOTHING, AtLeast, Prediction, Skipped, best_device, expand, predict_photos, threshold_of
+
+Format = Literal["table", "json", "csv"]
+SUFFIXES: dict[Format, str] = {"table": ".txt", "json": ".json", "csv": ".csv"}
+COUNTED = 20_000  # files that are listed before work starts, so that the bar knows how many there are; more are not
+
+
+def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """Lines of a CSV: a row for each photo and rank; the kept share and the parts, as JSON, in the first of a photo."""
+    for i, prediction in enumerate(predictions):
+        if not i:
+            yield _csv_line(["path", "rank", "name", "probability", "kept", "parts", "answer"])
+        kept = "" if prediction.kept is None else f"{prediction.kept:.4f}"
+        once = [kept, json.dumps(prediction.to_dict()["parts"])]
+        for rank, (name, p) in enumerate(zip(prediction.names, prediction.probabilities, strict=True), 1):
+            row = [prediction.path, rank, name, f"{p:.6f}", *(once if rank == 1 else ["", ""]), prediction.answer]
+            yield _csv_line(row)
+
+
+def _csv_line(values: list[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(values)  # quotes fields with either half of its line end
+    return buffer.getvalue().removesuffix("\r\n")
+
+
+def as_json(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """Lines of a JSON array, one prediction each; see `Prediction` for its fields."""
+    before = "["
+    for prediction in predictions:
+        yield before + json.dumps(prediction.to_dict(), ensure_ascii=False)
+        before = ","
+    yield "[]" if before == "[" else "]"
+
+
+def as_table(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """Text for a person, several lines for each prediction."""
+    return (prediction.table() for prediction in predictions)
+
+
+LINES: dict[Format, Callable[[Iterable[Prediction]], Iterator[str]]] = {
+    "table": as_table,
+    "json": as_json,
+    "csv": as_csv,
+}
+
+
+def choose_format(form: Format | None, out: Path | None) -> Format:
+    """The format that was asked for, or else the one that the output's suffix means, or else a table.
+
+    Raises:
+        ValueError: the output has a suffix of another format or an unknown one, or cannot be written.
+    """
+    if out is None:
+        return form or "table"
+    check_file(out, [SUFFIXES[form], ""] if form else [*SUFFIXES.values(), ""])
+    by_suffix: dict[str, Format] = {suffix: name for name, suffix in SUFFIXES.items()}
+    return form or by_suffix.get(out.suffix.lower(), "table")
+
+
+def write_answers(
+    model: str,
+    photos: Sequence[Path],
+    form: Format | None = None,
+    out: Path | None = None,
+    features: Path | None = None,
+    top: int = 5,
+    batch_size: int = 16,
+    at_least: AtLeast = None,
+    tta: bool = False,
+) -> None:
+    """Predict photos and write each answer when it is there; stderr gets the progress and what was skipped.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        photos: files, and folders of them.
+        form: by default that of the output's suffix, or a table.
+        out: a file; by default stdout.
+        features: a file for the main branch's features of each photo.
+        top, batch_size, at_least, tta: see `scapnet.predict.predict_photos`.
+
+    Raises:
+        ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
+    """
+    if top < 1 or batch_size < 1:
+        raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
+    form = choose_format(form, out)
+    features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
+    listing = Listing()
+    files = expand(photos, listing)
+    network = from_pretrained(model).to(best_device())
+    threshold_of(network, at_least)
+    # Answers that are printed on a terminal show how far the work is, and a bar would be in their way.
+    on_terminal = out is None and sys.stdout.isatty()
+    with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
+        first = list(islice(files, COUNTED))
+        _say_passed_over(listing, bar)
+        if not on_terminal:
+            bar.start("photos", len(first) if len(first) < COUNTED else None)
+        rows = stack.enter_context(feature_file(features)) if features else None
+        write = stack.enter_context(_lines_to(out))
+        files = chain(first, files)
+        found = predict_photos(network, files, top, batch_size, at_least, tta, features is not None)
+        for line in LINES[form](_followed(found, bar, rows)):
+            write(line)
+            if len(listing.passed) >= COUNTED:
+                _say_passed_over(listing, bar)
+        _say_passed_over(listing, bar)
+
+
+def _say_passed_over(listing: Listing, bar: ProgressBar) -> None:
+    """Say which files of the folders are no photos, and forget them."""
+    for phrase in passed_over(listing.passed):
+        bar.note(f"passed over: {phrase}")
+    listing.passed.clear()
+
+
+def _followed(
+    found: Iterable[Prediction | Skipped], bar: ProgressBar, rows: FeatureFile | None
+) -> Iterator[Prediction]:
+    """The predictions; what was skipped is said and counted, and features go to their file."""
+    answered = skipped = 0
+    for one in found:
+        bar.advance(1)
+        if isinstance(one, Skipped):
+            skipped += 1
+            bar.note(f"skipped: {one.reason}")
+            continue
+        answered += 1
+        if rows is not None and one.features is not None:
+            rows.add(one.path, one.features)
+        yield one
+    if skipped:
+        bar.note(f"{skipped} of {answered + skipped} files are no readable images")
+    if not answered:
+        raise ValueError(NOTHING)
+
+
+@contextmanager
+def _lines_to(out: Path | None) -> Iterator[Callable[[str], object]]:
+    """What writes a line to a file, or to stdout."""
+    if out is None:
+        safe = sys.stdout.isatty()  # a program that reads the answers gets names as they are
+        yield lambda line: print(*map(printable, line.split("\n")) if safe else [line], sep="\n")
+        return
+    try:
+        # A file's name need not be UTF-8.
+        with writing(out, keep=True) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield lambda line: file.write(f"{line}\n")
+    except BaseException:
+        if partial_name(out).exists():
+            say(f"the answers so far are in {partial_name(out)}", make_console(stderr=True))
+        raise

@@ -1,0 +1,122 @@
+"""Photos as programs hand them over: paths, bytes, open files, Pillow images, arrays and tensors.
+
+H, W height and width.
+"""
+
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from scapnet.data.formats import why_unreadable
+from scapnet.data.images import UnreadableImage, photo_to_tensor, read_image
+from scapnet.data.opening import check_size, open_photo
+
+Photo = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Tensor
+IN_MEMORY = "image"  # the name of a photo that has none
+TAKES = (
+    "a photo is a path, bytes, a file opened in mode 'rb', a Pillow image, a numpy array (H, W, 3) or (H, W) of uint8 "
+    "or of floats in [0, 1], or a torch tensor (3, H, W)"
+)
+
+
+def load_photo(photo: Photo) -> Tensor:
+    """One photo, as the user sees it.
+
+    Args:
+        photo: a path (str or `os.PathLike`); the bytes of a file; a file opened in binary mode, from its start if it
+            can seek; a Pillow image of any mode; a numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency,
+            (H, W) or (H, W, 1) grey; or a torch tensor (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays
+            and tensors hold whole numbers from 0 to 255 or floats from 0 to 1.
+
+    Returns:
+        (3, H, W) uint8, as `scapnet.data.images.read_image` gives it.
+
+    Raises:
+        UnreadableImage: a ValueError; a file or bytes that are no readable image.
+        ValueError: something else, with what is possible.
+    """
+    if isinstance(photo, str | os.PathLike):
+        return read_image(Path(os.fsdecode(photo)))
+    if isinstance(photo, Image.Image):
+        return photo_to_tensor(photo)
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(photo), IN_MEMORY)
+    if isinstance(photo, Tensor):
+        return _from_array(_channels_last(photo.detach().cpu()))
+    if hasattr(photo, "__array__"):
+        return _from_array(np.asarray(photo))
+    file = getattr(photo, "file", photo)  # web frameworks wrap an upload's file
+    if hasattr(file, "read"):
+        return _from_file(file, photo_name(photo))
+    raise ValueError(f"{TAKES}, not {_called(photo)}")
+
+
+def photo_name(photo: Photo) -> str:
+    """The path of a photo that is or was a file, and "image" of any other."""
+    name = photo if isinstance(photo, str | os.PathLike) else getattr(photo, "name", None)
+    return os.fsdecode(name) if isinstance(name, str | os.PathLike) else IN_MEMORY
+
+
+def _called(photo: object) -> str:
+    names = {"NoneType": "None", "list": "a list; give its photos one by one", "tuple": "a tuple; as for a list"}
+    kind = type(photo).__name__
+    return names.get(kind, f"a {kind}")
+
+
+def _from_file(file: Any, name: str) -> Tensor:
+    with suppress(AttributeError, OSError):  # what comes from a network cannot go back to its start
+        file.seek(0)
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise ValueError(f"reading {name} gives a {type(content).__name__} and not bytes; open it with mode 'rb'")
+    return _from_bytes(content, name)
+
+
+def _from_bytes(content: bytes, name: str) -> Tensor:
+    try:
+        with open_photo(io.BytesIO(content)) as photo:
+            check_size(photo)
+            return photo_to_tensor(photo)
+    except Exception as error:  # of many kinds, as in `read_image`
+        raise UnreadableImage(f"{name} is no readable image ({why_unreadable(error, content[:64])})") from error
+
+
+def _channels_last(image: Tensor) -> NDArray[Any]:
+    """A tensor (C, H, W) or (H, W) as an array (H, W, C) or (H, W)."""
+    if image.is_floating_point():
+        image = image.float()  # numpy has no bfloat16
+    if image.ndim == 3 and len(image) in (1, 3, 4):
+        image = image.permute(1, 2, 0)
+    elif image.ndim != 2:
+        raise ValueError(f"{TAKES}, not a tensor {tuple(image.shape)}")
+    array: NDArray[Any] = image.numpy()
+    return array
+
+
+def _from_array(array: NDArray[Any]) -> Tensor:
+    grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if grey.ndim != 2 and not (grey.ndim == 3 and grey.shape[2] in (3, 4)):
+        raise ValueError(f"{TAKES}, not an array {array.shape}; transpose it, or give photos one by one")
+    if not grey.size:
+        raise ValueError(f"a photo needs pixels, and this array is {array.shape}")
+    return photo_to_tensor(Image.fromarray(_to_uint8(grey)))
+
+
+def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Floats from 0 to 1, truth values, or whole numbers from 0 to 255."""
+    kind = array.dtype.kind
+    if kind not in "biuf":
+        raise ValueError(f"{TAKES}, not an array of {array.dtype}")
+    top = 1 if kind in "bf" else 255
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= top):  # NaN compares false
+        need = "floats must lie from 0 to 1" if kind == "f" else "whole numbers must lie from 0 to 255"
+        raise ValueError(f"the values of this {array.dtype} array go from {low} to {high}; {need}: scale them")
+    return np.ascontiguousarray(np.round(array * 255.0) if kind in "bf" else array).astype(np.uint8)
