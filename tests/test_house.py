@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
     {"network"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},
-    {"csvfile", "features", "fonts", "jsonfile", "serialization"},
+    {"csvfile", "features", "fonts", "jsonfile", "prediction", "serialization"},
     {"allocator", "console", "errors", "hints", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {

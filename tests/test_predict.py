@@ -18,18 +18,8 @@ from scapnet.checkpoint import save_pretrained
 from scapnet.data.files import Listing
 from scapnet.data.inputs import Photo
 from scapnet.model import SCAPNet
-from scapnet.predict import (
-    UNKNOWN,
-    AtLeast,
-    Prediction,
-    Skipped,
-    expand,
-    predict_images,
-    predict_photo,
-    predict_photos,
-    run_model,
-    threshold_of,
-)
+from scapnet.predict import AtLeast, expand, predict_images, predict_photo, predict_photos, run_model, threshold_of
+from scapnet.prediction import UNKNOWN, Prediction, Skipped
 
 
 def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:

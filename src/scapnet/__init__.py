@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput
     from scapnet.modules import GridGate, PartRelation, PartSelection
-    from scapnet.predict import Prediction, predict_photo
+    from scapnet.predict import predict_photo
+    from scapnet.prediction import Prediction
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
 _HOME = {
@@ -22,7 +23,8 @@ _HOME = {
     "build": ("build_model",),
     "model": ("SCAPNet", "SCAPNetOutput"),
     "modules": ("GridGate", "PartRelation", "PartSelection"),
-    "predict": ("Prediction", "predict_photo"),
+    "predict": ("predict_photo",),
+    "prediction": ("Prediction",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

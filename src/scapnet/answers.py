@@ -16,7 +16,8 @@ from scapnet.data.files import Listing, passed_over
 from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
 from scapnet.features import FeatureFile, feature_file
 from scapnet.outputs import check_file, partial_name, writing
-from scapnet.predict import NOTHING, AtLeast, Prediction, Skipped, best_device, expand, predict_photos, threshold_of
+from scapnet.predict import NOTHING, AtLeast, best_device, expand, predict_photos, threshold_of
+from scapnet.prediction import Prediction, Skipped
 
 Format = Literal["table", "json", "csv"]
 SUFFIXES: dict[Format, str] = {"table": ".txt", "json": ".json", "csv": ".csv"}

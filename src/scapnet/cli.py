@@ -18,6 +18,7 @@ from scapnet import hints
 from scapnet.allocator import keep_memory
 from scapnet.config import Config, DataConfig
 from scapnet.config.checks import collected_errors, raised_errors
+from scapnet.errors import last_line
 from scapnet.flags import check_resume, with_present_flags
 from scapnet.presets import PRESETS
 
@@ -26,7 +27,6 @@ PresetConfig = tyro.extras.subcommand_type_from_defaults(
     {name: (preset.__doc__ or "").splitlines()[0] for name, preset in PRESETS.items()},
     prefix_names=False,
 )
-
 
 STYLE = (CascadeSubcommandArgs,)  # a command's own settings may stand before or after the preset
 FINCHES = DataConfig("finches", size=224, resize=224)
@@ -295,9 +295,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("SCAPNET_DEBUG"):
             raise
-        # An error of a loader's worker brings its whole traceback along; the sentence is its last line.
-        sentence = (str(error).strip().splitlines() or [type(error).__name__])[-1].removeprefix("ValueError: ")
         from scapnet.console import printable
 
-        print(f"scapnet: {printable(sentence)}", file=sys.stderr)
+        print(f"scapnet: {printable(last_line(error))}", file=sys.stderr)
         sys.exit(2)

@@ -4,75 +4,22 @@ B batch, M parts, K classes, D feature size, S' side of the source.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
-from scapnet.console import printable
 from scapnet.data.files import Listing, find_photos
 from scapnet.data.images import UnreadableImage
 from scapnet.data.inputs import Photo, load_photo, photo_name
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
 from scapnet.network import Network, NetworkOutput, device_of
+from scapnet.prediction import UNKNOWN, Part, Prediction, Skipped
 
-UNKNOWN = "unknown"  # the answer where no class is likely enough
 NOTHING = "no photo could be read; give image files or a folder of them"
 AtLeast = float | Literal["auto"] | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part that the network looked at."""
-
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
-    scale: int  # its side in units of the grid
-    score: float  # P(keep)
-    name: str  # the class that this part alone votes for, or all at once where one classifier sees them all
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one photo, best class first."""
-
-    path: str
-    answer: str  # the best class, or "unknown" where its probability is below the threshold
-    names: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    parts: tuple[Part, ...]
-    kept: float | None  # share of the grid that the gate kept
-    features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) float32, where they were asked for
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the features, as JSON can hold it."""
-        values = {key: value for key, value in vars(self).items() if key != "features"}
-        return values | {"parts": [asdict(part) for part in self.parts]}
-
-    def table(self) -> str:
-        """The answer as lines of text."""
-        lines = [printable(self.path) + (f": {UNKNOWN}" if self.answer != self.names[0] else "")]
-        lines += [f"  {p:6.1%}  {printable(name)}" for name, p in zip(self.names, self.probabilities, strict=True)]
-        for part in self.parts:
-            box = ", ".join(f"{edge:.0f}" for edge in part.box)
-            vote = f"{printable(part.name)} {part.probability:.0%}"
-            lines.append(f"  part scale {part.scale} score {part.score:.2f} [{box}] {vote}")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A photo that cannot be read."""
-
-    path: str
-    reason: str  # a sentence with its name
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields, as JSON can hold them."""
-        return asdict(self)
 
 
 class PhotoView(NamedTuple):

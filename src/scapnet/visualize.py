@@ -26,7 +26,8 @@ from scapnet.fonts import font as font  # users import it from here
 from scapnet.modules.boxes import crop_parts, unit_edges
 from scapnet.network import Network, NetworkOutput
 from scapnet.outputs import check_file, writing
-from scapnet.predict import NOTHING, Skipped, best_device, expand, read_photos, run_views, view_of
+from scapnet.predict import NOTHING, best_device, expand, read_photos, run_views, view_of
+from scapnet.prediction import Skipped
 
 # Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
 COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73")
