@@ -261,8 +261,7 @@ def checked(command: Callable[..., None], errors: Sequence[str]) -> Callable[...
 def app(errors: Sequence[str] = ()) -> SubcommandApp:
     """All commands; ``errors`` is filled while the arguments are parsed."""
     commands, data = SubcommandApp(), SubcommandApp()
-    command: Callable[..., None]
-    for command in (train, resume, eval_, predict, show, reproduce):
+    for command in list[Callable[..., None]]((train, resume, eval_, predict, show, reproduce)):
         commands.command(name=command.__name__.rstrip("_"))(checked(command, errors))
     data.command(name="show")(checked(data_show, errors))
     data.command(name="check")(checked(data_check, errors))

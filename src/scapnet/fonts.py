@@ -77,7 +77,7 @@ def font_with(character: str) -> str | None:
 
 def drawable(text: str) -> bool:
     """Whether this machine has fonts for all of a text."""
-    return all(font_with(character) for character in _inked(text))
+    return all(font_with(character) is not None for character in _inked(text))
 
 
 def _inked(text: str) -> Iterator[str]:
@@ -121,7 +121,7 @@ class TextFont(FreeTypeFont):
     def __init__(self, size: float) -> None:
         built_in = _load(BUILT_IN, size)
         assert built_in is not None
-        super().__init__(BytesIO(built_in.font_bytes), size)
+        super().__init__(BytesIO(built_in.font_bytes), size, layout_engine=built_in.layout_engine)
 
     def getlength(self, text: Any, *args: Any, **options: Any) -> float:
         """Width of a line in pixels."""

@@ -147,7 +147,8 @@ def part_row(model: Network, sample: Sample, truth: bool = True) -> Image.Image:
         tiles.append(draw_gate(view, output.gate.mask[0].float().cpu()))
     row = _side_by_side(tiles, crops)
     probability, k = probs[0].max(-1)
-    said = f"predicted: {class_text(model.classes, int(k))} ({float(probability):.0%})"
+    # A number after a name in Arabic or Hebrew would go to its other side.
+    said = f"predicted ({float(probability):.0%}): {class_text(model.classes, int(k))}"
     right = truth and sample.label == int(k)
     name = f"true: {class_text(model.classes, sample.label)}" if truth else sample.path
     draw, width = ImageDraw.Draw(row), row.width - 2 * MARGIN
