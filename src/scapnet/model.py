@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from scapnet.backbones.cnn import Backbone, create, evaluation_mode
 from scapnet.backbones.weights import network_name
-from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig, ViewConfig
+from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier
 from scapnet.modules.alternatives.gcn import PartGraph
@@ -18,7 +18,7 @@ from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
-from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
+from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
@@ -31,7 +31,7 @@ class SCAPNetOutput(NamedTuple):
     parts: PartsOutput | None
 
 
-class SCAPNet(nn.Module):
+class SCAPNet(NetworkState, nn.Module):
     """The network of Fig. 2.
 
     Args:
@@ -45,8 +45,6 @@ class SCAPNet(nn.Module):
         part_size: side of a crop in pixels.
         mask: where the gate's mask goes: "stage3", "stage4" or "none".
     """
-
-    config = ConfigOfNetwork()
 
     def __init__(
         self,
@@ -69,11 +67,6 @@ class SCAPNet(nn.Module):
         self.gate, self.selection = gate, selection
         self.part_backbone, self.part_classifier, self.relation = part_backbone, part_classifier, relation
         self.part_size, self.mask = part_size, mask
-        self.stage = 2
-        # What a trained network knows of its input and its answers; `scapnet.from_pretrained` fills them.
-        self.view = ViewConfig()
-        self.classes: tuple[str, ...] = ()
-        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

@@ -57,6 +57,16 @@ class ConfigOfNetwork:
         vars(model)["_config"] = config
 
 
+class NetworkState:
+    """What a network has besides its modules; `scapnet.from_pretrained` fills it in."""
+
+    config = ConfigOfNetwork()
+    view: ViewConfig = ViewConfig()
+    classes: tuple[str, ...] = ()
+    threshold: float | None = None
+    stage: int = 2
+
+
 class Network(Protocol):
     """A network that the package can train, score, save and show."""
 

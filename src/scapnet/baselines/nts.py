@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from scapnet.backbones.cnn import Backbone, create, evaluation_mode
 from scapnet.baselines.anchors import SHAPES, anchor_count, anchor_levels, anchors, choose
 from scapnet.baselines.settings import check_parts
-from scapnet.config import LossConfig, ModelConfig, ViewConfig
+from scapnet.config import LossConfig, ModelConfig
 from scapnet.losses import weighted_sum
 from scapnet.model import make_relation, silence_relation
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.scaps import PartsOutput
-from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
+from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 PROPOSALS = 6  # M
 JOINED = 4  # how many of them, the most informative, the Scrutinizer sees
@@ -67,7 +67,7 @@ class Navigator(nn.Module):
         return torch.cat(scores, 1), maps
 
 
-class NTSNet(nn.Module):
+class NTSNet(NetworkState, nn.Module):
     """Navigator, Teacher and Scrutinizer on one backbone, with the protocol `scapnet.network.Network`.
 
     Args:
@@ -81,8 +81,6 @@ class NTSNet(nn.Module):
         dropout: probability of dropout on the pooled features of image and parts, in training only; the public code
             leaves it on in evaluation.
     """
-
-    config = ConfigOfNetwork()
 
     def __init__(
         self,
@@ -100,9 +98,6 @@ class NTSNet(nn.Module):
         self.part_classifier, self.relation, self.part_size = part_classifier, relation, part_size
         self.navigator, self.scrutinizer = navigator, scrutinizer
         self.dropout = nn.Dropout(dropout)
-        self.stage = 2
-        self.view, self.classes = ViewConfig(), tuple[str, ...]()
-        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import Backbone, create
-from scapnet.config import LossConfig, ModelConfig, ViewConfig
+from scapnet.config import LossConfig, ModelConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNetOutput
-from scapnet.network import ConfigOfNetwork
+from scapnet.network import NetworkState
 
 
-class PlainNet(nn.Module):
+class PlainNet(NetworkState, nn.Module):
     """A backbone and a classifier, with the protocol `scapnet.network.Network`.
 
     Args:
@@ -23,14 +23,9 @@ class PlainNet(nn.Module):
         classifier: features (B, D) to logits (B, K).
     """
 
-    config = ConfigOfNetwork()
-
     def __init__(self, backbone: Backbone, classifier: nn.Module) -> None:
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
-        self.stage = 2
-        self.view, self.classes = ViewConfig(), tuple[str, ...]()
-        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 from scapnet.backbones.cnn import Backbone, create
 from scapnet.baselines.settings import check_parts
-from scapnet.config import LossConfig, ModelConfig, ViewConfig
+from scapnet.config import LossConfig, ModelConfig
 from scapnet.losses import BranchOutput, activation_loss, weighted_sum
 from scapnet.model import SCAPNetOutput, make_gate, make_selection, masked_tail
 from scapnet.modules.boxes import crop_parts
 from scapnet.modules.ggau import GridGate
 from scapnet.modules.scaps import PartSelection
-from scapnet.network import ConfigOfNetwork, enabled_sections, separate_groups
+from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 
 class RecurrentAttention(nn.Module):
@@ -59,7 +59,7 @@ def neutral_score(pooled: Tensor) -> Tensor:
     return pooled.new_zeros((*pooled.shape[:-1], 2))
 
 
-class RRA(nn.Module):
+class RRA(NetworkState, nn.Module):
     """A global stream on the image and a local stream on patches, with the protocol `scapnet.network.Network`.
 
     Patches are windows of the grid, as many of each scale as ``selection`` says (ours; the public code reads ten boxes
@@ -75,11 +75,8 @@ class RRA(nn.Module):
         recurrent: patch features (B, M, D) to (B, h).
         part_classifier: (B, h) to logits (B, K).
         gate: gGAU, after stage 3.
-        part_size: side of a patch in pixels.
-        mask: where the gate's mask goes: "stage3", "stage4" or "none".
+        part_size, mask: as in `SCAPNet`.
     """
-
-    config = ConfigOfNetwork()
 
     def __init__(
         self,
@@ -97,9 +94,6 @@ class RRA(nn.Module):
         self.backbone, self.classifier, self.gate, self.selection = backbone, classifier, gate, selection
         self.part_backbone, self.part_classifier, self.recurrent = part_backbone, part_classifier, recurrent
         self.part_size, self.mask = part_size, mask
-        self.stage = 2
-        self.view, self.classes = ViewConfig(), tuple[str, ...]()
-        self.threshold: float | None = None
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
@@ -166,12 +160,7 @@ class RRA(nn.Module):
             self.part_backbone.load_state_dict(self.backbone.state_dict())
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
-        """Classify a batch.
-
-        Args:
-            image: (B, 3, S, S) normalised view.
-            source: (B, 3, S', S') the same view in more pixels, from which patches are cut; by default ``image``.
-            index: (B,) sample numbers, which seed random patches in evaluation.
+        """Classify a batch, as `SCAPNet.forward` does.
 
         Returns:
             `SCAPNetOutput`; its part logits (B, 1, K) are the local stream's, its probs the softmax of the sum of both

@@ -7,7 +7,6 @@ import struct
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +19,10 @@ from scapnet.data.audit import facts as facts_module
 from scapnet.data.audit import reading
 from scapnet.data.audit.check import FOLDER, Report, check_data
 from scapnet.data.audit.facts import photo_facts
+from scapnet.data.info import PublishedSizes
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 from scapnet.data.synthetic.finches import Finches
-
-
-@dataclass(frozen=True)
-class Told:
-    source: str
-    classes: int | None = None
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (40, 48)) -> Path:
@@ -54,7 +45,7 @@ def listed(root: Path, split: str) -> PhotoList:
     return PhotoList(paths, [int(path.parent.name == "b") for path in paths], "ab")
 
 
-def check(root: Path, told: Sequence[Told] = (), jobs: int = 1, out: Path | None = None) -> Report:
+def check(root: Path, told: Sequence[PublishedSizes] = (), jobs: int = 1, out: Path | None = None) -> Report:
     splits = Splits(listed(root, "train"), None, listed(root, "test"))
     return check_data(splits, "set", root, out, jobs, told, quiet=True)
 
@@ -133,7 +124,7 @@ def test_a_huge_picture_is_not_decoded(tmp_path: Path) -> None:
 
 
 def test_all_is_well(root: Path) -> None:
-    report = check(root, [Told("wrong", 3), Told("the authors", 2, 4, None, 2)])
+    report = check(root, [PublishedSizes("wrong", 3), PublishedSizes("the authors", 2, 4, None, 2)])
     assert report.findings == ()
     assert report.published == "the authors"
     assert report.splits["train"] == {"images": 4, "classes": 2, "fewest": 2, "most": 2}
@@ -143,7 +134,7 @@ def test_all_is_well(root: Path) -> None:
 
 
 def test_counts_that_differ_and_splits_that_are_absent(root: Path) -> None:
-    report = check(root, [Told("A", 2, 5, 3, 2), Told("B", 3, 5, 3, 9)])
+    report = check(root, [PublishedSizes("A", 2, 5, 3, 2), PublishedSizes("B", 3, 5, 3, 9)])
     texts = [(finding.level, finding.text) for finding in report.findings]
     assert texts == [("error", "train: 4 here, 5 by A"), ("warning", "val: not here, 3 by A")]
     assert (report.count("error"), report.count("warning")) == (1, 1)

@@ -1,4 +1,4 @@
-"""Is a data set what it should be? PublishedSizes, readable files, labels, duplicates, and files that are odd."""
+"""Is a data set what it should be? Published sizes, readable files, labels, duplicates, and files that are odd."""
 
 import dataclasses
 import json
@@ -7,40 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import ODD, Facts
 from scapnet.data.audit.reading import Entry, entries_of, read_facts
+from scapnet.data.info import PublishedSizes
 from scapnet.data.sample import Splits
 from scapnet.errors import reason
 
 FOLDER = ".scapnet-check"  # in the root; hidden, so that no reader takes it for a class
 SIZES = ("classes", "train", "val", "test")
-
-
-class Published(Protocol):
-    """One published statement of a data set's sizes; None where it says nothing."""
-
-    @property
-    def source(self) -> str:
-        """Who says so."""
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes."""
-
-    @property
-    def train(self) -> int | None:
-        """Training images."""
-
-    @property
-    def val(self) -> int | None:
-        """Validation images."""
-
-    @property
-    def test(self) -> int | None:
-        """Test images."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,7 @@ def check_data(
     root: Path | None = None,
     out: Path | None = None,
     jobs: int = 0,
-    published: Sequence[Published] = (),
+    published: Sequence[PublishedSizes] = (),
     quiet: bool = False,
 ) -> Report:
     """Read every image of a data set once and say what is wrong or odd.
@@ -154,14 +131,14 @@ def _images(facts: dict[str, Facts]) -> dict[str, Any]:
     }
 
 
-def _compare(splits: Splits, published: Sequence[Published]) -> tuple[str, list[Finding]]:
+def _compare(splits: Splits, published: Sequence[PublishedSizes]) -> tuple[str, list[Finding]]:
     """Compare with the statement that fits best: sources disagree, and any of them is right."""
     if not published:
         return "no published counts are at hand", []
     found = {name: len(split) for name in SIZES[1:] if (split := getattr(splits, name)) is not None}
     found["classes"] = len(splits.train.classes)
 
-    def wrong(statement: Published) -> list[str]:
+    def wrong(statement: PublishedSizes) -> list[str]:
         told = {name: getattr(statement, name) for name in SIZES}
         return [name for name in SIZES if told[name] is not None and found.get(name, told[name]) != told[name]]
 

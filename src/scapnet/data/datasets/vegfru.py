@@ -24,20 +24,17 @@ INFO = DatasetInfo(
     (PublishedSizes(TABLE, 292, 29200, None, 116931), PublishedSizes(TOTALS, 292, 29200, 14600, 116931)),
     PublishedSizes("Table II, both parts together", 292, 29200, None, 116931),
 )
-VEG200 = replace(
-    INFO,
-    name="veg200",
-    title="VegFru, its vegetables (Veg200)",
-    counts=(PublishedSizes(TABLE, 200, 20000, None, 61114), PublishedSizes(TOTALS, 200, 20000, 10000, 61117)),
-    paper=PublishedSizes("Table II", 200, 20000, None, 61114),
-)
-FRU92 = replace(
-    INFO,
-    name="fru92",
-    title="VegFru, its fruits (Fru92)",
-    counts=(PublishedSizes(TABLE, 92, 9200, None, 55817), PublishedSizes(TOTALS, 92, 9200, 4600, 55814)),
-    paper=PublishedSizes("Table II", 92, 9200, None, 55817),
-)
+
+
+def _half(name: str, title: str, classes: int, train: int, val: int, tests: tuple[int, int]) -> DatasetInfo:
+    """One of the two halves; the SCAPNet paper and the authors' totals give different numbers of test photos."""
+    table, totals = (classes, train, None, tests[0]), (classes, train, val, tests[1])
+    counts = (PublishedSizes(TABLE, *table), PublishedSizes(TOTALS, *totals))
+    return replace(INFO, name=name, title=title, counts=counts, paper=PublishedSizes("Table II", *table))
+
+
+VEG200 = _half("veg200", "VegFru, its vegetables (Veg200)", 200, 20000, 10000, (61114, 61117))
+FRU92 = _half("fru92", "VegFru, its fruits (Fru92)", 92, 9200, 4600, (55817, 55814))
 INFOS = {"veg200": VEG200, "fru92": FRU92, "vegfru": INFO}
 NAMES = tuple(name + suffix for name in INFOS for suffix in ("", "-trainval"))
 PARTS = {"veg200": ("veg200",), "fru92": ("fru92",), "vegfru": ("veg200", "fru92")}

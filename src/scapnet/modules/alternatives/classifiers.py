@@ -11,13 +11,7 @@ from torch import Tensor, nn
 
 
 class EachClassifier(nn.Module):
-    """A classifier for each part, by its place in the order of `PartsOutput`.
-
-    Args:
-        num_parts: M.
-        dim: D.
-        num_classes: K.
-    """
+    """A classifier for each of the M = num_parts parts, by its place in the order of `PartsOutput`; D = dim."""
 
     def __init__(self, num_parts: int, dim: int, num_classes: int) -> None:
         super().__init__()
@@ -37,15 +31,10 @@ class EachClassifier(nn.Module):
 
 
 class ConcatClassifier(nn.Module):
-    """One classifier on the features of all parts side by side.
+    """One classifier on the concatenated features, (B, M * D), of the M = num_parts parts; D = dim.
 
     Its one row of logits is the mean over the parts that every reader of part logits takes. L_sub (Eq. 14) has then
     twice the same cross-entropy.
-
-    Args:
-        num_parts: M.
-        dim: D.
-        num_classes: K.
     """
 
     def __init__(self, num_parts: int, dim: int, num_classes: int) -> None:
