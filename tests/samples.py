@@ -1,5 +1,6 @@
 """What several test files share: small data sets in their authors' layouts, small networks and runs."""
 
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,22 @@ def photo(path: Path, colour: str = "red", side: int = 8) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (side, side), colour).save(path, quality=100)
     return path
+
+
+def noise(path: Path, seed: int, side: int = 8) -> Path:
+    """A picture that no other seed gives; those of a side have the same size in bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, "BMP")
+    return path
+
+
+def class_folders(root: Path, counts: dict[str, int]) -> Path:
+    """Folders of different pictures, by the names of the folders; the same every time."""
+    for name, count in counts.items():
+        for i in range(count):
+            noise(root / name / f"{i}.bmp", zlib.crc32(f"{name}/{i}".encode()))
+    return root
 
 
 def write(path: Path, lines: Iterable[str], end: str = "\n", mark: bool = False) -> Path:

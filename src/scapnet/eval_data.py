@@ -1,6 +1,8 @@
 """Which photos a run is scored on: the split that it recorded, wherever that lies now, or other labelled photos."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,15 @@ from scapnet.data.labelled import ALL, load_labelled
 from scapnet.data.load import data_root, load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.recorded import Present, class_changes, count, data_changed, file_changes, in_order, some, trained_on
+from scapnet.recorded import (
+    Present,
+    class_changes,
+    count,
+    data_changed,
+    file_changes,
+    in_order,
+    some,
+)
 from scapnet.rundir import DataRecord, lists_of, moved, read_record
 
 
@@ -58,7 +68,7 @@ def choose(
             splits = load_data(place)
         except ValueError as error:
             return _other(record, classes, split, root, table, data, error)
-        if _is_own(record, splits, data_root(place), split):
+        if _is_own(record, splits, data_root(place), split, data_root(data)):
             return _own(record, splits, place, split, data)
     return _other(record, classes, split, root, table, data)
 
@@ -69,21 +79,13 @@ def _may_be_own(data: DataConfig, root: Path | None, table: Path | None) -> bool
     return not drawn and (table is None or data.name == "csv")
 
 
-def _is_own(record: DataRecord, splits: Splits, root: Path | None, split: str | None) -> bool:
-    """Whether data is that of a run, perhaps with changes: most of the recorded files are there and have their size."""
+def _is_own(record: DataRecord, splits: Splits, place: Path | None, split: str | None, before: Path | None) -> bool:
+    """Whether the data at a place is the run's, which was at another one before."""
     if not record.files:
         same = tuple(splits.train.classes) == record.classes
         return same and (bool(record.images) or not isinstance(splits.train, PhotoList) or not splits.drawn)
-    present = Present(lists_of(splits), root, record)
-    wanted = {split: record.files[split]} if split is not None and split in record.files else record.files
-    there, same_size, names = 0, 0, sum(map(len, wanted.values()))
-    for name, files in wanted.items():
-        sizes = record.sizes.get(name)
-        for i, file in enumerate(files):
-            if at := present.find(name, file):
-                there += 1
-                same_size += not sizes or present.size(at) == sizes[i]
-    return 2 * there >= names and 2 * same_size >= there
+    wanted = [split] if split is not None and split in record.files else list(record.files)
+    return is_same_data(record, Present(lists_of(splits), place, record), wanted, before)
 
 
 def _own(record: DataRecord, splits: Splits, place: DataConfig, split: str | None, data: DataConfig) -> Chosen:
@@ -157,3 +159,57 @@ def _without_trained(chosen: Chosen, record: DataRecord, data: DataConfig) -> Ch
     note = f"left out: {count(len(seen), 'photo')} that the run was trained on ({named})"
     rest = photos.subset(sorted(set(range(len(photos))) - set(seen)))
     return chosen._replace(data=rest, left_out=len(seen), notes=(*chosen.notes, note))
+
+
+def trained_on(record: DataRecord, root: Path | None, data: FineGrained) -> list[int]:
+    """Indices of the photos of another folder that the run was trained on.
+
+    A photo is one of them if it has the bytes of a training photo, which is looked for below ``root``; or, where that
+    is gone, its size and its file name.
+    """
+    if not isinstance(data, PhotoList):
+        return []
+    originals = [(root or Path()) / name for name in record.files.get("train", ())]
+    sizes = record.sizes.get("train") or [path.stat().st_size if path.is_file() else -1 for path in originals]
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path, size in zip(originals, sizes, strict=True):
+        by_size[size].append(path)
+    names = {size: {path.name for path in paths if not path.is_file()} for size, paths in by_size.items()}
+    same_size = [(i, path, path.stat().st_size) for i, path in enumerate(data.paths)]
+    same_size = [(i, path, size) for i, path, size in same_size if size in by_size]
+    digests = {
+        size: {_digest(path) for path in by_size[size] if path.is_file()} for size in {size for *_, size in same_size}
+    }
+    return [i for i, path, size in same_size if path.name in names[size] or _digest(path) in digests[size]]
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def is_same_data(record: DataRecord, present: Present, splits: Iterable[str], root: Path | None) -> bool:
+    """Whether what is there is a run's data, perhaps with changes, and not other photos with like names.
+
+    Args:
+        record: of the run, with files.
+        present: the photos that are there.
+        splits: recorded ones to look at.
+        root: where the run's data was; what is still there is compared byte by byte, a few files of it.
+    """
+    there = [
+        (split, i, name, place)
+        for split in splits
+        for i, name in enumerate(record.files[split])
+        if (place := present.find(split, name))
+    ]
+    equal = [
+        (name, place)
+        for split, i, name, place in there
+        if not record.sizes or present.size(place) == record.sizes[split][i]
+    ]
+    if 2 * len(there) < sum(len(record.files[split]) for split in splits) or 2 * len(equal) < len(there):
+        return False
+    pairs = [((root or Path()) / name, new) for name, place in equal if (new := present.path(place)) is not None]
+    pairs = [(old, new) for old, new in pairs if old.is_file()][:5]
+    return not pairs or any(_digest(old) == _digest(new) for old, new in pairs)

@@ -1,8 +1,6 @@
 """The photos that a run began with, among those that are there now: found by name, or what has changed."""
 
-import filecmp
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,10 +56,15 @@ class Present:
         index = self.own.get(split, {}).get(key)
         return self.places.get(key) if index is None else (split, index)
 
-    def size(self, place: tuple[str, int]) -> int | None:
-        """Bytes of a photo; None where it is in no file."""
+    def path(self, place: tuple[str, int]) -> Path | None:
+        """The file of a photo; None where it is in none."""
         data = self.lists[place[0]]
-        return data.paths[place[1]].stat().st_size if isinstance(data, PhotoList) else None
+        return data.paths[place[1]] if isinstance(data, PhotoList) else None
+
+    def size(self, place: tuple[str, int]) -> int | None:
+        """Bytes of a photo's file; None where it is in none."""
+        path = self.path(place)
+        return None if path is None else path.stat().st_size
 
     def class_of(self, place: tuple[str, int]) -> str:
         """The name of a photo's class."""
@@ -222,24 +225,3 @@ def data_of_run(config: DataConfig, run: Path | None) -> tuple[Splits, DataRecor
     if not record.complete:  # an older version left it
         record = replace(record_of(splits, root), drawn=record.drawn or splits.drawn or {})
     return splits, record, notes
-
-
-def trained_on(record: DataRecord, root: Path | None, data: FineGrained) -> list[int]:
-    """Indices of the photos of another folder that the run was trained on.
-
-    A photo is one of them if it has the bytes of a training photo, which is looked for below ``root``; or, where that
-    is gone, its size and its file name.
-    """
-    if not isinstance(data, PhotoList):
-        return []
-    names = record.files.get("train", ())
-    originals = [(root or Path()) / name for name in names]
-    sizes = record.sizes.get("train") or [path.stat().st_size if path.is_file() else -1 for path in originals]
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for path, size in zip(originals, sizes, strict=True):
-        by_size[size].append(path)
-    return [i for i, path in enumerate(data.paths) if any(_same(path, p) for p in by_size[path.stat().st_size])]
-
-
-def _same(path: Path, original: Path) -> bool:
-    return filecmp.cmp(path, original, shallow=False) if original.is_file() else path.name == original.name

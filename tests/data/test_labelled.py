@@ -1,0 +1,59 @@
+"""Labelled photos of some of a model's classes."""
+
+from pathlib import Path
+
+import pytest
+
+from samples import class_folders, write
+from scapnet.data.labelled import load_labelled
+from scapnet.hints import command
+
+CLASSES = ("apple", "berry", "test", "ü")
+
+
+def labels(root: Path | None, table: Path | None = None) -> dict[str, list[int]]:
+    found = load_labelled(root, table, CLASSES)
+    assert all(data.classes == CLASSES for data in found.values())
+    return {split: list(data.labels) for split, data in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"ü": 1, "apple": 2}, {"all": [0, 0, 3]}),
+        ({"val/ü": 1, "train/apple": 2}, {"train": [0, 0], "val": [3]}),
+        ({"test": 2, "berry": 1}, {"all": [1, 2, 2]}),  # a class that is called like a split
+    ],
+)
+def test_folders_are_all_or_in_splits(tmp_path: Path, counts: dict[str, int], expected: dict[str, list[int]]) -> None:
+    assert labels(class_folders(tmp_path, counts)) == expected
+
+
+def test_a_table_has_the_labels_of_the_model(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"x": 3})
+    lines = ["path,label", "x/0.bmp,ü", "x/1.bmp,apple", "x/2.bmp,ü"]
+    assert labels(None, write(tmp_path / "labels.csv", lines)) == {"all": [3, 0, 3]}
+    split = [line + f",{name}" for line, name in zip(lines, ("split", "test", "val", "test"), strict=True)]
+    assert labels(tmp_path, write(tmp_path / "lists" / "a.csv", split)) == {"val": [0], "test": [3, 3]}
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"apple": 1, "zebra": 1}, r"zebra is not a class of the model \(1 of 2 class folders are not\)"),
+        ({"val/x": 1, "val/y": 1, "val/ü": 1}, r"val.x is not a class of the model \(2 of 3 class"),
+        ({}, "has no class folders; put the photos in"),
+    ],
+)
+def test_what_is_no_class_of_the_model_is_refused(tmp_path: Path, counts: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        load_labelled(class_folders(tmp_path, counts), None, CLASSES)
+
+
+def test_a_label_that_is_no_class_of_the_model_is_refused_with_its_line(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"x": 1})
+    table = write(tmp_path / "t.csv", ["path,label", "x/0.bmp,zebra"])
+    with pytest.raises(ValueError, match=r"t\.csv, line 2: the model has no class 'zebra'"):
+        load_labelled(tmp_path, table, CLASSES)
+    with command(["eval"]), pytest.raises(ValueError, match="give it with --table FILE"):
+        load_labelled(tmp_path, tmp_path / "gone.csv", CLASSES)
