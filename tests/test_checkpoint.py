@@ -15,7 +15,7 @@ from torch import nn
 
 from samples import model_with
 from scapnet import checkpoint
-from scapnet.checkpoint import from_pretrained, save_pretrained
+from scapnet.checkpoint import from_pretrained, save_pretrained, start_from_model
 from scapnet.config import ModelConfig, PartsConfig, ViewConfig
 from scapnet.jsonfile import read_json, write_json
 from scapnet.model import SCAPNet
@@ -232,3 +232,64 @@ def test_a_network_with_another_module_is_not_saved_as_its_config(tmp_path: Path
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_threshold_travels_with_the_model(tmp_path: Path) -> None:
+    model = make()
+    assert from_pretrained(save_pretrained(model, tmp_path / "a")).threshold is None
+    model.threshold = 0.1 + 0.2
+    assert from_pretrained(save_pretrained(model, tmp_path / "b")).threshold == model.threshold
+    edit(tmp_path / "b", threshold="high")
+    with pytest.raises(ValueError, match="describes no model"):
+        from_pretrained(tmp_path / "b")
+
+
+def start(folder: Path, classes: tuple[str, ...], **changes: Any) -> tuple[SCAPNet, str | None]:
+    """A new network that starts from a model folder, and what it says."""
+    torch.manual_seed(9)
+    config = model_with(replace(FULL, weights=str(folder)), **changes)
+    model = SCAPNet.from_config(config, len(classes), VIEW.size)
+    return model, start_from_model(model, classes)
+
+
+CLASSIFIERS = ("classifier.", "part_classifier.")
+
+
+@pytest.mark.parametrize("classes", [("x", "y"), ("x", "y", "z"), ("Äpfel", "b/c", "日本")])
+def test_a_network_starts_from_a_model_without_the_classifiers_of_other_classes(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    source = make()
+    save_pretrained(source, tmp_path / "run" / "model")
+    model, said = start(tmp_path / "run", classes)
+    before, after = source.state_dict(), model.state_dict()
+    same_classes = classes == source.classes
+    for key, value in before.items():
+        if not key.startswith(CLASSIFIERS) or same_classes:
+            assert torch.equal(after[key], value), key
+        else:
+            assert after[key].shape != value.shape or not torch.equal(after[key], value), key
+    assert said is not None
+    assert f"of {len(before)} tensors of {tmp_path / 'run' / 'model' / 'model.safetensors'}" in said
+    left = "; left out: classifier, part_classifier (its 3 classes are others)"
+    assert said.endswith(left) is not same_classes
+
+
+def test_modules_of_another_shape_are_left_out(tmp_path: Path) -> None:
+    source = make()
+    save_pretrained(source, tmp_path / "m")
+    model, said = start(tmp_path / "m", source.classes, relation__key_dim=32, gate__hidden=8)
+    assert said is not None
+    assert said.endswith("; left out: gate, relation")
+    assert torch.equal(model.classifier.state_dict()["weight"], source.classifier.state_dict()["weight"])
+    plain, said = start(tmp_path / "m", ("x", "y"), gate__enabled=False, parts__enabled=False, relation__enabled=False)
+    assert torch.equal(
+        plain.state_dict()["backbone.net.conv1.0.weight"], source.state_dict()["backbone.net.conv1.0.weight"]
+    )
+
+
+def test_other_starting_weights_say_what_was_loaded(tmp_path: Path) -> None:
+    torch.save({"state_dict": make().backbone.net.state_dict()}, tmp_path / "w.pth")
+    assert "the test_resnet backbone starts from" in str(start(tmp_path / "w.pth", ("x", "y"))[1])
+    model = make()
+    assert start_from_model(model, model.classes) is None

@@ -1,15 +1,19 @@
 """Scores of a split: exact whatever the batches are, with the marks and the box of each picture."""
 
+import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors import safe_open
 from torch.utils.data import DataLoader
 
-from samples import TINY, Command, cub, make
+from samples import TINY, Command, class_folders, cub, make, noise
+from scapnet.checkpoint import from_pretrained
 from scapnet.config import (
     Config,
     DataConfig,
@@ -24,8 +28,9 @@ from scapnet.data.loaders import eval_loader
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import evaluate
+from scapnet.evaluate import Evaluation, evaluate, evaluate_run, score_run, write_tables
 from scapnet.metrics.gate import intraclass_correlation
+from scapnet.metrics.per_class import rejection_threshold
 from scapnet.model import SCAPNet
 from scapnet.train import train
 
@@ -165,3 +170,102 @@ def test_eval_gives_the_score_that_training_gave(tmp_path: Path, command: Comman
     assert f"{trained['accuracy']:.1%}" in out
     command("eval", run, "--split", "train")
     assert json.loads((run / "eval-train.json").read_text())["images"] == 40
+
+
+def evaluation(target: list[int], answers: list[int], samples: list[int]) -> Evaluation:
+    probs = torch.eye(3)[torch.tensor(answers)] * 0.4 + 0.2
+    return Evaluation({}, torch.tensor(target), probs, torch.tensor(samples), {})
+
+
+def rows_of(file: Path) -> list[list[str]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.reader(lines))
+
+
+def test_tables_have_a_row_for_each_class_and_each_photo(tmp_path: Path) -> None:
+    found = evaluation([0, 0, 1], [0, 2, 1], [0, 1, 3])  # the third photo could not be read
+    classes = ("crow", "jay, blue", "owl")
+    write_tables(tmp_path, "eval-test", found, classes, ["a.jpg", "b.jpg", "bad.jpg", "d.jpg"])
+    assert rows_of(tmp_path / "eval-test-classes.csv") == [
+        ["class", "images", "accuracy", "precision", "mistaken_for", "mistaken"],
+        ["crow", "2", "0.5000", "1.0000", "owl", "1"],
+        ["jay, blue", "1", "1.0000", "1.0000", "", "0"],
+        ["owl", "0", "", "0.0000", "", "0"],
+    ]
+    assert rows_of(tmp_path / "eval-test-photos.csv") == [
+        ["file", "true", "predicted", "probability"],
+        ["a.jpg", "crow", "crow", "0.6000"],
+        ["b.jpg", "crow", "owl", "0.6000"],
+        ["d.jpg", "jay, blue", "jay, blue", "0.6000"],
+    ]
+    found.save(tmp_path / "answers.safetensors", classes)
+    with safe_open(tmp_path / "answers.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["classes"]) == list(classes)
+        assert file.get_tensor("target").tolist() == [0, 0, 1]
+
+
+@pytest.fixture(scope="module")
+def folder_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run on class folders with two photos of each class held out."""
+    place = tmp_path_factory.mktemp("folder_run")
+    root = class_folders(place / "data", {"a": 6, "b": 6})
+    config = replace(
+        TINY,
+        data=replace(TINY.data, name="folder", root=root, val_fraction=0.34),
+        train=replace(TINY.train, epochs=1, stage1_epochs=0, batch_size=4),
+    )
+    return train(config, place / "run")
+
+
+def test_training_and_eval_leave_the_same_tables(folder_run: Path) -> None:
+    files = [folder_run / f"eval-val-{name}.csv" for name in ("classes", "photos")]
+    trained = [rows_of(file) for file in files]
+    held = json.loads((folder_run / "split.json").read_text())["val"]
+    assert [row[0] for row in trained[1][1:]] == held
+    for file in files:
+        file.unlink()
+    score = score_run(folder_run)
+    assert [rows_of(file) for file in files] == trained
+    assert json.loads((folder_run / "eval-val.json").read_text()) == score.result
+    results = json.loads((folder_run / "results.json").read_text())
+    assert score.result["mean_per_class"] == results["mean_per_class"]
+    assert score.result["accuracy"] == results["accuracy"]
+    assert evaluate_run(folder_run) == score.result
+
+
+def test_a_trained_model_knows_the_threshold_of_its_validation_split(folder_run: Path) -> None:
+    found = score_run(folder_run, "val").found
+    assert from_pretrained(folder_run).threshold == rejection_threshold(found.target, found.probs)
+    assert "threshold" in json.loads((folder_run / "best" / "config.json").read_text())
+
+
+def test_other_photos_are_scored_beside_the_runs_own(tmp_path: Path, folder_run: Path) -> None:
+    before = {path.name for path in folder_run.iterdir()}
+    field = class_folders(tmp_path / "field", {"b": 3})
+    for i, path in enumerate(field.rglob("*.bmp")):
+        noise(path, i + 99)
+    said: list[str] = []
+    score = score_run(folder_run, root=field, say=said.append)
+    assert said == [f"{field}: 3 photos of 1 of the model's 2 classes, none of a"]
+    assert (score.result["root"], score.result["split"], score.result["images"]) == (str(field), "all", 3)
+    assert score.found.target.tolist() == [1, 1, 1]
+    assert {path.name for path in folder_run.iterdir()} - before == {
+        *("eval-of-field.json", "eval-of-field-classes.csv", "eval-of-field-photos.csv")
+    }
+    assert [row[0] for row in rows_of(folder_run / "eval-of-field-photos.csv")[1:]] == ["b/0.bmp", "b/1.bmp", "b/2.bmp"]
+    copy = tmp_path / "copy"
+    shutil.copytree(folder_run.parent / "data", copy)
+    assert score_run(folder_run, "train", root=copy).result["images"] == 8
+
+
+def test_a_run_on_all_photos_holds_none_out(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "data", {"a": 3, "b": 3})
+    config = replace(
+        TINY,
+        data=replace(TINY.data, name="folder", root=root, val_fraction=0.0),
+        train=replace(TINY.train, epochs=1, stage1_epochs=0, batch_size=4),
+    )
+    run = train(config, tmp_path / "run")
+    assert json.loads((run / "results.json").read_text())["train_images"] == 6
+    assert from_pretrained(run).threshold is None
+    assert not list(run.glob("eval*"))

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 from scapnet.config import Config
-from scapnet.flags import renamed_flags, with_present_flags
+from scapnet.flags import check_resume, renamed_flags, with_present_flags
 
 
 def flags(config: object, prefix: str = "--") -> set[str]:
@@ -60,3 +60,11 @@ def test_words_that_are_no_old_flags_are_left_alone(capsys: pytest.CaptureFixtur
         assert with_present_flags(words) == words
     assert with_present_flags(["data", "show", "--train-length", "8"])[2] == "--synthetic.train-length"
     assert "is now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["--train.lr", "--model.gate.grid=8", "--data.resize", "--loss.act"])
+def test_a_run_that_goes_on_keeps_its_settings(word: str) -> None:
+    with pytest.raises(ValueError, match=rf"resume does not take {word.partition('=')[0]}, but --epochs, --root and"):
+        check_resume(["resume", "run", word, "1"])
+    check_resume(["train", "photos", word, "1"])
+    check_resume(["resume", "run", "--train.epochs", "9", "--data.root=x", "--root", "y", "--table", "z"])

@@ -1,8 +1,9 @@
 """Tables for a terminal."""
 
 import pytest
+import torch
 
-from scapnet.summary import mark_table, score_rows, show_scores
+from scapnet.summary import mark_table, score_rows, show_classes, show_scores
 
 
 def test_a_gate_that_keeps_the_same_places_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +37,29 @@ def test_every_scale_that_has_parts_is_reported() -> None:
     assert "scale-1" in text
     assert "scale-3" in text
     assert "90.0% (random 80.0%)" in text
+
+
+def test_the_classes_with_the_lowest_accuracy_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    target, answers = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 0, 2, 2, 2, 1])
+    show_classes(target, torch.eye(4)[answers], ("[red]a", "b", "c", "unseen"))
+    printed = capsys.readouterr().out
+    assert printed.index(" b ") < printed.index(" c ") < printed.index("[red]a")
+    assert "unseen" not in printed
+    assert "most often confused: b taken for c (2 of 2); c taken for b (1 of 2)" in printed
+    show_classes(target, torch.eye(4)[answers], ("[red]a", "b", "c", "unseen"), most=1)
+    printed = capsys.readouterr().out
+    assert "[red]a" not in printed
+    assert "2 more classes with an accuracy of 50.0% or more" in printed
+    show_classes(target, torch.eye(4)[target], tuple("abcd"))
+    assert "confused" not in capsys.readouterr().out
+
+
+def test_a_title_says_what_was_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    for scores, words in (
+        ({"preset": "photos", "split": "test", "images": 12.0}, "photos: 12 test images"),
+        ({"preset": "photos", "split": "all", "images": 3.0, "root": "field"}, "photos: 3 images of field"),
+        ({"preset": "photos", "train_images": 9}, "photos: no photos were held out"),
+    ):
+        show_scores(scores)
+        assert words in capsys.readouterr().out
+    assert dict(score_rows({"mean_per_class": 0.25}))["accuracy, mean per class"] == "25.0%"

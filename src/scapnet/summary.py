@@ -85,7 +85,10 @@ def show_scores(scores: dict[str, Any]) -> None:
     for row in score_rows(scores):
         table.add_row(*row)
     console = make_console()
-    console.print(table)
+    if table.rows:
+        console.print(table)
+    else:
+        say(_title(scores))
     # A gate that is nearly open closes too little for its places to mean anything.
     if scores.get("gate_by_place", 0.0) > SAME_PLACES and scores.get("kept", 1.0) < NEARLY_OPEN:
         say(

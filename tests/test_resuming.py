@@ -1,0 +1,142 @@
+"""A run goes on: for more epochs, with data that has moved, from a checkpoint that fits."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from samples import TINY, Refuse, class_folders, sentence
+from scapnet.checkpoint import from_pretrained, read_run
+from scapnet.config import Config, SyntheticConfig
+from scapnet.hints import command
+from scapnet.jsonfile import write_json
+from scapnet.resuming import continued, last_checkpoint
+from scapnet.serialization import to_dict
+from scapnet.train import resume, train
+
+ONE = replace(
+    TINY,
+    data=replace(TINY.data, synthetic=SyntheticConfig(num_classes=4, train_length=16, test_length=4)),
+    train=replace(TINY.train, epochs=1, stage1_epochs=0),
+    model=replace(TINY.model, parts=replace(TINY.model.parts, enabled=False), network="plain"),
+)
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(ONE, tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.fixture
+def run(tmp_path: Path, finished: Path) -> Path:
+    """A copy of a finished run."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def longer(config: Config, epochs: int) -> Config:
+    return replace(config, train=replace(config.train, epochs=epochs))
+
+
+def test_a_finished_run_that_goes_on_is_a_run_of_so_many_epochs(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a schedule that does not depend on the number of epochs, to the bit."""
+    resume(run, epochs=2)
+    assert "training for 2 epochs instead of 1: epoch 2 begins with the learning rate 0.01" in capsys.readouterr().out
+    whole = train(longer(ONE, 2), tmp_path / "whole")
+    log = log_of(run)
+    assert [line for line in log if "epochs_before" not in line] == log_of(whole)
+    assert {"epoch": 1, "step": 0, "epochs": 2, "epochs_before": 1, "lr": 0.01} in log
+    a, b = (load_file(folder / "model" / "model.safetensors") for folder in (run, whole))
+    assert all(torch.equal(a[key], b[key]) for key in b)
+    assert read_run(run) == longer(ONE, 2)
+    lines = len(log)
+    resume(run)  # the line is not cut off, and nothing is left to train
+    assert len(log_of(run)) == lines
+
+
+def test_a_cosine_goes_on_as_if_it_had_been_longer(run: Path) -> None:
+    before = replace(ONE, train=replace(ONE.train, schedule="cosine"))
+    write_json(run / "config.json", to_dict(before))
+    resume(run, epochs=2)
+    assert next(line for line in log_of(run) if "epochs_before" in line)["lr"] == pytest.approx(0.005)
+
+
+def test_epochs_that_are_behind_it_are_refused(run: Path) -> None:
+    for epochs in (0, 1):
+        with command(["resume"]), pytest.raises(ValueError, match="has trained 1 epochs; give more with --epochs"):
+            continued(run, epochs)
+    assert continued(run).train.epochs == 1
+    (run / "results.json").unlink()  # killed after its last epoch
+    assert continued(run, 1).train.epochs == 1
+
+
+def test_a_finished_run_without_a_checkpoint_says_how_to_start_from_its_model(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints")
+    for epochs in (None, 5):
+        with pytest.raises(ValueError, match=r"no checkpoint .* scapnet train test --model\.weights"):
+            continued(run, epochs)
+    assert last_checkpoint(run) is None
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_sentence(run: Path) -> None:
+    other = replace(ONE, data=replace(ONE.data, synthetic=replace(ONE.data.synthetic, num_classes=5)))
+    write_json(run / "config.json", to_dict(other))
+    (run / "split.json").unlink()  # as a version before left it
+    shutil.rmtree(run / "model")
+    with pytest.raises(ValueError, match=r"checkpoint .* does not fit this run .*size mismatch") as error:
+        resume(run, epochs=2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("what", ["model.safetensors", "optimizer.bin", "position.json"])
+def test_a_damaged_checkpoint_is_one_sentence(run: Path, what: str) -> None:
+    saved = last_checkpoint(run)
+    assert saved is not None
+    file = saved / what
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    before = read_run(run)
+    with pytest.raises(ValueError, match=r"does not fit this run|not valid JSON") as error:
+        resume(run, epochs=2)
+    assert "\n" not in str(error.value)
+    assert read_run(run) == before
+
+
+def test_moved_photos_are_named_and_remembered(
+    tmp_path: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = class_folders(tmp_path / "data", {"a": 8, "b": 8})
+    config = replace(ONE, data=replace(ONE.data, name="folder", root=root))
+    run = train(config, tmp_path / "run")
+    assert json.loads((run / "results.json").read_text())["split"] == "val"
+    new = root.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert "with --root FOLDER" in sentence(refuse("resume", run))
+    assert "resume does not take --train.lr" in sentence(refuse("resume", run, "--train.lr", 1))
+    resume(run, epochs=2, root=new)
+    assert read_run(run).data.root == new
+    (new / "a" / "0.bmp").unlink()
+    (new / "a" / "1.bmp").unlink()
+    (new / "b").rename(new / "c")
+    capsys.readouterr()
+    assert "class 'b' is gone; class 'c' is new" in sentence(refuse("resume", run))
+    assert "class 'b' is gone; class 'c' is new" in sentence(refuse("eval", run))
+
+
+def test_a_run_that_goes_on_does_not_need_its_starting_weights(tmp_path: Path, finished: Path) -> None:
+    start = shutil.copytree(finished / "model", tmp_path / "start")
+    config = replace(ONE, model=replace(ONE.model, weights=str(start)))
+    run = train(config, tmp_path / "run")
+    shutil.rmtree(start)
+    resume(run, epochs=2)
+    assert from_pretrained(run).classes == from_pretrained(finished).classes
