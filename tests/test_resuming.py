@@ -15,7 +15,8 @@ from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.config import Config, SyntheticConfig
 from scapnet.hints import command
 from scapnet.jsonfile import write_json
-from scapnet.resuming import continued, last_checkpoint
+from scapnet.resuming import continued
+from scapnet.runfolder import last_checkpoint
 from scapnet.serialization import to_dict
 from scapnet.train import resume, train
 

@@ -156,7 +156,7 @@ def data_show(
         raise ValueError(f"count {count} must be at least 1")
     from scapnet.data.audit.describe import describe
     from scapnet.data.load import load_data
-    from scapnet.rundir import lists_of
+    from scapnet.data.record import lists_of
     from scapnet.summary import show_data
     from scapnet.visualize import check_picture, contact_sheet, save_picture
 

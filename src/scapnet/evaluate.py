@@ -17,15 +17,15 @@ from torch.utils.data import DataLoader
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.csvfile import write_csv
 from scapnet.data.loaders import default_workers, eval_loader
+from scapnet.data.record import names_of
 from scapnet.data.sample import mark_names
+from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
-from scapnet.eval_data import choose
 from scapnet.jsonfile import write_json
 from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.network import NetworkOutput
-from scapnet.rundir import names_of
 
 
 class Evaluation(NamedTuple):

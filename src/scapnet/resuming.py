@@ -10,9 +10,9 @@ from typing import Any
 
 from scapnet.checkpoint import read_run
 from scapnet.config import Config, TrainConfig
+from scapnet.data.record import moved
 from scapnet.hints import option
 from scapnet.jsonfile import read_json
-from scapnet.rundir import moved
 from scapnet.runfolder import last_checkpoint
 from scapnet.schedule import learning_rate
 

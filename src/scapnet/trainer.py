@@ -16,6 +16,8 @@ from scapnet.config import Config, TrainConfig
 from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
 from scapnet.data.loaders import default_workers, eval_loader, train_loader
+from scapnet.data.record import write_record
+from scapnet.data.recorded import data_of_run
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import evaluate
@@ -24,9 +26,7 @@ from scapnet.meter import Meter, show_step
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, Network, NetworkOutput, as_module
 from scapnet.optim import clip_gradients, make_optimizer
-from scapnet.recorded import data_of_run
 from scapnet.resuming import extension
-from scapnet.rundir import write_record
 from scapnet.runfolder import RunFolder
 from scapnet.schedule import activation_weight, learning_rate, stage_of, work_of
 

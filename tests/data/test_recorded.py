@@ -11,10 +11,10 @@ import pytest
 from samples import class_folders, cub, noise, write
 from scapnet.config import DataConfig, SyntheticConfig
 from scapnet.data.photos import PhotoList
+from scapnet.data.record import write_record
+from scapnet.data.recorded import class_changes, data_of_run
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.hints import command
-from scapnet.recorded import class_changes, data_of_run
-from scapnet.rundir import write_record
 
 DRAWN = {"a": 6, "b": 6}
 OWN = {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 2, "test/b": 2}

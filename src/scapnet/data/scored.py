@@ -11,8 +11,8 @@ from scapnet.config import DataConfig
 from scapnet.data.labelled import ALL, load_labelled
 from scapnet.data.load import data_root, load_data
 from scapnet.data.photos import PhotoList
-from scapnet.data.sample import FineGrained, Splits
-from scapnet.recorded import (
+from scapnet.data.record import DataRecord, lists_of, moved, read_record
+from scapnet.data.recorded import (
     Present,
     class_changes,
     count,
@@ -21,7 +21,7 @@ from scapnet.recorded import (
     in_order,
     some,
 )
-from scapnet.rundir import DataRecord, lists_of, moved, read_record
+from scapnet.data.sample import FineGrained, Splits
 
 
 class Chosen(NamedTuple):

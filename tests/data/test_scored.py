@@ -11,10 +11,10 @@ import pytest
 from samples import class_folders, noise, write
 from scapnet.config import DataConfig
 from scapnet.data.photos import PhotoList
-from scapnet.eval_data import Chosen, choose, trained_on
+from scapnet.data.record import write_record
+from scapnet.data.recorded import data_of_run
+from scapnet.data.scored import Chosen, choose, trained_on
 from scapnet.hints import command
-from scapnet.recorded import data_of_run
-from scapnet.rundir import write_record
 
 CLASSES = ("a", "b", "c")
 Choose = Callable[..., Chosen]

@@ -9,7 +9,7 @@ import pytest
 from samples import class_folders
 from scapnet.config import DataConfig, SyntheticConfig
 from scapnet.data.load import load_data
-from scapnet.rundir import DataRecord, moved, read_record, record_of, write_record
+from scapnet.data.record import DataRecord, moved, read_record, record_of, write_record
 
 
 def test_a_record_has_every_split_and_comes_back(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from scapnet.config import DataConfig
 from scapnet.data.load import data_root, load_data
 from scapnet.data.photos import PhotoList
+from scapnet.data.record import DataRecord, lists_of, names_of, read_record, record_of
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.hints import option
-from scapnet.rundir import DataRecord, lists_of, names_of, read_record, record_of
 
 
 def _key(name: str) -> str:
