@@ -54,11 +54,13 @@ INSIDE: dict[str, list[set[str]]] = {
         {"audit", "scored"},
         {"recorded"},
         {"__init__", "labelled", "load", "loaders"},
+        {"layout"},
         {"datasets", "record", "synthetic", "transforms"},
-        {"augment", "broken", "fetch", "inputs", "photos", "splits"},
+        {"augment", "broken", "fetch", "inputs", "lists", "splits"},
+        {"photos"},
         {"images", "sample"},
         {"files", "info", "opening", "unpack"},
-        {"colour", "formats"},
+        {"colour", "formats", "spelling"},
     ],
 }
 

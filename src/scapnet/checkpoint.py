@@ -90,6 +90,7 @@ def read_run(run: Path) -> Config:
     values = read_json(run / "config.json")
     if "preset" not in values:
         raise ValueError(f"{run} is no run folder (its config.json has no preset); give the folder that training left")
+    values["data"].setdefault("order", "text")  # runs of versions before 0.2 have their files in this order
     return from_dict(Config, values)
 
 

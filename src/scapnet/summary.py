@@ -157,9 +157,7 @@ def data_lines(found: dict[str, Any]) -> list[str]:
         lines.append("what is here has " + ("" if found["agrees"] else "NOT ") + "the published sizes")
     if found["marks"]:
         lines.append(f"annotated, for evaluation only: {', '.join(found['marks'])}")
-    if found["drawn"]:
-        lines.append("held out here: " + ", ".join(f"{key} {value}" for key, value in found["drawn"].items()))
-    return [*lines, *found["notes"]]
+    return [found["layout"], *lines]
 
 
 def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
@@ -167,6 +165,7 @@ def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
         return
+    say(report.layout)
     console = make_console()
     sizes = Table("split", "images", "classes", "images of a class", title=printable(report.name), title_justify="left")
     for name, size in report.splits.items():

@@ -7,6 +7,7 @@ from accelerate.utils import broadcast_object_list
 
 from scapnet.config import Config
 from scapnet.console import ProgressBar
+from scapnet.data.layout import layout
 from scapnet.finish import finish, show
 from scapnet.resuming import continued
 from scapnet.trainer import Trainer, make_accelerator
@@ -54,7 +55,7 @@ def resume(out: Path, epochs: int | None = None, root: Path | None = None, table
 def run_to_end(trainer: Trainer) -> Path:
     """Train what is left of a run, then score its model; returns the run folder."""
     with ProgressBar("work", not trainer.accelerator.is_main_process, stderr=False) as bar:
-        for note in trainer.notes:
+        for note in (layout(trainer.data), *trainer.notes):
             bar.note(note)
         trainer.fit(bar)
         result, found = finish(trainer, bar)

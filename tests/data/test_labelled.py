@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from samples import class_folders, write
+from scapnet.data.files import PassedOver
 from scapnet.data.labelled import load_labelled
 from scapnet.hints import command
 
@@ -57,3 +58,17 @@ def test_a_label_that_is_no_class_of_the_model_is_refused_with_its_line(tmp_path
         load_labelled(tmp_path, table, CLASSES)
     with command(["eval"]), pytest.raises(ValueError, match="give it with --table FILE"):
         load_labelled(tmp_path, tmp_path / "gone.csv", CLASSES)
+
+
+def test_folders_may_be_spelled_otherwise_than_the_model_s(tmp_path: Path) -> None:
+    class_folders(tmp_path, {"Test_images/u\u0308": 1, "valid/apple": 2})
+    assert labels(tmp_path) == {"test": [3], "val": [0, 0]}
+
+
+def test_class_folders_without_photos_say_what_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "apple").mkdir()
+    (tmp_path / "apple" / "1.CR2").touch()
+    passed: list[PassedOver] = []
+    with pytest.raises(ValueError, match=r"hold no photo \(\.cr2 files .*: 1 \(.*1\.CR2\)\); put photos there"):
+        load_labelled(tmp_path, None, CLASSES, passed)
+    assert [path.name for path, _ in passed] == ["1.CR2"]

@@ -170,7 +170,7 @@ def test_what_is_not_there_names_the_option_of_eval(tmp_path: Path, chosen: Choo
         with pytest.raises(ValueError, match=r"there is no table .*gone\.csv; give it with --table FILE"):
             chosen(None, None, tmp_path / "gone.csv")
         with pytest.raises(ValueError, match=r"has no images\.txt; give the cub folder with --root FOLDER"):
-            choose(tmp_path, DataConfig("cub"), CLASSES, None, tmp_path, None)
+            choose(tmp_path, DataConfig("cub"), CLASSES, None, tmp_path / "run", None)
 
 
 def test_drawn_pictures_do_not_hide_a_folder_of_photos(tmp_path: Path) -> None:

@@ -109,6 +109,9 @@ class DataConfig:
     """The fold that is held out, from 0."""
     fold_by: Literal["photos", "neighbours"] = "photos"
     """Fill the folds photo by photo, or keep neighbouring files of a class together: they often show the same thing."""
+    order: Literal["numbers", "text"] = "numbers"
+    """Your own files and classes in the order of the numbers in their names (2 before 10), or letter by letter, as runs
+    of versions before 0.2 have them."""
     seed: int = 0
     """Built-in data: which pictures are drawn; your own: which are held out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

@@ -63,6 +63,16 @@ def natural(name: str) -> tuple[list[Any], str]:
     return pieces, name  # "01" and "1" are the same number
 
 
+def in_order(names: Iterable[str], order: Order) -> list[str]:
+    """Names of classes in order; where all of them are numbers, in that of their values."""
+    names = list(names)
+    if order == "text":
+        return sorted(names)
+    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names):
+        return sorted(names, key=lambda name: (float(name), name))
+    return sorted(names, key=natural)
+
+
 def is_system(name: str) -> bool:
     """Whether a file or folder is hidden, or made by a system and not by a person."""
     return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
@@ -107,7 +117,7 @@ def _walk(
         path, name, link = folder / entry.name, entry.name, entry.is_symlink()
         there = os.path.realpath(path) if link else os.path.join(place, name)
         if _is_passed(name):
-            listing.passed.extend(PassedOver(photo, SYSTEM) for photo in _photos_in(path))
+            listing.passed.extend(PassedOver(photo, SYSTEM) for photo in photos_in(path))
         elif link and not os.path.exists(there):
             listing.passed.append(PassedOver(path, DEAD))
         elif entry.is_dir():
@@ -121,7 +131,7 @@ def _walk(
             yield path, there, linked or link
 
 
-def _photos_in(path: Path) -> Iterator[Path]:
+def photos_in(path: Path) -> Iterator[Path]:
     """The photos of a folder that is passed over, or the one that a hidden file is."""
     if path.is_dir():
         for folder, _, names in os.walk(path):

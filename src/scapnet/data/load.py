@@ -19,7 +19,7 @@ from scapnet.hints import option
 
 LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
     "finches": lambda config: _finches(config),
-    "folder": lambda config: load_folder(config.root, _share(config), config.seed),
+    "folder": lambda config: load_folder(config.root, _share(config), config.seed, config.order),
     "csv": lambda config: csvfile.load_csv(config.root, config.table, _share(config), config.seed),
     "hub": lambda config: hub.load_hub(config.hub, _share(config), config.seed),
     "cub": lambda config: cub.load_cub(config.root),

@@ -1,11 +1,10 @@
-"""Photos known by path and label, and reading the lists that name them.
+"""Photos known by path and label.
 
 n photos, R names of marks.
 """
 
-import os
-import unicodedata
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from scapnet.data.images import read_image
 from scapnet.data.sample import NO_BOX, NO_MARKS, Sample
-from scapnet.hints import option
 
 
 class PhotoList:
@@ -26,6 +24,8 @@ class PhotoList:
         boxes: (n, 4) xyxy in pixels round each object; rows of NaN where unknown.
         marks: (n, R, 4) xyxy in pixels; rows of NaN where a mark is not seen.
         mark_names: the R names.
+        groups: n names of what each photo shows, an animal or a burst for example; photos of one group are held out
+            together.
     """
 
     shorter: int | None = None  # pixels needed of the shorter side, where fewer than a photo has are enough
@@ -38,10 +38,12 @@ class PhotoList:
         boxes: Tensor | None = None,
         marks: Tensor | None = None,
         mark_names: Sequence[str] = (),
+        groups: Sequence[str] | None = None,
     ) -> None:
         self.paths, self.labels, self.classes = tuple(paths), tuple(labels), tuple(classes)
         self.boxes, self.marks = boxes, marks
         self.mark_names = () if marks is None else tuple(mark_names)
+        self.groups = None if groups is None else tuple(groups)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,175 +63,26 @@ class PhotoList:
     def subset(self, indices: Sequence[int]) -> "PhotoList":
         """The photos at some indices."""
         chosen = torch.tensor(indices, dtype=torch.long)
-        return PhotoList(
-            [self.paths[i] for i in indices],
-            [self.labels[i] for i in indices],
-            self.classes,
-            None if self.boxes is None else self.boxes[chosen],
-            None if self.marks is None else self.marks[chosen],
-            self.mark_names,
-        )
+        found = copy.copy(self)
+        found.paths = tuple(self.paths[i] for i in indices)
+        found.labels = tuple(self.labels[i] for i in indices)
+        found.boxes = None if self.boxes is None else self.boxes[chosen]
+        found.marks = None if self.marks is None else self.marks[chosen]
+        found.groups = None if self.groups is None else tuple(self.groups[i] for i in indices)
+        return found
 
     def relabelled(self, classes: Sequence[str]) -> "PhotoList":
         """The same photos where the classes, or some of them and others, are in another order."""
         number = {name: i for i, name in enumerate(classes)}
-        labels = [number[self.classes[label]] for label in self.labels]
-        return PhotoList(self.paths, labels, classes, self.boxes, self.marks, self.mark_names)
+        found = copy.copy(self)
+        found.labels, found.classes = tuple(number[self.classes[label]] for label in self.labels), tuple(classes)
+        return found
 
     def join(self, other: "PhotoList") -> "PhotoList":
         """These photos and then those of another split of the same data set."""
-        return PhotoList(
-            self.paths + other.paths,
-            self.labels + other.labels,
-            self.classes,
-            None if self.boxes is None or other.boxes is None else torch.cat([self.boxes, other.boxes]),
-            None if self.marks is None or other.marks is None else torch.cat([self.marks, other.marks]),
-            self.mark_names,
-        )
-
-
-def check_root(root: Path | None, name: str, get: str = "") -> Path:
-    """The folder of a data set, if it is one; ``get`` tells how to come by it."""
-    hint = get and f"; {get}"
-    if root is None:
-        raise ValueError(f"the {name} data set needs a place; give it with {option('data.root')} FOLDER{hint}")
-    if not root.is_dir():
-        place = f"give the data set's place with {option('data.root')} FOLDER"
-        raise ValueError(f"there is no folder {root}; {place}{hint}")
-    return root
-
-
-def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
-    """The folder that holds a data set: ``root``, or the one place up to two folders below it where it was unpacked.
-
-    Args:
-        root: what the user gave.
-        name: of the data set.
-        marker: a file or folder that lies in its folder.
-        get: how to get it, for the message.
-
-    Raises:
-        ValueError: it is not there.
-    """
-    root = check_root(root, name, get)
-    if (root / marker).exists():
-        return root
-    for pattern in (f"*/{marker}", f"*/*/{marker}"):
-        homes = {path.parents[len(Path(marker).parts) - 1] for path in root.glob(pattern)}
-        homes = {home for home in homes if not any(part.startswith(".") for part in home.relative_to(root).parts)}
-        if len(homes) == 1:
-            return homes.pop()
-        if homes:
-            raise ValueError(
-                f"{root} holds {marker} in {len(homes)} folders; give one of them with {option('data.root')} FOLDER"
-            )
-    raise ValueError(
-        f"{root} has no {marker}; give the {name} folder with {option('data.root')} FOLDER{get and '; ' + get}"
-    )
-
-
-def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a list, split at white space; empty lines, any line ends and a byte-order mark are passed over.
-
-    Args:
-        file: UTF-8 text.
-        shape: what a line should look like, for the message.
-        fields: how many fields a line has.
-        last: spaces belong to the first field and not to the last.
-
-    Yields:
-        "FILE, line N" for messages, and the fields.
-
-    Raises:
-        ValueError: a missing file, text that is not UTF-8, or a line of another shape.
-    """
-    try:
-        with file.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                row = line.strip().rsplit(None, fields - 1) if last else line.strip().split(None, fields - 1)
-                place = f"{file}, line {number}"
-                if not row:
-                    continue
-                if len(row) != fields:
-                    raise ValueError(f"{place}: expected '{shape}' and found {line.strip()!r}; mend the line")
-                yield place, [field.strip() for field in row]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}); unpack the data set again") from error
-
-
-def read_names(file: Path) -> list[str]:
-    """A list of names, one on a line.
-
-    Raises:
-        ValueError: a missing file, a name twice, or none.
-    """
-    names: dict[str, None] = {}
-    for place, (name,) in read_rows(file, "NAME", 1):
-        if name in names:
-            raise ValueError(f"{place}: {name!r} was on an earlier line; keep one of them")
-        names[name] = None
-    if not names:
-        raise ValueError(f"{file} is empty; unpack the data set again")
-    return list(names)
-
-
-def whole(place: str, what: str, text: str, low: int, high: int) -> int:
-    """A whole number of a list that must lie from low to high."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise ValueError(f"{place}: {what} {text!r} must be a whole number from {low} to {high}; mend the line")
-    return value
-
-
-def numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
-    """Finite numbers of a list."""
-    try:
-        values = [float(text) for text in texts]
-    except ValueError:
-        values = []
-    if not values or not all(abs(value) < 1e7 for value in values):
-        raise ValueError(f"{place}: {what} must be numbers and not {' '.join(texts)!r}; mend the line")
-    return values
-
-
-def _key(name: str) -> str:
-    """File systems differ in the case of names and in how they store accents."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-class Finder:
-    """Finds listed images as they are named on disk, with one listing of each folder and no look at each file."""
-
-    def __init__(self) -> None:
-        self.folders: dict[Path, dict[str, str]] = {}
-
-    def find(self, path: Path, place: str) -> Path:
-        """The file that a list means, also where its name differs in case (``a.JPG``) or in the form of an accent.
-
-        Raises:
-            ValueError: it is not there, with the ``place`` that names it.
-        """
-        folder = path.parent
-        if folder not in self.folders:
-            names = os.listdir(folder) if folder.is_dir() else []
-            self.folders[folder] = {_key(name): name for name in names} | {name: name for name in names}
-        known = self.folders[folder]
-        name = known.get(path.name) or known.get(_key(path.name))
-        if name is None:
-            raise ValueError(f"{place}: there is no image {path}; unpack the data set again or mend the line")
-        return path if name == path.name else folder / name
-
-
-def check_classes(train: PhotoList, source: Path) -> None:
-    """Refuse a list that gives no training image to one of the classes."""
-    missing = sorted(set(range(len(train.classes))) - set(train.labels))
-    if missing:
-        raise ValueError(
-            f"{source} has no training image of class {train.classes[missing[0]]!r} ({len(missing)} of "
-            f"{len(train.classes)} classes have none); every class needs one: add images or remove the class"
-        )
+        found = copy.copy(self)
+        found.paths, found.labels = self.paths + other.paths, self.labels + other.labels
+        found.boxes = None if self.boxes is None or other.boxes is None else torch.cat([self.boxes, other.boxes])
+        found.marks = None if self.marks is None or other.marks is None else torch.cat([self.marks, other.marks])
+        found.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
+        return found

@@ -1,11 +1,12 @@
 """The one sample type of every data set, and what a data set must know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from scapnet.data.files import PassedOver
 from scapnet.data.info import FOLDER, DatasetInfo
 
 NO_MARKS = torch.zeros(0, 4)
@@ -60,3 +61,5 @@ class Splits(NamedTuple):
     info: DatasetInfo = FOLDER
     notes: tuple[str, ...] = ()  # sentences on what was found, for a person
     drawn: dict[str, Any] | None = None  # a split that was made here and not by the data's author, as JSON can hold it
+    sources: Mapping[str, str] = {}  # by the name of a split: the folder or table that it was read from
+    passed: tuple[PassedOver, ...] = ()  # files beside the photos that are not used

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scapnet.config import DataConfig
+from scapnet.data.files import PassedOver
 from scapnet.data.labelled import ALL, load_labelled
+from scapnet.data.layout import layout_of, not_used
 from scapnet.data.load import data_root, load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.record import DataRecord, lists_of, moved, read_record
@@ -98,11 +100,11 @@ def _own(record: DataRecord, splits: Splits, place: DataConfig, split: str | Non
     present = Present(lists, data_root(place), record)
     if changes := file_changes(record, present, [name]):
         raise data_changed(changes, instead)
-    if name in record.files:
-        return Chosen(present.take(name, record.files[name]), name, data_root(place))
-    if not record.complete or not record.files or name == "train":
-        return Chosen(lists[name], name, data_root(place))
-    return _without_trained(Chosen(lists[name], name, data_root(place)), record, data)
+    photos = present.take(name, record.files[name]) if name in record.files else lists[name]
+    chosen = Chosen(photos, name, data_root(place), notes=(layout_of(splits, name, photos),))
+    if name in record.files or not record.complete or not record.files or name == "train":
+        return chosen
+    return _without_trained(chosen, record, data)
 
 
 def _other(
@@ -118,7 +120,8 @@ def _other(
     source = table or root
     assert source is not None
     try:
-        lists: Mapping[str, FineGrained] = load_labelled(root, table, classes)
+        passed: list[PassedOver] = []
+        lists: Mapping[str, FineGrained] = load_labelled(root, table, classes, passed)
     except ValueError as error:
         raise (unread if unread and (data.name != "folder" or not source.exists()) else error) from None
     name = _split(split, list(lists), str(source))
@@ -127,9 +130,8 @@ def _other(
     absent = [classes[k] for k in range(len(classes)) if k not in here]
     which = f"{source} ({name})" if name != ALL else str(source)
     of = f"{len(here)} of the model's {len(classes)} classes, none of {some(absent)}" if absent else "all classes"
-    chosen = Chosen(
-        photos, name, root or source.parent, source, notes=(f"{which}: {count(len(photos), 'photo')} of {of}",)
-    )
+    line = "; ".join([f"{which}: {count(len(photos), 'photo')} of {of}", *not_used(passed)])
+    chosen = Chosen(photos, name, root or source.parent, source, notes=(line,))
     return chosen if name == "train" else _without_trained(chosen, record, data)
 
 

@@ -72,7 +72,8 @@ def _divide(
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Training and held-out photos, and a record of them by name below ``root``."""
     if not chosen:
-        raise ValueError("there is one photo of each class, so none can be held out; add photos")
+        alone = "there is one photo of each class, so none can be held out"
+        raise ValueError(f"{alone}; add photos, or train on all of them with {option('data.val-fraction')} 0")
     out = set(chosen)
     kept = [i for i in range(len(train)) if i not in out]
     names = {"train": [below(train.name(i), root) for i in kept], "val": [below(train.name(i), root) for i in chosen]}

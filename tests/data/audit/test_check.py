@@ -19,6 +19,7 @@ from scapnet.data.audit import facts as facts_module
 from scapnet.data.audit import reading
 from scapnet.data.audit.check import FOLDER, Report, check_data
 from scapnet.data.audit.facts import photo_facts
+from scapnet.data.files import PassedOver
 from scapnet.data.info import PublishedSizes
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
@@ -186,6 +187,19 @@ def test_pictures_that_differ_only_in_depth_or_palette_are_no_duplicates(root: P
     assert set(found(check(root))) == {"16-bit"}
 
 
+def test_files_that_are_not_used_are_counted_and_named(root: Path) -> None:
+    passed = (
+        PassedOver(root / "train" / "a" / "IMG_1.CR2", ".cr2 files"),
+        PassedOver(Path("/else/x.txt"), ".txt files"),
+    )
+    report = check_data(Splits(listed(root, "train"), None, None, passed=passed), "x", root, quiet=True)
+    assert [(f.level, f.text, f.files) for f in report.findings] == [
+        ("warning", "not used, .cr2 files: 1", (("train/a/IMG_1.CR2",),)),
+        ("warning", "not used, .txt files: 1", (("/else/x.txt",),)),
+    ]
+    assert "train: 4 images; no val; no test; not used: .cr2 files: 1 (" in report.layout
+
+
 # --- going on ---
 
 
@@ -267,7 +281,13 @@ def test_exit_codes_and_the_table(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "folder", "--root", root, "--jobs", 1) == 0
-    assert "errors: 0, warnings: 0" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith(f"2 classes (a, b); train: 4 images from {root / 'train'}; no val; test: 2 images from ")
+    assert "errors: 0, warnings: 0" in out
+    (root / "train" / "a" / "notes.txt").touch()
+    assert run(monkeypatch, "folder", "--root", root, "--jobs", 1) == 0
+    assert "not used, .txt files: 1" in capsys.readouterr().out
+    (root / "train" / "a" / "notes.txt").unlink()
     draw(root / "train" / "a" / "[red]tiny.png", 9, (9, 9))
     assert run(monkeypatch, "folder", "--root", root, "--jobs", 1) == 0
     out = capsys.readouterr().out

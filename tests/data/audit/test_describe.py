@@ -69,7 +69,7 @@ def test_held_out_photos_still_count_as_published_ones(tmp_path: Path) -> None:
     said = describe(found, DataConfig("folder", tmp_path))
     assert said["agrees"] == ["theirs"]
     assert said["drawn"] == {"by": "folds", "folds": 2, "fold": 0, "seed": 3}
-    assert "held out here: by folds, folds 2, fold 0, seed 3" in data_lines(said)
+    assert "held out (fold 0 of 2 by folds, seed 3)" in data_lines(said)[0]
 
 
 def test_the_built_in_data_is_described_too() -> None:
@@ -121,5 +121,5 @@ def test_data_show_prints_where_it_comes_from(
     cli.main()
     out = capsys.readouterr().out
     assert "a table of photos; write a table with the header path,label" in out
-    assert "fraction 0.1" in out
+    assert "held out (10% of each class, seed 0)" in out
     assert (tmp_path / "sheet.png").stat().st_size > 0

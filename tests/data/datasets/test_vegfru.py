@@ -27,7 +27,7 @@ def vegfru(root: Path, end: str = "\n", mark: bool = False) -> Path:
 @pytest.mark.parametrize(("end", "mark"), [("\n", False), ("\r\n", True)])
 def test_vegfru_is_its_two_parts_one_after_the_other(tmp_path: Path, end: str, mark: bool) -> None:
     vegfru(tmp_path / "vegfru", end, mark)
-    train, val, test, about, notes, _ = load_vegfru(tmp_path)
+    train, val, test, about, notes, *_ = load_vegfru(tmp_path)
     assert train.classes == ("leek (vegetable)", "pak choi", "fig", "leek (fruit)")
     assert (list(train.labels), about.name) == ([1, 0, 2, 3], "vegfru")
     assert all(agrees(data) for data in (train, val, test))

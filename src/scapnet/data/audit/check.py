@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import ODD, Facts
-from scapnet.data.audit.reading import Entry, entries_of, read_facts
+from scapnet.data.audit.reading import Entry, entries_of, read_facts, short
 from scapnet.data.info import PublishedSizes
+from scapnet.data.layout import layout
 from scapnet.data.sample import Splits
 from scapnet.errors import reason
 
@@ -35,6 +36,7 @@ class Report:
     """The outcome of a check."""
 
     name: str
+    layout: str  # the classes, the splits with their sources and what is not used, in one line
     splits: dict[str, dict[str, int]]  # images, classes, and the fewest and most images of a class
     images: dict[str, Any]  # kinds, and the range of widths and heights
     published: str  # what the counts were compared with
@@ -84,9 +86,10 @@ def check_data(
         facts, read = read_facts(splits, entries, _writable(folder), jobs, bar)
     said, findings = _compare(splits, published)
     findings += _labels(splits, entries) + _unread(entries, facts) + _doubles(entries, facts) + _oddities(facts)
+    findings += _passed_over(splits, root)
     findings.sort(key=lambda finding: finding.level)  # errors first
     seconds = round(time.monotonic() - started, 2)
-    report = Report(name, _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
+    report = Report(name, layout(splits), _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
     if folder is not None:
         _write(report, folder / "report.json")
     return report
@@ -214,3 +217,14 @@ def _oddities(facts: dict[str, Facts]) -> list[Finding]:
         if found:
             findings.append(Finding(word, "warning", f"images with {meaning}: {len(found)}", found))
     return findings
+
+
+def _passed_over(splits: Splits, root: Path | None) -> list[Finding]:
+    """Files that are not used; training and prediction pass over the same ones."""
+    kinds: dict[str, list[tuple[str, ...]]] = {}
+    for path, why in splits.passed:
+        kinds.setdefault(why, []).append((short(path, root),))
+    return [
+        Finding("passed over", "warning", f"not used, {why}: {len(files)}", tuple(files))
+        for why, files in kinds.items()
+    ]

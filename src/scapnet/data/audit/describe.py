@@ -7,6 +7,7 @@ from typing import Any
 
 from scapnet.config import DataConfig
 from scapnet.data.info import PublishedSizes
+from scapnet.data.layout import layout
 from scapnet.data.sample import SPLITS, FineGrained, Splits, mark_names
 
 
@@ -21,7 +22,8 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
         get, homepage, licence, citation: where it comes from;
         published, paper: sizes that were published, with their sources;
         agrees: sources whose every figure was found, None where there is no figure;
-        notes, drawn: what was found, and how photos were held out here.
+        notes, drawn: what was found, and how photos were held out here;
+        layout: all of it in one line, with the files that are not used.
     """
     info, train = splits.info, splits.train
     sizes = {name: _sizes(data) for name in SPLITS if (data := getattr(splits, name)) is not None}
@@ -41,6 +43,7 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
         "published": [asdict(counts) for counts in info.counts],
         "paper": None if info.paper is None else asdict(info.paper),
         "agrees": _agreeing(splits) if info.counts else None,
+        "layout": layout(splits),
         "notes": list(splits.notes),
         "drawn": None if splits.drawn is None else {k: v for k, v in splits.drawn.items() if k not in SPLITS},
     }

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import Facts, Task, missing, read_all
+from scapnet.data.loaders import cores_here
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.errors import reason
 
@@ -40,12 +41,13 @@ def entries_of(splits: Splits, root: Path | None) -> list[Entry]:
         files: Sequence[Path] | None = getattr(split, "paths", None)
         for number, label in enumerate(split.labels):
             file = None if files is None else files[number]
-            path = f"{name}/{number}" if file is None else _short(file, root)
+            path = f"{name}/{number}" if file is None else short(file, root)
             found.append(Entry(name, number, label, path, file))
     return found
 
 
-def _short(file: Path, root: Path | None) -> str:
+def short(file: Path, root: Path | None) -> str:
+    """A file's path relative to the root where it lies there."""
     return file.relative_to(root).as_posix() if root is not None and file.is_relative_to(root) else str(file)
 
 
@@ -111,7 +113,7 @@ def read_facts(
         else:
             facts[path] = known
     # A process takes a second or two to start.
-    jobs = jobs or min(len(os.sched_getaffinity(0)), 1 + len(new) // WORTH)
+    jobs = jobs or min(cores_here(), 1 + len(new) // WORTH)
     bar.start("reading", len(facts) + len(new), len(facts))
     for found in _run(list(_tasks(splits, new)), jobs):
         notes.add(fact for fact in found if fact.size)

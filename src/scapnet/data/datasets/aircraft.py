@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, numbers, read_names, read_rows
+from scapnet.data.lists import Finder, check_classes, find_home, numbers, read_names, read_rows
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import NO_BOX, Splits
 
 LEVELS = {"variant": "variants.txt", "family": "families.txt", "manufacturer": "manufacturers.txt"}

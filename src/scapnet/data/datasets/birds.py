@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scapnet.data.photos import Finder, PhotoList, check_classes, numbers, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, numbers, read_rows, whole
+from scapnet.data.photos import PhotoList
 
 Table = dict[str, tuple[str, str]]  # id: "FILE, line N", and the rest of the line
 

@@ -7,7 +7,8 @@ import torch
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, numbers, whole
+from scapnet.data.lists import Finder, check_classes, find_home, numbers, whole
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
 FIELDS = ("fname", "class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")

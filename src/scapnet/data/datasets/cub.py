@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scapnet.data.datasets.birds import read_birds
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.photos import check_root, find_home
+from scapnet.data.lists import check_root, find_home
 from scapnet.data.sample import Splits
 
 INFO = DatasetInfo(

@@ -6,7 +6,8 @@ import numpy as np
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, whole
+from scapnet.data.lists import Finder, check_classes, find_home, whole
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
 URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"

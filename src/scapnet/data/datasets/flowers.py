@@ -7,7 +7,8 @@ from torchvision.datasets import Flowers102
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, whole
+from scapnet.data.lists import Finder, check_classes, find_home, whole
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"

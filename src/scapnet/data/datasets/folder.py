@@ -1,70 +1,110 @@
 """Class folders: ``root/train/class/photo.jpg``, with optional ``val`` and ``test``, or ``root/class/photo.jpg``."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scapnet.data.files import Listing, find_photos
+from scapnet.data.datasets.structure import ClassFolders, Structure, read_structure, table_hint
+from scapnet.data.files import Listing, Order, find_photos, in_order, passed_over
 from scapnet.data.info import FOLDER
-from scapnet.data.photos import PhotoList, check_root
+from scapnet.data.lists import check_root
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 from scapnet.data.splits import by_fraction
 
 
-def class_names(folder: Path) -> tuple[str, ...]:
-    """Names of the class folders in a folder, in order."""
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
-
-
-def read_split(folder: Path, classes: Sequence[str]) -> PhotoList:
-    """The photos of one split, whose class folders must be among ``classes``.
-
-    Raises:
-        ValueError: an unknown class folder or one without images, with its name.
-    """
-    paths: list[Path] = []
-    labels: list[int] = []
-    for name in class_names(folder):
-        if name not in classes:
-            raise ValueError(
-                f"{folder / name} is a class that the training photos do not have; add it there or remove it"
-            )
-        found = list(find_photos(folder / name, Listing("text")))
-        if not found:
-            raise ValueError(f"{folder / name} holds no image; put photos there or remove the folder")
-        paths += found
-        labels += [classes.index(name)] * len(found)
-    return PhotoList(paths, labels, classes)
-
-
-def _is_split(folder: Path) -> bool:
-    return folder.is_dir() and bool(class_names(folder))
-
-
-def load_folder(root: Path | None, val_fraction: float | None, seed: int) -> Splits:
+def load_folder(root: Path | None, val_fraction: float | None, seed: int, order: Order = "numbers") -> Splits:
     """Read class folders; a share of the training photos becomes the validation split where there is no other.
 
     Args:
         root: the folder of the splits, or of the classes.
         val_fraction: that share; None holds nothing out.
         seed: of the choice.
+        order: of files and classes.
 
     Raises:
-        ValueError: a missing folder, a class without images, fewer than two classes.
+        ValueError: a missing folder, folders that can be read in two ways, a class without photos, fewer than two
+            classes, one photo in two classes or splits.
     """
     root = check_root(root, "folder")
-    train_folder = root / "train" if (root / "train").is_dir() else root
-    classes = class_names(train_folder)
+    listing = Listing(order)
+    found = read_structure(root, listing)
+    classes = in_order(found.splits["train"], order)
     if len(classes) < 2:
+        home = found.homes["train"]
         raise ValueError(
-            f"{train_folder} has {len(classes)} class folders and at least 2 are needed; "
-            f"put the photos in {train_folder / 'CLASS'}/PHOTO.jpg"
+            f"{home} has {len(classes)} class folders and at least 2 are needed; "
+            f"put the photos in {home / 'CLASS' / 'PHOTO.jpg'}{table_hint(home)}"
         )
-    train = read_split(train_folder, classes)
-    others = {
-        name: read_split(root / name, classes) if train_folder != root and _is_split(root / name) else None
-        for name in ("val", "test")
-    }
+    lists = {split: read_split(folders, classes, listing) for split, folders in found.splits.items()}
+    _check_empty(found, lists["train"], listing)
+    _check_once(root, found, lists, listing)
+    train, val, test = lists["train"], lists.get("val"), lists.get("test")
     drawn = None
-    if not any(others.values()) and val_fraction is not None:
-        train, others["val"], drawn = by_fraction(train, val_fraction, seed, root)
-    return Splits(train, others["val"], others["test"], FOLDER, drawn=drawn)
+    if val is None and test is None and val_fraction is not None:
+        train, val, drawn = by_fraction(train, val_fraction, seed, root)
+    sources = {split: str(home) for split, home in found.homes.items()}
+    empty = [f"no photo in {folder}" for name in lists for folder in _empty(lists[name], found.splits[name])]
+    return Splits(train, val, test, FOLDER, (*found.notes, *empty), drawn, sources, tuple(listing.passed))
+
+
+def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing) -> PhotoList:
+    """The photos of one split.
+
+    Args:
+        folders: its class folders.
+        classes: all classes, which must be among them.
+        listing: gets what is passed over.
+
+    Raises:
+        ValueError: a class folder that is none of the classes.
+    """
+    paths: list[Path] = []
+    labels: list[int] = []
+    number = {name: i for i, name in enumerate(classes)}
+    for name in in_order(folders, listing.order):
+        if name not in number:
+            raise ValueError(
+                f"{folders[name][0]} is a class that the training photos do not have{_alike(name, classes)}; "
+                f"add it there, rename it or remove it"
+            )
+        found = [photo for folder in folders[name] for photo in find_photos(folder, listing)]
+        paths += found
+        labels += [number[name]] * len(found)
+    return PhotoList(paths, labels, classes)
+
+
+def _alike(name: str, classes: Sequence[str]) -> str:
+    """The class that a name may mean, which differs from it in capital letters."""
+    return next((f" (they have {known!r})" for known in classes if known.casefold() == name.casefold()), "")
+
+
+def _empty(data: PhotoList, folders: ClassFolders) -> list[Path]:
+    """The class folders without photos."""
+    here = {data.classes[label] for label in set(data.labels)}
+    return [folder for name in folders if name not in here for folder in folders[name]]
+
+
+def _check_empty(found: Structure, train: PhotoList, listing: Listing) -> None:
+    """Refuse a class without training photos: it can never be learned."""
+    if empty := _empty(train, found.splits["train"]):
+        inside = passed_over(file for file in listing.passed if any(map(file.path.is_relative_to, empty)))
+        names = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        why = f" ({'; '.join(inside)})" if inside else ""
+        raise ValueError(f"class folders without a photo: {names}{why}; put photos there, or remove the folders")
+
+
+def _check_once(root: Path, found: Structure, lists: Mapping[str, PhotoList], listing: Listing) -> None:
+    """Refuse a file that links put into two splits or two classes."""
+    top = Path(os.path.realpath(root))
+    folders = [folder for classes in found.splits.values() for same in classes.values() for folder in same]
+    if not listing.links and all(os.path.realpath(path) == str(top / path.relative_to(root)) for path in folders):
+        return
+    seen: dict[str, tuple[str, int, Path]] = {}
+    for split, data in lists.items():
+        for path, label in zip(data.paths, data.labels, strict=True):
+            place = listing.links.get(path) or os.path.realpath(path)
+            first = seen.setdefault(place, (split, label, path))
+            if first[:2] != (split, label):
+                what = "splits" if first[0] != split else "classes"
+                raise ValueError(f"{first[2]} and {path} are one file in two {what}; keep it in one of them")

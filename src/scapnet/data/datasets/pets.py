@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, find_home, read_rows, whole
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
 TORCHVISION = "torchvision.datasets.OxfordIIITPet"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scapnet.data.info import DatasetInfo
-from scapnet.data.photos import Finder, PhotoList, check_classes, check_root
+from scapnet.data.lists import Finder, check_classes, check_root
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.data.splits import by_fraction
 from scapnet.hints import option

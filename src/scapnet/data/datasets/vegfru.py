@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scapnet.data.info import DatasetInfo, PublishedSizes
-from scapnet.data.photos import Finder, PhotoList, check_classes, find_home, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, find_home, read_rows, whole
+from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
 TABLE = "Table II of the SCAPNet paper"

@@ -1,0 +1,156 @@
+"""Reading the lists that come with data sets, and finding the photos that they name."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scapnet.data.files import one_name
+from scapnet.data.photos import PhotoList
+from scapnet.hints import option
+
+
+def check_root(root: Path | None, name: str, get: str = "") -> Path:
+    """The folder of a data set, if it is one; ``get`` tells how to come by it."""
+    hint = get and f"; {get}"
+    if root is None:
+        raise ValueError(f"the {name} data set needs a place; give it with {option('data.root')} FOLDER{hint}")
+    if not root.is_dir():
+        place = f"give the data set's place with {option('data.root')} FOLDER"
+        raise ValueError(f"there is no folder {root}; {place}{hint}")
+    return root
+
+
+def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
+    """The folder that holds a data set: ``root``, or the one place up to two folders below it where it was unpacked.
+
+    Args:
+        root: what the user gave.
+        name: of the data set.
+        marker: a file or folder that lies in its folder.
+        get: how to get it, for the message.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    root = check_root(root, name, get)
+    if (root / marker).exists():
+        return root
+    for pattern in (f"*/{marker}", f"*/*/{marker}"):
+        homes = {path.parents[len(Path(marker).parts) - 1] for path in root.glob(pattern)}
+        homes = {home for home in homes if not any(part.startswith(".") for part in home.relative_to(root).parts)}
+        if len(homes) == 1:
+            return homes.pop()
+        if homes:
+            raise ValueError(
+                f"{root} holds {marker} in {len(homes)} folders; give one of them with {option('data.root')} FOLDER"
+            )
+    raise ValueError(
+        f"{root} has no {marker}; give the {name} folder with {option('data.root')} FOLDER{get and '; ' + get}"
+    )
+
+
+def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a list, split at white space; empty lines, any line ends and a byte-order mark are passed over.
+
+    Args:
+        file: UTF-8 text.
+        shape: what a line should look like, for the message.
+        fields: how many fields a line has.
+        last: spaces belong to the first field and not to the last.
+
+    Yields:
+        "FILE, line N" for messages, and the fields.
+
+    Raises:
+        ValueError: a missing file, text that is not UTF-8, or a line of another shape.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                row = line.strip().rsplit(None, fields - 1) if last else line.strip().split(None, fields - 1)
+                place = f"{file}, line {number}"
+                if not row:
+                    continue
+                if len(row) != fields:
+                    raise ValueError(f"{place}: expected '{shape}' and found {line.strip()!r}; mend the line")
+                yield place, [field.strip() for field in row]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror}); unpack the data set again") from error
+
+
+def read_names(file: Path) -> list[str]:
+    """A list of names, one on a line.
+
+    Raises:
+        ValueError: a missing file, a name twice, or none.
+    """
+    names: dict[str, None] = {}
+    for place, (name,) in read_rows(file, "NAME", 1):
+        if name in names:
+            raise ValueError(f"{place}: {name!r} was on an earlier line; keep one of them")
+        names[name] = None
+    if not names:
+        raise ValueError(f"{file} is empty; unpack the data set again")
+    return list(names)
+
+
+def whole(place: str, what: str, text: str, low: int, high: int) -> int:
+    """A whole number of a list that must lie from low to high."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ValueError(f"{place}: {what} {text!r} must be a whole number from {low} to {high}; mend the line")
+    return value
+
+
+def numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
+    """Finite numbers of a list."""
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        values = []
+    if not values or not all(abs(value) < 1e7 for value in values):
+        raise ValueError(f"{place}: {what} must be numbers and not {' '.join(texts)!r}; mend the line")
+    return values
+
+
+def _key(name: str) -> str:
+    """File systems differ in the case of names and in how they store accents."""
+    return one_name(name).casefold()
+
+
+class Finder:
+    """Finds listed images as they are named on disk, with one listing of each folder and no look at each file."""
+
+    def __init__(self) -> None:
+        self.folders: dict[Path, dict[str, str]] = {}
+
+    def find(self, path: Path, place: str) -> Path:
+        """The file that a list means, also where its name differs in case (``a.JPG``) or in the form of an accent.
+
+        Raises:
+            ValueError: it is not there, with the ``place`` that names it.
+        """
+        folder = path.parent
+        if folder not in self.folders:
+            names = os.listdir(folder) if folder.is_dir() else []
+            self.folders[folder] = {_key(name): name for name in names} | {name: name for name in names}
+        known = self.folders[folder]
+        name = known.get(path.name) or known.get(_key(path.name))
+        if name is None:
+            raise ValueError(f"{place}: there is no image {path}; unpack the data set again or mend the line")
+        return path if name == path.name else folder / name
+
+
+def check_classes(train: PhotoList, source: Path) -> None:
+    """Refuse a list that gives no training image to one of the classes."""
+    missing = sorted(set(range(len(train.classes))) - set(train.labels))
+    if missing:
+        raise ValueError(
+            f"{source} has no training image of class {train.classes[missing[0]]!r} ({len(missing)} of "
+            f"{len(train.classes)} classes have none); every class needs one: add images or remove the class"
+        )
