@@ -293,3 +293,9 @@ def test_other_starting_weights_say_what_was_loaded(tmp_path: Path) -> None:
     assert "the test_resnet backbone starts from" in str(start(tmp_path / "w.pth", ("x", "y"))[1])
     model = make()
     assert start_from_model(model, model.classes) is None
+
+
+def test_a_model_on_another_backbone_names_it(tmp_path: Path) -> None:
+    save_pretrained(make(), tmp_path / "m")
+    with pytest.raises(ValueError, match=r"choose theirs with --model\.backbone test_resnet$"):
+        start(tmp_path / "m", ("x", "y"), backbone="test_convnext")

@@ -56,6 +56,7 @@ def test_the_recorded_photos_are_scored_wherever_they_are_and_whatever_was_added
     for place in (None, root, copy):
         assert names(chosen("val", place)) == held
         assert names(chosen("train", place)) == trained
+        assert chosen("val", place).notes[-1].startswith("3 photos added since the run began and not used: a/00.bmp")
         assert chosen("val", place).label == "val"
     assert chosen("val", copy).root == copy
 

@@ -1,5 +1,6 @@
 """Weight files: finding them, reading them without running code, and loading them into a network."""
 
+import json
 import pickle
 import re
 import sys
@@ -199,6 +200,14 @@ def _unwrapped(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         state = inside if 2 * count > len(state) else {}
 
 
+def _backbone_beside(path: Path) -> str:
+    """The backbone of a model folder in which a file lies, if it lies in one."""
+    try:
+        return f" {json.loads(path.with_name('config.json').read_text(encoding='utf-8'))['model']['backbone']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor], prefix: str) -> list[str]:
     """The network's tensors that a state dict does not have under a prefix, or has in another shape."""
     wrong = [key for key in own if prefix + key not in state or state[prefix + key].shape != own[key].shape]
@@ -225,7 +234,7 @@ def load_weights(net: nn.Module, path: Path) -> Loaded:
         raise ValueError(
             f"{path} does not hold the weights of {network_name(net)}: {len(wrong)} of {len(own)} tensors do not fit, "
             f"the first is {key}, where {tuple(own[key].shape)} was expected and {found}; give that network's weights, "
-            f"or choose theirs with {option('model.backbone')}"
+            f"or choose theirs with {option('model.backbone')}{_backbone_beside(path)}"
         )
     net.load_state_dict({key: state.get(prefix + key, value).to(value.dtype) for key, value in own.items()})
     names = [name for name in state if name.startswith(prefix)]

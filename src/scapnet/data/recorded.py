@@ -154,10 +154,11 @@ def file_changes(record: DataRecord, present: Present, splits: Iterable[str]) ->
     ]
 
 
-def added_files(record: DataRecord, present: Present) -> list[str]:
-    """Names of the photos that are there now and were not when the run began."""
+def added_note(record: DataRecord, present: Present) -> list[str]:
+    """A sentence on photos that are there now and were not when the run began; none where there are no such photos."""
     known = {present.key(name) for names in record.files.values() for name in names}
-    return [name for name in present.places if name not in known]
+    added = [name for name in present.places if name not in known] if record.complete else []
+    return [f"{count(len(added), 'photo')} added since the run began and not used: {some(added)}"] if added else []
 
 
 def data_changed(changes: Sequence[str], instead: str) -> ValueError:
@@ -197,11 +198,10 @@ def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tu
         raise data_changed(changes, "train a new run")
     if not record.files:
         return splits, []
-    added = added_files(record, present) if record.complete else []
     taken = {name: present.take(name, names) for name, names in record.files.items()}
-    notes = [f"{count(len(added), 'photo')} added since the run began and not used: {some(added)}"] if added else []
     kept = taken if record.complete else {**present.lists, **taken}
-    return splits._replace(train=kept["train"], val=kept.get("val"), test=kept.get("test")), notes
+    now = splits._replace(train=kept["train"], val=kept.get("val"), test=kept.get("test"))
+    return now, added_note(record, present)
 
 
 def data_of_run(config: DataConfig, run: Path | None) -> tuple[Splits, DataRecord, list[str]]:

@@ -16,6 +16,7 @@ from scapnet.data.photos import PhotoList
 from scapnet.data.record import DataRecord, lists_of, moved, read_record
 from scapnet.data.recorded import (
     Present,
+    added_note,
     class_changes,
     count,
     data_changed,
@@ -100,9 +101,11 @@ def _own(record: DataRecord, splits: Splits, place: DataConfig, split: str | Non
     present = Present(lists, data_root(place), record)
     if changes := file_changes(record, present, [name]):
         raise data_changed(changes, instead)
-    photos = present.take(name, record.files[name]) if name in record.files else lists[name]
-    chosen = Chosen(photos, name, data_root(place), notes=(layout_of(splits, name, photos),))
-    if name in record.files or not record.complete or not record.files or name == "train":
+    recorded = name in record.files
+    photos = present.take(name, record.files[name]) if recorded else lists[name]
+    notes = [layout_of(splits, name, photos), *(added_note(record, present) if recorded else [])]
+    chosen = Chosen(photos, name, data_root(place), notes=tuple(notes))
+    if recorded or not record.complete or not record.files or name == "train":
         return chosen
     return _without_trained(chosen, record, data)
 
