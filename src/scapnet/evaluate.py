@@ -143,6 +143,8 @@ def score_run(
         ValueError: no run there, no such data or split, or data that has changed since the run began.
     """
     config = read_run(run)
+    if best and not (run / "best").is_dir():
+        raise ValueError(f"{run} has no best model, since it held no validation photos out; leave --best out")
     model = from_pretrained(run / "best" if best else run)
     chosen = choose(run, config.data, model.classes, split, root, table)
     accelerator = Accelerator(mixed_precision=config.train.precision)

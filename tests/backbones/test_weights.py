@@ -133,6 +133,12 @@ def test_a_model_or_run_folder_is_its_weight_file(tmp_path: Path) -> None:
     file.touch()
     assert [weight_file(str(path)) for path in (tmp_path / "run", file.parent, file)] == [file] * 3
     assert model_folder(tmp_path / "run") == file.parent
+    (tmp_path / "killed" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"killed is a run that is not finished; .*scapnet resume .*killed$"):
+        model_folder(tmp_path / "killed")
+    (tmp_path / "killed" / "best").mkdir()
+    with pytest.raises(ValueError, match=r"or give .*best, its best model so far$"):
+        model_folder(tmp_path / "killed")
     with pytest.raises(ValueError, match="holds no model; give a run folder"):
         weight_file(str(tmp_path))
     with pytest.raises(ValueError, match=r"there is no folder .*gone; give a run folder, a model folder or a hub id"):

@@ -74,6 +74,9 @@ def model_folder(path: Path | str) -> Path:
     for place in (folder, folder / "model", replaced(folder), replaced(folder / "model")):
         if (place / "model.safetensors").is_file():
             return place
+    if (folder / "best").is_dir() or (folder / "checkpoints").is_dir():
+        best = f", or give {folder / 'best'}, its best model so far" if (folder / "best").is_dir() else ""
+        raise ValueError(f"{folder} is a run that is not finished; go on with it by: scapnet resume {folder}{best}")
     if folder.exists():
         raise ValueError(f"{folder} holds no model; give a run folder or one with config.json and model.safetensors")
     # Only a string can be a hub id, and not one that leads into a folder that is here.

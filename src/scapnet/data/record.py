@@ -29,7 +29,7 @@ def moved(data: DataConfig, root: Path | None, table: Path | None) -> DataConfig
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data that a run began with. Versions before 0.2 kept no more than ``files`` of splits that they had drawn."""
+    """The data that a run began with. Version 0.1 kept the ``files`` of splits that it had drawn, no more."""
 
     classes: tuple[str, ...] = ()  # K names, in the order of the network's outputs
     files: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: names relative to the root
