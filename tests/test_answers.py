@@ -1,6 +1,7 @@
 """Answers as tables, JSON and CSV: written as they come, and whole or not at all."""
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -176,7 +177,7 @@ def test_answers_of_work_that_failed_are_kept_under_another_name(
             raise Gone
         return load_photo(photo)
 
-    monkeypatch.setattr("scapnet.predict.load_photo", fail)
+    monkeypatch.setattr(importlib.import_module("scapnet.predict"), "load_photo", fail)
     features = out.with_name("rows.npy")
     with pytest.raises(Gone):
         command("predict", model_folder, photos, "--out", out, "--batch-size", 1, "--features", features)

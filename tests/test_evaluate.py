@@ -28,7 +28,7 @@ from scapnet.data.loaders import eval_loader
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import Evaluation, evaluate, evaluate_run, score_run, write_tables
+from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run, write_tables
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.model import SCAPNet
@@ -40,10 +40,13 @@ def test_the_size_of_a_batch_changes_no_score(strategy: str) -> None:
     model, accelerator = make(parts__strategy=strategy), Accelerator(cpu=True)
     data = Finches("test", 4, 11, 96)
     found = [
-        evaluate(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator) for size in (1, 4, 11)
+        evaluate_model(model, accelerator.prepare(eval_loader(data, model.view, size, 0)), accelerator)
+        for size in (1, 4, 11)
     ]
     backwards = DataLoader(EvalViews(data, model.view), 4, sampler=range(10, -1, -1))
-    found.append(evaluate(model, accelerator.prepare(backwards), accelerator))  # rows are in the order of the data
+    found.append(
+        evaluate_model(model, accelerator.prepare(backwards), accelerator)
+    )  # rows are in the order of the data
     for other in found[1:]:
         assert torch.equal(other.target, found[0].target)
         torch.testing.assert_close(other.probs, found[0].probs, rtol=0, atol=1e-5)
@@ -90,7 +93,7 @@ def test_an_evaluation_reports_places_whatever_its_batches() -> None:
     )
     accelerator = Accelerator(cpu=True)
     found = [
-        evaluate(model, accelerator.prepare(eval_loader(Boxed(7), ViewConfig(64, 72), size, 0)), accelerator)
+        evaluate_model(model, accelerator.prepare(eval_loader(Boxed(7), ViewConfig(64, 72), size, 0)), accelerator)
         for size in (2, 7)
     ]
     for key in ("covered", "random_covered", "gate_precision", "random_gate_recall"):
@@ -230,7 +233,7 @@ def test_training_and_eval_leave_the_same_tables(folder_run: Path) -> None:
     results = json.loads((folder_run / "results.json").read_text())
     assert score.result["mean_per_class"] == results["mean_per_class"]
     assert score.result["accuracy"] == results["accuracy"]
-    assert evaluate_run(folder_run) == score.result
+    assert evaluate(folder_run) == score.result
 
 
 def test_a_trained_model_knows_the_threshold_of_its_validation_split(folder_run: Path) -> None:

@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import inspect
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -151,8 +153,15 @@ def test_light_things_load_nothing_heavy(module: str, heavy: list[str]) -> None:
 def test_every_public_name_can_be_had(name: str) -> None:
     for module in sorted(GRAPH):  # a module of the same name must not take a name's place
         importlib.import_module(module)
-    assert getattr(scapnet, name).__name__ == name
+    found = getattr(scapnet, name)
+    assert found.__name__ == name
+    assert found.__module__.startswith("scapnet.")
     assert name in dir(scapnet)
+    text = found.__doc__ or ""
+    assert text.strip()
+    if inspect.isfunction(found):  # every argument is explained
+        described = set(re.findall(r"\w+", text))
+        assert set(inspect.signature(found).parameters) <= described
 
 
 def test_unknown_names_are_told() -> None:

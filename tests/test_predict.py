@@ -18,7 +18,16 @@ from scapnet.checkpoint import save_pretrained
 from scapnet.data.files import Listing
 from scapnet.data.inputs import Photo
 from scapnet.model import SCAPNet
-from scapnet.predict import AtLeast, expand, predict_images, predict_photo, predict_photos, run_model, threshold_of
+from scapnet.predict import (
+    AtLeast,
+    expand,
+    predict,
+    predict_images,
+    predict_photo,
+    predict_photos,
+    run_model,
+    threshold_of,
+)
 from scapnet.prediction import UNKNOWN, Prediction, Skipped
 
 
@@ -218,3 +227,19 @@ def test_a_missing_file_is_said_before_the_first_is_read(tmp_path: Path) -> None
     painted(8, 8).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"there is no file or folder .*gone"):
         expand([tmp_path / "a.png", tmp_path / "gone"], Listing())
+
+
+def test_predict_takes_a_photo_a_folder_or_both(tmp_path: Path) -> None:
+    model = make()
+    for name in ("a/1.png", "a/2.png", "b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        painted(60, 50, len(name)).save(tmp_path / name)
+    image = painted(50, 60)
+    one = list(predict(model, str(tmp_path / "b.png")))
+    folder = list(predict(model, tmp_path / "a"))
+    both = list(predict(model, [tmp_path / "a", image, tmp_path / "b.png"], batch_size=3))
+    assert [len(found) for found in (one, folder, both)] == [1, 2, 4]
+    assert [Path(found.path).name for found in both] == ["1.png", "2.png", "image", "b.png"]
+    assert next(predict(model, image)).path == "image"
+    with pytest.raises(ValueError, match="no file or folder"):
+        list(predict(model, [tmp_path / "b.png", tmp_path / "gone"]))

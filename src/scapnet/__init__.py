@@ -1,6 +1,8 @@
 """Fine-grained image recognition that shows which parts told look-alike classes apart (SCAPNet)."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -8,47 +10,132 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from scapnet.build import build_model
     from scapnet.checkpoint import from_pretrained, save_pretrained
-    from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+    from scapnet.config import (
+        Config,
+        DataConfig,
+        GateConfig,
+        LossConfig,
+        ModelConfig,
+        PartsConfig,
+        RelationConfig,
+        SyntheticConfig,
+        TrainConfig,
+        ViewConfig,
+    )
+    from scapnet.data.load import load_data
+    from scapnet.data.sample import Sample, Splits
+    from scapnet.evaluate import evaluate
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput
-    from scapnet.modules import GridGate, PartRelation, PartSelection
-    from scapnet.predict import predict_photo
-    from scapnet.prediction import Prediction
+    from scapnet.modules import GateOutput, GridGate, PartRelation, PartSelection, PartsOutput
+    from scapnet.network import Network
+    from scapnet.predict import predict, predict_photo
+    from scapnet.prediction import Part, Prediction, Skipped
+    from scapnet.presets import get_preset
+    from scapnet.train import resume, train
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
 _HOME = {
-    "checkpoint": ("from_pretrained", "save_pretrained"),
-    "config": ("Config", "DataConfig", "LossConfig", "ModelConfig", "TrainConfig"),
-    "losses": ("SCAPNetLoss", "activation_loss", "consistency_loss", "part_loss"),
     "build": ("build_model",),
-    "model": ("SCAPNet", "SCAPNetOutput"),
-    "modules": ("GridGate", "PartRelation", "PartSelection"),
-    "predict": ("predict_photo",),
-    "prediction": ("Prediction",),
+    "checkpoint": (
+        "from_pretrained",
+        "save_pretrained",
+    ),
+    "config": (
+        *("Config", "DataConfig", "GateConfig", "LossConfig", "ModelConfig", "PartsConfig", "RelationConfig"),
+        *("SyntheticConfig", "TrainConfig", "ViewConfig"),
+    ),
+    "data.load": ("load_data",),
+    "data.sample": (
+        "Sample",
+        "Splits",
+    ),
+    "evaluate": ("evaluate",),
+    "losses": (
+        "SCAPNetLoss",
+        "activation_loss",
+        "consistency_loss",
+        "part_loss",
+    ),
+    "model": (
+        "SCAPNet",
+        "SCAPNetOutput",
+    ),
+    "modules": (
+        "GateOutput",
+        "GridGate",
+        "PartRelation",
+        "PartSelection",
+        "PartsOutput",
+    ),
+    "network": ("Network",),
+    "predict": (
+        "predict",
+        "predict_photo",
+    ),
+    "prediction": (
+        "Part",
+        "Prediction",
+        "Skipped",
+    ),
+    "presets": ("get_preset",),
+    "train": (
+        "resume",
+        "train",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Config",
     "DataConfig",
+    "GateConfig",
+    "GateOutput",
     "GridGate",
     "LossConfig",
     "ModelConfig",
+    "Network",
+    "Part",
     "PartRelation",
     "PartSelection",
+    "PartsConfig",
+    "PartsOutput",
     "Prediction",
+    "RelationConfig",
     "SCAPNet",
     "SCAPNetLoss",
     "SCAPNetOutput",
+    "Sample",
+    "Skipped",
+    "Splits",
+    "SyntheticConfig",
     "TrainConfig",
+    "ViewConfig",
     "activation_loss",
     "build_model",
     "consistency_loss",
+    "evaluate",
     "from_pretrained",
+    "get_preset",
+    "load_data",
     "part_loss",
+    "predict",
     "predict_photo",
+    "resume",
     "save_pretrained",
+    "train",
 ]
+
+
+class _Package(ModuleType):
+    """A package whose functions win over its modules of the same name, as in `torchvision.ops.roi_align`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _MODULE_OF or not isinstance(value, ModuleType):  # an import sets the module on its package
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

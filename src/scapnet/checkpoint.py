@@ -95,7 +95,10 @@ def read_run(run: Path) -> Config:
 
 
 def from_pretrained(path: Path | str) -> Network:
-    """A trained network from a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
+    """A trained network.
+
+    Args:
+        path: a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
 
     Returns:
         `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config`` and

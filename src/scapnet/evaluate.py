@@ -69,7 +69,7 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator) -> Evaluation:
+def evaluate_model(model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
     Args:
@@ -153,7 +153,7 @@ def score_run(
     workers = default_workers(accelerator.num_processes)
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
-    found = evaluate(net, prepared, accelerator)
+    found = evaluate_model(net, prepared, accelerator)
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
     if chosen.other is not None:
         result["root"] = str(chosen.other)
@@ -166,9 +166,30 @@ def score_run(
     return RunScore(result, found, model.classes)
 
 
-def evaluate_run(run: Path, split: str | None = None, root: Path | None = None, best: bool = False) -> dict[str, Any]:
-    """The result of `score_run`, which has the same arguments."""
-    return score_run(run, split, root, best).result
+def evaluate(
+    run: Path | str,
+    split: str | None = None,
+    root: Path | None = None,
+    best: bool = False,
+    table: Path | None = None,
+) -> dict[str, Any]:
+    """Score a run's model on a split of its data or on other labelled photos.
+
+    Args:
+        run: the run folder.
+        split: "test", "val" or "train"; by default test, or val where there is no test.
+        root: where the data lies now if it has moved, or a folder of other photos with some of the model's classes.
+        best: the model that was best on the validation split instead of the last epoch's.
+        table: the same as ``root`` for a table of photos.
+
+    Returns:
+        Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
+        of ``images`` and ``unreadable`` ones, and what was scored. The files that `score_run` names are written, too.
+
+    Raises:
+        ValueError: no run there, no such data or split, or data that has changed since the run began.
+    """
+    return score_run(Path(run), split, root, best, table).result
 
 
 def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:

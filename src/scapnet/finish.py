@@ -7,7 +7,7 @@ import torch
 from scapnet.console import ProgressBar
 from scapnet.data.broken import sort_out
 from scapnet.data.sample import FineGrained
-from scapnet.evaluate import Evaluation, evaluate, write_tables
+from scapnet.evaluate import Evaluation, evaluate_model, write_tables
 from scapnet.jsonfile import write_json
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.summary import show_classes, show_scores
@@ -56,7 +56,7 @@ def finish(trainer: Trainer, bar: ProgressBar) -> tuple[dict[str, Any], Evaluati
 def score(trainer: Trainer, held: Held, bar: ProgressBar) -> Evaluation:
     """Score photos, and write the answers and their tables."""
     bar.note(f"evaluating {len(held.data)} {held.split} images")
-    found = evaluate(trainer.net, trainer.eval_loader(held.data), trainer.accelerator)
+    found = evaluate_model(trainer.net, trainer.eval_loader(held.data), trainer.accelerator)
     model, folder = trainer.model, trainer.folder.path
     if held.split == "val":
         model.threshold = rejection_threshold(found.target, found.probs)

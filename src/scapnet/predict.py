@@ -4,10 +4,13 @@ B batch, M parts, K classes, D feature size, S' side of the source.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
@@ -182,6 +185,38 @@ def predict_photo(
     """
     view = view_of(load_photo(photo), photo_name(photo), model)
     return predict_views(model, [view], top, 0, threshold_of(model, at_least), tta, features)[0]
+
+
+def predict(
+    model: Network,
+    photos: Photo | Iterable[Photo],
+    top: int = 5,
+    batch_size: int = 16,
+    at_least: AtLeast = None,
+    tta: bool = False,
+    features: bool = False,
+) -> Iterator[Prediction | Skipped]:
+    """Predictions for a photo, a folder, or any number of both, in constant memory.
+
+    Args:
+        model: from `scapnet.from_pretrained`.
+        photos: paths of photos and of folders, or photos as `predict_photo` takes them.
+        top, batch_size, at_least, tta, features: see `predict_photos`.
+
+    Yields:
+        A `Prediction` for each photo in order, and a `Skipped`, ahead of its batch, for each that cannot be read.
+
+    Raises:
+        ValueError: a path that does not exist, something that is no photo, or a threshold that is no probability.
+    """
+    one = isinstance(photos, str | bytes | PathLike | Tensor | Image.Image | np.ndarray) or hasattr(photos, "read")
+    given = cast(Iterable[Photo], [photos] if one else photos)
+    return predict_photos(model, _with_folders(given), top, batch_size, at_least, tta, features)
+
+
+def _with_folders(photos: Iterable[Photo]) -> Iterator[Photo]:
+    for photo in photos:
+        yield from expand([Path(photo)], Listing()) if isinstance(photo, str | PathLike) else [photo]
 
 
 def predict_photos(

@@ -101,3 +101,17 @@ def larks() -> Config:
 
 
 PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, fgvc, strong, larks)}
+
+
+def get_preset(name: str) -> Config:
+    """The settings of a preset: demo, photos, paper, dagger, fgvc, strong or larks.
+
+    Change them with `dataclasses.replace`, for example
+    ``replace(config, data=replace(config.data, root=Path("photos")))``.
+
+    Raises:
+        ValueError: there is no preset of this name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; use one of {', '.join(PRESETS)}")
+    return PRESETS[name]()

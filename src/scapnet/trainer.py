@@ -20,7 +20,7 @@ from scapnet.data.record import write_record
 from scapnet.data.recorded import data_of_run
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
-from scapnet.evaluate import evaluate
+from scapnet.evaluate import evaluate_model
 from scapnet.hints import option
 from scapnet.meter import Meter, show_step
 from scapnet.metrics.per_class import rejection_threshold
@@ -222,7 +222,7 @@ class Trainer:
         """Score the validation split and keep the best model on it; the test split is never used to choose."""
         if self.val_loader is None:
             return
-        found = evaluate(self.net, self.val_loader, self.accelerator)
+        found = evaluate_model(self.net, self.val_loader, self.accelerator)
         scores, epoch = found.scores, self.position.epoch
         self.model.threshold = self.position.threshold = rejection_threshold(found.target, found.probs)
         bar.note(f"epoch {epoch}: validation accuracy {scores['accuracy']:.1%}")

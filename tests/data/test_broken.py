@@ -16,7 +16,7 @@ from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, next_readable, sort_out
 from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
-from scapnet.evaluate import evaluate
+from scapnet.evaluate import evaluate_model
 from scapnet.summary import score_rows
 from scapnet.train import resume, train
 from scapnet.trainer import Trainer
@@ -79,9 +79,9 @@ def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:
     model, accelerator = net(), Accelerator(cpu=True)
     view = ViewConfig(64, 72)
     data = photos(tmp_path, labels, broken)
-    some = evaluate(model, accelerator.prepare(eval_loader(data, view, 4, 0)), accelerator)
+    some = evaluate_model(model, accelerator.prepare(eval_loader(data, view, 4, 0)), accelerator)
     rest = data.subset([i for i in range(len(data)) if i not in broken])
-    whole = evaluate(model, accelerator.prepare(eval_loader(rest, view, 4, 0)), accelerator)
+    whole = evaluate_model(model, accelerator.prepare(eval_loader(rest, view, 4, 0)), accelerator)
     assert some.samples.tolist() == [i for i in range(13) if i not in broken]
     assert torch.equal(some.target, whole.target)
     torch.testing.assert_close(some.probs, whole.probs, rtol=0, atol=1e-5)
@@ -91,7 +91,7 @@ def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:
     assert ("unreadable images, left out", "3") in score_rows({"unreadable": 3.0})
     assert not score_rows({"unreadable": 0.0, "train_unreadable": 0})
     with pytest.raises(ValueError, match="none of the 2 images"):
-        evaluate(model, accelerator.prepare(eval_loader(data.subset([0, 4]), view, 4, 0)), accelerator)
+        evaluate_model(model, accelerator.prepare(eval_loader(data.subset([0, 4]), view, 4, 0)), accelerator)
 
 
 SCRIPT = """
@@ -101,12 +101,12 @@ sys.path.insert(0, sys.argv[1])
 from samples import VIEW, net, photos
 from scapnet.config import ViewConfig
 from scapnet.data.loaders import eval_loader
-from scapnet.evaluate import evaluate
+from scapnet.evaluate import evaluate_model
 from accelerate import Accelerator
 accelerator = Accelerator(cpu=True)
 data = photos(Path(sys.argv[2]) / str(accelerator.process_index), "abcabcabcabca", {0, 4, 12})
 model, loader = accelerator.prepare(net(), eval_loader(data, ViewConfig(64, 72), 2, 0))
-found = evaluate(model, loader, accelerator)
+found = evaluate_model(model, loader, accelerator)
 if accelerator.is_main_process:
     print(json.dumps([accelerator.num_processes, found.samples.tolist(), found.scores]), flush=True)
 accelerator.wait_for_everyone()
