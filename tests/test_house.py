@@ -61,7 +61,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"augment", "broken", "fetch", "inputs", "lists", "splits"},
         {"photos"},
         {"images", "sample"},
-        {"files", "info", "opening", "unpack"},
+        {"files", "groups", "info", "opening", "unpack"},
         {"colour", "formats", "spelling"},
     ],
 }

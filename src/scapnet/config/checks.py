@@ -1,5 +1,6 @@
 """Checks of settings, for the ``__post_init__`` of each section."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -44,3 +45,12 @@ def at_least(name: str, value: float, least: float) -> None:
     """Refuse a value below the least one."""
     if value < least:
         refuse(f"{name} is {value}; it must be at least {least}")
+
+
+def check_expression(name: str, text: str | None) -> None:
+    """Refuse what is no regular expression, or one with more than one group."""
+    try:
+        if text is not None and re.compile(text).groups > 1:
+            refuse(f"{name} {text!r} has more than one group; write (?:...) round all but the one that names photos")
+    except re.error as error:
+        refuse(f"{name} {text!r} is no regular expression ({error}); correct it, or use folder")

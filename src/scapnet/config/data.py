@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from scapnet.config.checks import at_least, one_of, refuse
+from scapnet.config.checks import at_least, check_expression, one_of, refuse
 
 DataName = Literal[
     "finches",
@@ -109,6 +109,10 @@ class DataConfig:
     """The fold that is held out, from 0."""
     fold_by: Literal["photos", "neighbours"] = "photos"
     """Fill the folds photo by photo, or keep neighbouring files of a class together: they often show the same thing."""
+    group: str | None = None
+    """Keep photos of one animal, plant or burst together when some are held out: "folder", the folder below that of the
+    class; or a regular expression that is searched for in the names of the files and whose group names them, such as
+    "(.+)_[0-9]+" for nest7_003.jpg. A table may have a column `group` instead."""
     order: Literal["numbers", "text"] = "numbers"
     """Your own files and classes in the order of the numbers in their names (2 before 10), or letter by letter, as runs
     of versions before 0.2 have them."""
@@ -124,6 +128,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.broken_share <= 1:
             refuse(f"data.broken_share is {self.broken_share}; it must be a share from 0 to 1")
+        if not 0 <= self.val_fraction < 1:
+            refuse(f"data.val_fraction is {self.val_fraction}; it must be 0, or a share below 1")
+        check_expression("data.group", self.group)
         ViewConfig(self.size, self.resize, self.source_size)
 
     RENAMED: ClassVar[dict[str, str]] = {

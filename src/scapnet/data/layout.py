@@ -45,7 +45,7 @@ def _split(splits: Splits, name: str, data: FineGrained | None) -> str:
 
 
 def _held_out(drawn: dict[str, Any]) -> str:
-    group = f", groups by {drawn['group']} kept together" if "group" in drawn else ""
+    group = f", {drawn['groups']} groups kept together" if "groups" in drawn else ""
     if drawn["by"] == "fraction":
         return f"held out ({drawn['fraction']:.0%} of each class, seed {drawn['seed']}{group})"
     return f"held out (fold {drawn['fold']} of {drawn['folds']} by {drawn['by']}, seed {drawn['seed']}{group})"

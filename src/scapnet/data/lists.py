@@ -72,7 +72,7 @@ def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterat
                 if not row:
                     continue
                 if len(row) != fields:
-                    raise ValueError(f"{place}: expected '{shape}' and found {line.strip()!r}; mend the line")
+                    raise ValueError(f"{place}: expected '{shape}' and found {line.strip()!r}; correct the line")
                 yield place, [field.strip() for field in row]
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
@@ -103,7 +103,7 @@ def whole(place: str, what: str, text: str, low: int, high: int) -> int:
     except ValueError:
         value = low - 1
     if not low <= value <= high:
-        raise ValueError(f"{place}: {what} {text!r} must be a whole number from {low} to {high}; mend the line")
+        raise ValueError(f"{place}: {what} {text!r} must be a whole number from {low} to {high}; correct the line")
     return value
 
 
@@ -114,7 +114,7 @@ def numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
     except ValueError:
         values = []
     if not values or not all(abs(value) < 1e7 for value in values):
-        raise ValueError(f"{place}: {what} must be numbers and not {' '.join(texts)!r}; mend the line")
+        raise ValueError(f"{place}: {what} must be numbers and not {' '.join(texts)!r}; correct the line")
     return values
 
 
@@ -127,23 +127,43 @@ class Finder:
     """Finds listed images as they are named on disk, with one listing of each folder and no look at each file."""
 
     def __init__(self) -> None:
-        self.folders: dict[Path, dict[str, str]] = {}
+        self.folders: dict[Path, tuple[Path, dict[str, str]]] = {}  # by name: the folder itself and what is in it
+        self.stems: dict[Path, dict[str, list[str]]] = {}
+
+    def look(self, path: Path) -> Path | None:
+        """The file or folder that a path means, also where names differ in case (``a.JPG``) or in an accent's form."""
+        folder, known = self.listed(path.parent)
+        name = known.get(path.name) or known.get(_key(path.name))
+        return None if name is None else path if path.name == name and folder == path.parent else folder / name
+
+    def listed(self, folder: Path) -> tuple[Path, dict[str, str]]:
+        """A folder as it is named on disk, and the names in it by all of their spellings."""
+        if folder not in self.folders:
+            there = folder if folder.is_dir() or folder == folder.parent else self.look(folder)
+            names = os.listdir(there) if there is not None and there.is_dir() else []
+            known = {_key(name): name for name in names} | {name: name for name in names}
+            self.folders[folder] = there or folder, known
+        return self.folders[folder]
+
+    def by_stem(self, path: Path) -> list[Path]:
+        """The files whose name without its suffix is that of a path."""
+        folder, known = self.listed(path.parent)
+        if folder not in self.stems:
+            stems = self.stems[folder] = {}
+            for name in sorted(set(known.values())):
+                stems.setdefault(_key(Path(name).stem), []).append(name)
+        return [folder / name for name in self.stems[folder].get(_key(path.name), [])]
 
     def find(self, path: Path, place: str) -> Path:
-        """The file that a list means, also where its name differs in case (``a.JPG``) or in the form of an accent.
+        """The file that a list means.
 
         Raises:
             ValueError: it is not there, with the ``place`` that names it.
         """
-        folder = path.parent
-        if folder not in self.folders:
-            names = os.listdir(folder) if folder.is_dir() else []
-            self.folders[folder] = {_key(name): name for name in names} | {name: name for name in names}
-        known = self.folders[folder]
-        name = known.get(path.name) or known.get(_key(path.name))
-        if name is None:
-            raise ValueError(f"{place}: there is no image {path}; unpack the data set again or mend the line")
-        return path if name == path.name else folder / name
+        found = self.look(path)
+        if found is None:
+            raise ValueError(f"{place}: there is no image {path}; unpack the data set again or correct the line")
+        return found
 
 
 def check_classes(train: PhotoList, source: Path) -> None:

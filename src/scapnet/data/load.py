@@ -19,8 +19,8 @@ from scapnet.hints import option
 
 LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
     "finches": lambda config: _finches(config),
-    "folder": lambda config: load_folder(config.root, _share(config), config.seed, config.order),
-    "csv": lambda config: csvfile.load_csv(config.root, config.table, _share(config), config.seed),
+    "folder": lambda config: load_folder(config.root, _share(config), config.seed, config.order, config.group),
+    "csv": lambda config: _table(config),
     "hub": lambda config: hub.load_hub(config.hub, _share(config), config.seed),
     "cub": lambda config: cub.load_cub(config.root),
     "aircraft": lambda config: aircraft.load_aircraft(config.root, config.level or "variant"),
@@ -65,6 +65,8 @@ def load_data(config: DataConfig) -> Splits:
             f"the {config.name} data set has no level {config.level!r}; {option('data.level')} must be {known}"
         )
     dataset_info(config.name)
+    if config.group is not None and config.name not in ("folder", "csv"):
+        raise ValueError(f"only folder and csv data has groups; leave {option('data.group')} out for {config.name}")
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
     if not config.folds:
@@ -89,6 +91,10 @@ def _fetched(config: DataConfig) -> DataConfig:
     root = data_root(config)
     assert root is not None
     return replace(config, root=download(info.downloads, root))
+
+
+def _table(config: DataConfig) -> Splits:
+    return csvfile.load_csv(config.root, config.table, _share(config), config.seed, config.order, config.group)
 
 
 def _share(config: DataConfig) -> float | None:

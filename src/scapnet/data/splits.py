@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from scapnet.data.groups import fold_groups, held_out_groups
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.hints import option
 
@@ -74,6 +75,9 @@ def _divide(
     if not chosen:
         alone = "there is one photo of each class, so none can be held out"
         raise ValueError(f"{alone}; add photos, or train on all of them with {option('data.val-fraction')} 0")
+    if gone := set(train.labels) - {label for i, label in enumerate(train.labels) if i not in set(chosen)}:
+        lost = ", ".join(train.classes[label] for label in sorted(gone)[:5])
+        raise ValueError(f"all photos of {lost} would be held out, for they share groups; give them smaller groups")
     out = set(chosen)
     kept = [i for i in range(len(train)) if i not in out]
     names = {"train": [below(train.name(i), root) for i in kept], "val": [below(train.name(i), root) for i in chosen]}
@@ -86,7 +90,7 @@ def below(name: str, root: Path | None) -> str:
 
 
 def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tuple[D, D, dict[str, Any]]:
-    """Hold out a share of each class.
+    """Hold out a share of each class; photos of one group stay together.
 
     Returns:
         The training photos, the held-out ones, and the record of the split.
@@ -96,8 +100,18 @@ def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tupl
     """
     if not 0 < fraction < 1:
         raise ValueError(f"val_fraction {fraction} must lie between 0 and 1")
-    how = {"by": "fraction", "fraction": fraction, "seed": seed}
-    return _divide(train, held_out(train.labels, fraction, seed), how, root)
+    how: dict[str, Any] = {"by": "fraction", "fraction": fraction, "seed": seed}
+    groups = groups_of(train)
+    if groups is None:
+        return _divide(train, held_out(train.labels, fraction, seed), how, root)
+    how["groups"] = len(set(groups))
+    return _divide(train, held_out_groups(train.labels, groups, fraction, seed), how, root)
+
+
+def groups_of(data: FineGrained) -> Sequence[str] | None:
+    """The group of each sample; None where the data has no groups."""
+    groups: Sequence[str] | None = getattr(data, "groups", None)
+    return groups
 
 
 def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False) -> Splits:
@@ -129,7 +143,14 @@ def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None
                 f"this data has a validation split of its own to hold out; leave {option('data.folds')} out"
             )
         train = train.join(splits.val)
-    how = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
-    choose = in_block if neighbours else in_fold
-    train, val, drawn = _divide(train, choose(train.labels, folds, fold, seed), how, root)
+    how: dict[str, Any] = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
+    groups = groups_of(train)
+    if groups is None:
+        chosen = (in_block if neighbours else in_fold)(train.labels, folds, fold, seed)
+    elif neighbours:
+        raise ValueError(f"this data has groups that fill the folds; leave {option('data.fold-by')} neighbours out")
+    else:
+        how["groups"] = len(set(groups))
+        chosen = fold_groups(train.labels, groups, folds, fold, seed)
+    train, val, drawn = _divide(train, chosen, how, root)
     return splits._replace(train=train, val=val, drawn=drawn)

@@ -79,6 +79,13 @@ def test_a_hub_data_set_is_read_row_by_row(library: dict[str, Any]) -> None:
     assert (about.licence, about.citation) == ("mit", "C")
 
 
+def test_splits_of_other_names_are_known_or_said(library: dict[str, Any]) -> None:
+    library["x"] = {name: rows([0, 1]) for name in ("training", "dev", "eval", "unsupervised")}
+    found = load_hub("x", 0.5, 0)
+    assert found.sources == {"train": "x/training", "val": "x/dev", "test": "x/eval"}
+    assert found.notes == ("the split unsupervised is not used",)
+
+
 def test_a_hub_data_set_of_one_split_has_a_share_held_out(library: dict[str, Any]) -> None:
     library["x"] = rows(["red", "lime"] * 4, None)
     train, val, *_, drawn = load_hub("x", 0.25, 0)[:6]

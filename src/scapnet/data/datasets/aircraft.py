@@ -75,7 +75,7 @@ def _read_list(file: Path, classes: list[str], boxes: dict[str, Tensor], finder:
     paths, labels, found = [], [], []
     for place, (image, name) in read_rows(file, "IMAGE CLASS", 2):
         if name not in number:
-            raise ValueError(f"{place}: there is no class {name!r} among the {len(classes)}; mend the line")
+            raise ValueError(f"{place}: there is no class {name!r} among the {len(classes)}; correct the line")
         paths.append(finder.find(file.parent / "images" / f"{image}.jpg", place))
         labels.append(number[name])
         found.append(boxes.get(image, NO_BOX))

@@ -45,7 +45,7 @@ def _read_labels(home: Path, images: Table, all_classes: bool) -> tuple[list[int
     labels = read_table(home / "image_class_labels.txt", "IMAGE_ID CLASS_ID", images)
     for place, key in labels.values():
         if key not in names:
-            raise ValueError(f"{place}: classes.txt has no class {key}; mend the line or unpack the data set again")
+            raise ValueError(f"{place}: classes.txt has no class {key}; correct the line or unpack the data set again")
     used = {key for _, key in labels.values()}
     order = [key for key in names if all_classes or key in used]
     number = {key: i for i, key in enumerate(order)}  # ids need not start at 0
@@ -61,7 +61,7 @@ def _read_boxes(file: Path, images: Table) -> Tensor | None:
     for place, rest in (table[key] for key in images):
         values = numbers(place, "a box", rest.split())
         if len(values) != 4:
-            raise ValueError(f"{place}: a box has 4 numbers, X Y WIDTH HEIGHT, and not {len(values)}; mend the line")
+            raise ValueError(f"{place}: a box has 4 numbers, X Y WIDTH HEIGHT, and not {len(values)}; correct the line")
         x, y, width, height = values
         rows.append((x, y, x + width, y + height))
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)

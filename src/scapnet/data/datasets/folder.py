@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scapnet.data.datasets.structure import ClassFolders, Structure, read_structure, table_hint
 from scapnet.data.files import Listing, Order, find_photos, in_order, passed_over
+from scapnet.data.groups import name_groups
 from scapnet.data.info import FOLDER
 from scapnet.data.lists import check_root
 from scapnet.data.photos import PhotoList
@@ -13,7 +14,9 @@ from scapnet.data.sample import Splits
 from scapnet.data.splits import by_fraction
 
 
-def load_folder(root: Path | None, val_fraction: float | None, seed: int, order: Order = "numbers") -> Splits:
+def load_folder(
+    root: Path | None, val_fraction: float | None, seed: int, order: Order = "numbers", group: str | None = None
+) -> Splits:
     """Read class folders; a share of the training photos becomes the validation split where there is no other.
 
     Args:
@@ -21,6 +24,7 @@ def load_folder(root: Path | None, val_fraction: float | None, seed: int, order:
         val_fraction: that share; None holds nothing out.
         seed: of the choice.
         order: of files and classes.
+        group: how to name groups of photos that are held out together; see `name_groups`.
 
     Raises:
         ValueError: a missing folder, folders that can be read in two ways, a class without photos, fewer than two
@@ -36,7 +40,7 @@ def load_folder(root: Path | None, val_fraction: float | None, seed: int, order:
             f"{home} has {len(classes)} class folders and at least 2 are needed; "
             f"put the photos in {home / 'CLASS' / 'PHOTO.jpg'}{table_hint(home)}"
         )
-    lists = {split: read_split(folders, classes, listing) for split, folders in found.splits.items()}
+    lists = {split: read_split(folders, classes, listing, group) for split, folders in found.splits.items()}
     _check_empty(found, lists["train"], listing)
     _check_once(root, found, lists, listing)
     train, val, test = lists["train"], lists.get("val"), lists.get("test")
@@ -48,18 +52,20 @@ def load_folder(root: Path | None, val_fraction: float | None, seed: int, order:
     return Splits(train, val, test, FOLDER, (*found.notes, *empty), drawn, sources, tuple(listing.passed))
 
 
-def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing) -> PhotoList:
+def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing, group: str | None = None) -> PhotoList:
     """The photos of one split.
 
     Args:
         folders: its class folders.
         classes: all classes, which must be among them.
         listing: gets what is passed over.
+        group: as in `load_folder`.
 
     Raises:
         ValueError: a class folder that is none of the classes.
     """
     paths: list[Path] = []
+    homes: list[Path] = []
     labels: list[int] = []
     number = {name: i for i, name in enumerate(classes)}
     for name in in_order(folders, listing.order):
@@ -68,10 +74,12 @@ def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing) 
                 f"{folders[name][0]} is a class that the training photos do not have{_alike(name, classes)}; "
                 f"add it there, rename it or remove it"
             )
-        found = [photo for folder in folders[name] for photo in find_photos(folder, listing)]
-        paths += found
-        labels += [number[name]] * len(found)
-    return PhotoList(paths, labels, classes)
+        for folder in folders[name]:
+            found = list(find_photos(folder, listing))
+            paths += found
+            homes += [folder] * len(found)
+            labels += [number[name]] * len(found)
+    return PhotoList(paths, labels, classes, groups=None if group is None else name_groups(paths, homes, group))
 
 
 def _alike(name: str, classes: Sequence[str]) -> str:

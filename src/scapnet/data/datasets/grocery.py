@@ -86,7 +86,9 @@ def _read_list(root: Path, file: Path, classes: list[str], level: str, finder: F
         if fields == [""]:
             continue
         if len(fields) != 3 or not fields[column].isdecimal() or int(fields[column]) >= len(classes):
-            raise ValueError(f"{place}: expected 'path, fine, coarse' with {level} below {len(classes)}; mend the line")
+            raise ValueError(
+                f"{place}: expected 'path, fine, coarse' with {level} below {len(classes)}; correct the line"
+            )
         paths.append(finder.find(root / fields[0], place))
         labels.append(int(fields[column]))
     return PhotoList(paths, labels, classes)

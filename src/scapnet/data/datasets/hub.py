@@ -6,17 +6,13 @@ from typing import Any
 
 from scapnet.data.images import UnreadableImage, photo_to_tensor
 from scapnet.data.info import DatasetInfo
-from scapnet.data.sample import Sample, Splits
+from scapnet.data.sample import SPLITS, Sample, Splits
+from scapnet.data.spelling import split_name
 from scapnet.data.splits import by_fraction
 from scapnet.errors import reason
 from scapnet.hints import option
 
 INFO = DatasetInfo("hub", "a Hugging Face data set", licence="see its card", get="give its name, OWNER/NAME")
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("validation", "val", "valid", "dev"),
-    "test": ("test", "testing"),
-}
 
 
 class HubPhotos:
@@ -72,13 +68,16 @@ def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
     if not name:
         raise ValueError(f"a hub data set needs its name; give it with {option('data.hub')} OWNER/NAME")
     found = _open(name)
-    named = {split: next((n for n in names if n in found), None) for split, names in SPLIT_NAMES.items()}
+    named: dict[str, str | None] = dict.fromkeys(SPLITS)
+    for own in sorted(found, key=len):  # "train" before "train_2"
+        if (split := split_name(own)) and named[split] is None:
+            named[split] = own
     if named["train"] is None:
         raise ValueError(f"{name} has the splits {', '.join(found)} and none is train; use another data set")
     image, label = _columns(name, found[named["train"]].features)
     classes = _classes(found[named["train"]], label)
     lists: dict[str, HubPhotos | None] = {}
-    notes = []
+    notes = [f"the split {own} is not used" for own in found if own not in named.values()]
     for split, key in named.items():
         lists[split] = _split(found[key], image, label, classes, f"{name}/{key}") if key else None
         if key and lists[split] is None:
@@ -90,7 +89,8 @@ def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
         )
     if val is None and test is None and val_fraction is not None:
         train, val, drawn = by_fraction(train, val_fraction, seed, None)
-    return Splits(train, val, test, _info(name, found[named["train"]]), tuple(notes), drawn)
+    sources = {split: f"{name}/{key}" for split, key in named.items() if key}
+    return Splits(train, val, test, _info(name, found[named["train"]]), tuple(notes), drawn, sources)
 
 
 def _open(name: str) -> dict[str, Any]:

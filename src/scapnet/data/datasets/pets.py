@@ -61,7 +61,7 @@ def _read_list(home: Path, split: str, names: dict[int, str], finder: Finder) ->
         label = whole(place, "class", number, 1, 10_000) - 1
         name = image.rpartition("_")[0].replace("_", " ").title()
         if names.setdefault(label, name) != name:
-            raise ValueError(f"{place}: class {number} was {names[label]!r} on an earlier line; mend the line")
+            raise ValueError(f"{place}: class {number} was {names[label]!r} on an earlier line; correct the line")
         paths.append(finder.find(home / "images" / f"{image}.jpg", place))
         labels.append(label)
     return paths, labels

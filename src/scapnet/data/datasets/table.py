@@ -1,16 +1,18 @@
-"""Your own photos by a table ``path,label`` or ``path,label,split``."""
+"""Your own photos by a table with a photo and a label on each line, and its split and its group where it has them."""
 
-import csv
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from scapnet.data.datasets.rows import Photo, default_table, find_photos, read_rows
+from scapnet.data.files import Order, PassedOver, in_order, is_system, one_name
+from scapnet.data.formats import is_photo
+from scapnet.data.groups import name_groups
 from scapnet.data.info import DatasetInfo
 from scapnet.data.lists import Finder, check_classes, check_root
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.data.splits import by_fraction
-from scapnet.hints import option
 
 INFO = DatasetInfo(
     "csv",
@@ -18,47 +20,55 @@ INFO = DatasetInfo(
     licence="yours",
     get="write a table with the header path,label or path,label,split, where split is train, val or test",
 )
-SPELLINGS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-class TableRow(NamedTuple):
-    """One photo of the table."""
-
-    place: str  # "FILE, line N"
-    path: str
-    label: str
-    split: str
-
-
-def load_csv(root: Path | None, table: Path | None, val_fraction: float | None, seed: int) -> Splits:
+def load_csv(
+    root: Path | None,
+    table: Path | None,
+    val_fraction: float | None,
+    seed: int,
+    order: Order = "numbers",
+    group: str | None = None,
+) -> Splits:
     """Read a table with a header; the classes are the labels of its training photos, in order.
 
     Args:
         root: what the paths are relative to; by default the table's folder.
-        table: the table; by default ``root/labels.csv``.
+        table: the table; by default ``root/labels.csv``, or the only table in root.
         val_fraction: the share of the training photos to hold out where the table has no split; None holds none out.
         seed: of that choice.
+        order: of the classes; photos are in the order of their lines.
+        group: as in `name_groups`; by default the table's column ``group``, if it has one.
 
     Raises:
         ValueError: what is wrong with the table, with its line.
     """
     root = check_root(table.parent if root is None and table is not None else root, "csv")
-    file = table or root / "labels.csv"
-    rows = list(_read(file))
+    file = table or default_table(root)
+    columns, rows = read_rows(file)
     names = {row.label for row in rows if row.split == "train"}
     if len(names) < 2:
         raise ValueError(
             f"{file} has {len(names)} labels among its training photos and at least 2 are needed; add photos"
         )
-    classes = sorted(names, key=lambda name: (int(name), name) if all(n.isdecimal() for n in names) else (0, name))
+    unknown = next((row for row in rows if row.label not in names), None)
+    if unknown is not None:
+        raise ValueError(
+            f"{unknown.place}: no training photo has the label {unknown.label!r}; add some, or remove the line"
+        )
+    classes = in_order(names, "numbers" if all(map(str.isdecimal, names)) else order)
     finder = Finder()
-    lists = {split: _photos([row for row in rows if row.split == split], root, classes, finder) for split in SPLITS}
+    photos = list(find_photos(rows, root, finder))
+    lists = _lists(photos, classes, group)
     check_classes(lists["train"], file)
-    train, val, test = lists["train"], lists["val"] or None, lists["test"] or None
+    train, val, test = lists["train"], lists.get("val"), lists.get("test")
     drawn = None
     if val is None and test is None and val_fraction is not None:
         train, val, drawn = by_fraction(train, val_fraction, seed, root)
-    return Splits(train, val, test, INFO, drawn=drawn)
+    notes = (f"columns: {columns}", *_shared_groups(lists))
+    return Splits(
+        train, val, test, INFO, notes, drawn, dict.fromkeys(lists, str(file)), tuple(_unnamed(photos, finder))
+    )
 
 
 def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, PhotoList]:
@@ -72,65 +82,48 @@ def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, Phot
     Raises:
         ValueError: what is wrong with the table, with its line; a label that is not among the classes.
     """
-    rows, finder = list(_read(file)), Finder()
-    unknown = next((row for row in rows if row.label not in classes), None)
+    known = {one_name(name) for name in classes}
+    rows = read_rows(file)[1]
+    unknown = next((row for row in rows if row.label not in known), None)
     if unknown is not None:
         raise ValueError(f"{unknown.place}: the model has no class {unknown.label!r}; correct or remove the line")
-    chosen = {split: [row for row in rows if row.split == split] for split in SPLITS}
-    return {split: _photos(found, root, list(classes), finder) for split, found in chosen.items() if found}
+    return _lists(list(find_photos(rows, root, Finder())), classes, None)
 
 
-def _read(file: Path) -> Iterator[TableRow]:
-    if not file.is_file():
-        raise ValueError(f"there is no table {file}; give it with {option('data.table')} FILE")
-    seen: dict[str, str] = {}
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            reader.fieldnames = _header(file, reader.fieldnames or [])
-            for fields in reader:
-                row = _row(f"{file}, line {reader.line_num}", fields)
-                if row.path in seen:
-                    raise ValueError(f"{row.place}: {row.path} was on {seen[row.path]} too; keep one of them")
-                seen[row.path] = f"line {reader.line_num}"
-                yield row
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num + 1}: it is no CSV ({error}); mend the line") from error
+def _lists(photos: Sequence[Photo], classes: Sequence[str], group: str | None) -> dict[str, PhotoList]:
+    """The photos of the splits that there are."""
+    number = {one_name(name): i for i, name in enumerate(classes)}
+    lists = {}
+    for split in SPLITS:
+        chosen = [photo for photo in photos if photo.row.split == split]
+        paths = [photo.path for photo in chosen]
+        groups: list[str] | None = [photo.row.group for photo in chosen if photo.row.group is not None]
+        if group is not None:
+            groups = name_groups(paths, [path.parent for path in paths], group)
+        if chosen:
+            labels = [number[photo.row.label] for photo in chosen]
+            lists[split] = PhotoList(paths, labels, classes, groups=groups or None)
+    return lists
 
 
-def _header(file: Path, names: Sequence[str]) -> list[str]:
-    """The names of the columns; others than the three are passed over."""
-    header = [name.strip().lower() for name in names]
-    missing = [name for name in ("path", "label") if header.count(name) != 1]
-    if missing or header.count("split") > 1:
-        raise ValueError(
-            f"{file}, line 1: the header {','.join(header)!r} needs the columns path and label, may have split, each "
-            f"once and with commas between; write it as path,label,split"
-        )
-    return header
+def _shared_groups(lists: dict[str, PhotoList]) -> Iterator[str]:
+    """A sentence on groups that the table itself has put into several splits."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for split, data in lists.items():
+        for group in data.groups or ():
+            splits[group].add(split)
+    shared = sorted(group for group, found in splits.items() if len(found) > 1)
+    if shared:
+        named = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
+        yield f"groups that are in more than one split: {len(shared)} ({named})"
 
 
-def _row(place: str, fields: dict[str, str]) -> TableRow:
-    values = {key: (value or "").strip() for key, value in fields.items() if key in ("path", "label", "split")}
-    if None in fields:
-        raise ValueError(f"{place}: it has more fields than the header; put names with commas in double quotes")
-    if not values["path"] or not values["label"]:
-        raise ValueError(f"{place}: path and label must both be given; complete or remove the line")
-    split = SPELLINGS.get(values.get("split", "train").lower())
-    if split is None:
-        raise ValueError(f"{place}: split {values['split']!r} must be train, val or test; mend the line")
-    return TableRow(place, values["path"], values["label"], split)
-
-
-def _photos(rows: list[TableRow], root: Path, classes: list[str], finder: Finder) -> PhotoList:
-    number = {name: i for i, name in enumerate(classes)}
-    unknown = next((row for row in rows if row.label not in number), None)
-    if unknown:
-        raise ValueError(
-            f"{unknown.place}: no training photo has the label {unknown.label!r}; add some, or remove the line"
-        )
-    return PhotoList(
-        [finder.find(root / row.path, row.place) for row in rows], [number[row.label] for row in rows], classes
-    )
+def _unnamed(photos: Sequence[Photo], finder: Finder) -> Iterator[PassedOver]:
+    """The photos beside those of a table that the table does not name."""
+    named: dict[Path, set[str]] = defaultdict(set)
+    for photo in photos:
+        named[photo.path.parent].add(photo.path.name)
+    for folder, names in named.items():
+        for name in sorted(set(finder.listed(folder)[1].values()) - names):
+            if is_photo(name) and not is_system(name):
+                yield PassedOver(folder / name, "photos that the table does not name")

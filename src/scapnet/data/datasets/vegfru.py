@@ -82,7 +82,7 @@ def _read_part(home: Path, part: str) -> dict[str, PhotoList]:
             label = whole(place, "index", index, 0, len(classes) - 1)
             if number.get(Path(path).parts[0]) != label:
                 raise ValueError(
-                    f"{place}: index {label} is class {classes[label]!r} in the training list; mend the line"
+                    f"{place}: index {label} is class {classes[label]!r} in the training list; correct the line"
                 )
             paths.append(finder.find(images / path, place))
             labels.append(label)
@@ -97,7 +97,7 @@ def _class_names(file: Path, rows: list[tuple[str, list[str]]]) -> list[str]:
     for place, (path, index) in rows:
         label = whole(place, "index", index, 0, 100_000)
         if names.setdefault(label, Path(path).parts[0]) != Path(path).parts[0]:
-            raise ValueError(f"{place}: index {label} was {names[label]!r} on an earlier line; mend the line")
+            raise ValueError(f"{place}: index {label} was {names[label]!r} on an earlier line; correct the line")
     if not names:
         raise ValueError(f"{file} is empty; unpack the data set again")
     if sorted(names) != list(range(len(names))):

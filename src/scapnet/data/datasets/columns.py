@@ -1,0 +1,76 @@
+"""The columns of a table of photos, by the names that people give them."""
+
+import csv
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SEPARATORS = ",;\t|"
+# In each list, the names that say most about what is in the column come first.
+PATH = (
+    *("path", "file_path", "filepath", "image_path", "img_path", "photo_path", "file_name", "filename", "image_name"),
+    *("file", "image", "img", "photo", "picture", "image_file", "image_id", "img_id", "photo_id", "id_code", "id"),
+    "name",
+)
+LABEL = (
+    *("label", "class", "class_name", "label_name", "category", "category_name", "species", "breed", "target"),
+    *("diagnosis", "labels", "classes", "variety", "cultivar", "y", "class_id", "label_id", "category_id"),
+)
+SPLIT = ("split", "set", "subset", "partition")
+GROUP = ("group", "group_id")
+
+
+class Columns(NamedTuple):
+    """Where the fields of a photo are; their names are those of the header."""
+
+    names: tuple[str, ...]
+    path: int
+    label: int
+    split: int | None
+    group: int | None
+
+    def __str__(self) -> str:
+        """The columns that are read: "id (photo), breed (label)"."""
+        kinds = (("photo", self.path), ("label", self.label), ("split", self.split), ("group", self.group))
+        return ", ".join(f"{self.names[at]} ({kind})" for kind, at in kinds if at is not None)
+
+
+def find_columns(place: str, line: str) -> tuple[Columns, str]:
+    """The columns of a header line, and the separator between them.
+
+    Args:
+        place: "FILE, line 1", for messages.
+        line: the first line of the table.
+
+    Raises:
+        ValueError: it has no column for the photos or none for the labels, or two of a name.
+    """
+    headers = {sep: tuple(name.strip() for name in next(csv.reader([line], delimiter=sep), [])) for sep in SEPARATORS}
+    for separator, names in headers.items():
+        found = _choose(place, names)
+        if found is not None:
+            return found, separator
+    most = max(headers.values(), key=len)
+    raise ValueError(
+        f"{place}: of the columns {', '.join(most)!r} it is not clear which have the photo and the label; call them path and "
+        f"label, and split and group if there are such"
+    )
+
+
+def _choose(place: str, names: Sequence[str]) -> Columns | None:
+    """The columns among some names; None where the photos or the labels have none."""
+    plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
+    path, label, split, group = (next((n for n in known if n in plain), None) for known in (PATH, LABEL, SPLIT, GROUP))
+    if path is None:
+        return None
+    if label is None:
+        rest = [name for name in plain if name and name not in (path, split, group)]
+        if len(rest) != 1:
+            return None
+        label = rest[0]
+    for name in (path, label, split, group):
+        if name is not None and plain.count(name) > 1:
+            raise ValueError(f"{place}: the column {names[plain.index(name)]} is there twice; remove one of them")
+    at = [None if name is None else plain.index(name) for name in (path, label, split, group)]
+    assert at[0] is not None
+    assert at[1] is not None
+    return Columns(tuple(names), at[0], at[1], at[2], at[3])

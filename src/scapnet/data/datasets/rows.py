@@ -1,0 +1,148 @@
+"""Reading a table of photos: its text, its columns, and the photos that its lines name."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scapnet.data.datasets.columns import Columns, find_columns
+from scapnet.data.files import is_system, one_name
+from scapnet.data.formats import is_photo
+from scapnet.data.lists import Finder
+from scapnet.data.spelling import split_name
+from scapnet.hints import option
+
+SUFFIXES = (".csv", ".tsv")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Row(NamedTuple):
+    """A line of a table."""
+
+    place: str  # "FILE, line N"
+    name: str  # of the photo, as the table has it
+    label: str
+    split: str
+    group: str | None
+
+
+class Photo(NamedTuple):
+    """A line of a table, and the file that it names."""
+
+    row: Row
+    path: Path
+
+
+def default_table(root: Path) -> Path:
+    """``labels.csv``, or the one table that there is.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    names = sorted(name for name in os.listdir(root) if name.lower().endswith(SUFFIXES) and not is_system(name))
+    if "labels.csv" in names or len(names) == 1:
+        return root / ("labels.csv" if "labels.csv" in names else names[0])
+    there = f"; {root} has {', '.join(names[:5])}" if names else ""
+    raise ValueError(f"there is no table {root / 'labels.csv'}; give it with {option('data.table')} FILE{there}")
+
+
+def read_rows(file: Path) -> tuple[Columns, list[Row]]:
+    """The columns and the lines of a table; empty lines are passed over.
+
+    Raises:
+        ValueError: a file that is missing, no UTF-8 text or no table, or a line that is not as it should be.
+    """
+    if not file.is_file():
+        raise ValueError(f"there is no table {file}; give it with {option('data.table')} FILE")
+    text = _text(file)
+    head = text.splitlines()[0] if text.splitlines() else ""
+    columns, separator = find_columns(f"{file}, line 1", head)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        next(reader)
+        return columns, [_row(f"{file}, line {reader.line_num}", columns, fields) for fields in reader if any(fields)]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: it is no CSV ({error}); correct the line") from error
+
+
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    if content.startswith(UTF16):
+        raise ValueError(f"{file} is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"{file} is not UTF-8 text (line {line}, byte {error.start}); save it as UTF-8") from error
+
+
+def _row(place: str, columns: Columns, fields: Sequence[str]) -> Row:
+    if len(fields) > len(columns.names):
+        raise ValueError(f"{place}: it has more fields than the header; put names with commas in double quotes")
+    values = [field.strip() for field in fields] + [""] * (len(columns.names) - len(fields))
+    name, label = values[columns.path], one_name(values[columns.label])
+    if not name or not label:
+        raise ValueError(f"{place}: photo and label must both be given; complete or remove the line")
+    split: str | None = "train"
+    if columns.split is not None:
+        split = split_name(values[columns.split])
+        if split is None:
+            raise ValueError(f"{place}: split {values[columns.split]!r} must be train, val or test; correct the line")
+    group = None if columns.group is None else values[columns.group]
+    if group == "":
+        raise ValueError(f"{place}: it has no group; give a photo on its own a group of its own name")
+    return Row(place, name, label, split or "train", group)
+
+
+def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[Photo]:
+    """The files that lines name, which each may be named once.
+
+    Raises:
+        ValueError: a photo that is not there, or that was on an earlier line.
+    """
+    seen: dict[str, Row] = {}
+    real: dict[Path, str] = {}
+    for row in rows:
+        path = _find(row, root, finder)
+        folder = real.setdefault(path.parent, os.path.realpath(path.parent))
+        place = os.path.join(folder, path.name)
+        first = seen.setdefault(os.path.realpath(place) if os.path.islink(place) else place, row)
+        if first is not row:
+            _refuse_again(row, first)
+        yield Photo(row, path)
+
+
+def _refuse_again(row: Row, first: Row) -> None:
+    line = first.place.rpartition(", ")[2]
+    same = f"{row.name} was on {line} too" + (f" as {first.name}" if first.name != row.name else "")
+    if row.split != first.split:
+        same += f", in the {first.split} split"
+    raise ValueError(f"{row.place}: {same}; keep one of them")
+
+
+def _find(row: Row, root: Path, finder: Finder) -> Path:
+    """A photo by its path, with slashes of either kind, or by its name without a suffix."""
+    names = dict.fromkeys([row.name, row.name.replace("\\", "/")])
+    for name in [*names, *(os.path.normpath(name) for name in names)]:
+        if found := finder.look(root / name):
+            return found
+    path = root / row.name.replace("\\", "/")
+    stems = [found for found in finder.by_stem(path) if is_photo(found.name)]
+    if len(stems) == 1:
+        return stems[0]
+    if stems:
+        raise ValueError(f"{row.place}: {row.name!r} can be {' or '.join(map(str, stems))}; write the suffix")
+    raise ValueError(
+        f"{row.place}: there is no image {path}; {_elsewhere(path, root, finder)}correct or remove the line"
+    )
+
+
+def _elsewhere(path: Path, root: Path, finder: Finder) -> str:
+    """The folder of the root that has a photo which the root itself has not."""
+    for folder in sorted(root.iterdir()) if path.parent == root else ():
+        inside = folder / path.name
+        if not is_system(folder.name) and folder.is_dir() and (finder.look(inside) or finder.by_stem(inside)):
+            return f"it is in {folder}, which {option('data.root')} can name; or "
+    return ""
