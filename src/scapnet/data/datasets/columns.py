@@ -49,9 +49,10 @@ def find_columns(place: str, line: str) -> tuple[Columns, str]:
         found = _choose(place, names)
         if found is not None:
             return found, separator
-    most = max(headers.values(), key=len)
+    longest: tuple[str, ...] = max(headers.values(), key=len)
+    most = ", ".join(longest)
     raise ValueError(
-        f"{place}: of the columns {', '.join(most)!r} it is not clear which have the photo and the label; call them path and "
+        f"{place}: of the columns {most!r} it is not clear which have the photo and the label; call them path and "
         f"label, and split and group if there are such"
     )
 
