@@ -50,6 +50,5 @@ def view_of(config: Config, model: Network) -> ViewConfig:
     """The view of a config, with the mean and standard deviation that the backbone's weights were trained with."""
     known = getattr(model.backbone.net, "pretrained_cfg", None) or {}
     default, data = ViewConfig(), config.data
-    return ViewConfig(
-        data.size, data.resize, data.source_size, known.get("mean", default.mean), known.get("std", default.std)
-    )
+    mean, std = known.get("mean", default.mean), known.get("std", default.std)
+    return ViewConfig(data.size, data.resize, data.source_size, mean, std, data.fit)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
+from scapnet.data.augment import TrainView
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews, TrainViews, centre_view, to_input
@@ -31,8 +32,9 @@ class Fixed:
 
 @pytest.mark.parametrize(("height", "width"), [(200, 120), (90, 160), (72, 72), (31, 47), (500, 333)])
 @pytest.mark.parametrize("source", [None, 128])
-def test_a_painted_box_lands_where_the_frame_says(height: int, width: int, source: int | None) -> None:
-    view = ViewConfig(64, 72, source, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_a_painted_box_lands_where_the_frame_says(height: int, width: int, source: int | None, fit: Any) -> None:
+    view = ViewConfig(64, 72, source, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), fit)
     y, x = round(height / 2 - min(height, width) * 0.3), round(width / 2 - min(height, width) * 0.2)
     box = torch.tensor([[x, y, x + min(height, width) * 0.4, y + min(height, width) * 0.5]]).round()
     image = torch.zeros(3, height, width, dtype=torch.uint8)
@@ -49,6 +51,21 @@ def test_a_painted_box_lands_where_the_frame_says(height: int, width: int, sourc
         rows, columns = bright.any(1).nonzero().flatten(), bright.any(0).nonzero().flatten()
         found = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / picture.shape[-1]
         assert (found - inside[0]).abs().max() * picture.shape[-1] <= 1.0
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 40), (50, 200), (64, 64), (1000, 2)])
+@pytest.mark.parametrize("fit", ["pad", "squash"])
+def test_a_whole_photo_is_seen_in_training_and_evaluation(height: int, width: int, fit: Any) -> None:
+    image = torch.full((3, height, width), 255, dtype=torch.uint8)
+    view = ViewConfig(64, 72, fit=fit, mean=(0.0, 0.0, 0.0))
+    shown, frame = centre_view(image, view)
+    whole = torch.tensor([0.0, 0, width, height])
+    left, top, right, bottom = (frame.to_view(whole) * 64).round().int().tolist()
+    for picture in (shown, TrainView(view, "fgvc", flip=False)(image)):
+        bright = picture[0] > 127
+        assert (int(bright.any(1).sum()), int(bright.any(0).sum())) == (bottom - top, right - left)
+    assert max(bottom - top, right - left) == 64
+    assert (bottom - top == right - left == 64) == (fit == "squash" or height == width)
 
 
 def views_of(data: Any, source: int | None = None, seed: int = 0) -> TrainViews:

@@ -37,11 +37,13 @@ class ViewConfig:
     source_size: int | None = None
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    fit: Literal["crop", "pad", "squash"] = "crop"
 
     def __post_init__(self) -> None:
+        one_of("data.fit", self.fit, ("crop", "pad", "squash"))
         if self.size < 32:
             refuse(f"a view of {self.size} px is too small for a network; use at least 32")
-        if self.resize < self.size:
+        if self.fit == "crop" and self.resize < self.size:
             refuse(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
         if self.source_size is not None and self.source_size < self.size:
             refuse(f"source_size {self.source_size} is smaller than the view; use at least {self.size}")
@@ -92,6 +94,9 @@ class DataConfig:
     """Side of the network's view in pixels."""
     resize: int = 512
     """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
+    fit: Literal["crop", "pad", "squash"] = "crop"
+    """How a photo becomes square: by a crop, or whole, padded with the mean colour or squashed. Training and evaluation
+    see the whole photo then, and `resize` is not used."""
     source_size: int | None = None
     """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
     augment: Literal["paper", "fgvc", "strong"] = "paper"
@@ -131,7 +136,7 @@ class DataConfig:
         if not 0 <= self.val_fraction < 1:
             refuse(f"data.val_fraction is {self.val_fraction}; it must be 0, or a share below 1")
         check_expression("data.group", self.group)
-        ViewConfig(self.size, self.resize, self.source_size)
+        ViewConfig(self.size, self.resize, self.source_size, fit=self.fit)
 
     RENAMED: ClassVar[dict[str, str]] = {
         **{key: f"synthetic.{key}" for key in ("train_length", "test_length", "family", "mark_scale", "hide")},

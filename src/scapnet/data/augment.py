@@ -4,7 +4,7 @@ S' side of the source. All chance is torch's own generator's.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,9 +18,31 @@ LONGEST = 4  # times the shorter side: a photo of 1 x 20,000 would not fit the m
 
 
 def sides(view: ViewConfig) -> tuple[int, int]:
-    """The source's side S', and the shorter side of the photo before it is cropped."""
+    """The source's side S', and the shorter side of the photo before it is cropped; S' too where nothing is cropped."""
     source = view.source_size or view.size
-    return source, round(view.resize * source / view.size)
+    return source, round(view.resize * source / view.size) if view.fit == "crop" else source
+
+
+def resize_whole(image: Tensor, view: ViewConfig) -> Tensor:
+    """A whole photo (3, H, W) resized to (3, S', S') if it is to be squashed, else so that its longer side is S'."""
+    side, longer = sides(view)[0], max(image.shape[-2:])
+    squash = view.fit == "squash"
+    size = [side if squash else max(1, round(side * length / longer)) for length in image.shape[-2:]]
+    resized: Tensor = tv.resize(image, size, antialias=True)
+    return resized
+
+
+def pad(image: Tensor, top: int, left: int, view: ViewConfig) -> Tensor:
+    """Place an image (3, h, w) in a square (3, S', S') of the mean colour, which normalisation turns into 0."""
+    side, (height, width) = sides(view)[0], image.shape[-2:]
+    padding = [left, top, side - width - left, side - height - top]
+    padded: Tensor = tv.pad(image, padding, fill=mean_colour(view))
+    return padded
+
+
+def mean_colour(view: ViewConfig) -> list[int]:
+    """The colour that normalisation turns into 0, as uint8."""
+    return [round(255 * value) for value in view.mean]
 
 
 def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, flip: bool, fill: Tensor) -> Tensor:
@@ -67,10 +89,10 @@ class TrainView:
     """
 
     def __init__(self, view: ViewConfig, augment: str = "paper", rotation: float = 15.0, flip: bool = True) -> None:
+        self.view = view
         self.side, self.shorter = sides(view)
         self.rotation, self.flip = rotation if augment == "paper" else 0.0, flip
-        # What lies outside gets the mean colour, which normalisation turns into 0.
-        fill = [round(255 * value) for value in view.mean]
+        fill = mean_colour(view)  # of what lies outside
         self.fill = torch.tensor(fill, dtype=torch.float32)[:, None, None]
         self.extra: list[Any] = []
         if augment == "strong":
@@ -79,7 +101,7 @@ class TrainView:
 
     def __call__(self, image: Tensor) -> Tensor:
         """(3, H, W) uint8 to (3, S', S') uint8, at random by torch's generator."""
-        image = tv.resize(_cut(image), [self.shorter], antialias=True)
+        image = self._resize(image)
         angle = float(torch.empty(()).uniform_(-self.rotation, self.rotation)) if self.rotation else 0.0
         top, left = (_below(size - self.side + 1) for size in image.shape[-2:])
         flip = self.flip and bool(torch.rand(()) < 0.5)
@@ -91,6 +113,14 @@ class TrainView:
         for step in self.extra:
             source = step(source)
         return source
+
+    def _resize(self, image: Tensor) -> Tensor:
+        """(3, H, W) to what the view is cropped from; a whole photo is padded to (3, S', S') at a random place."""
+        if self.view.fit == "crop":
+            return cast(Tensor, tv.resize(_cut(image), [self.shorter], antialias=True))
+        image = resize_whole(image, self.view)
+        top, left = (_below(self.side - size + 1) for size in image.shape[-2:])
+        return pad(image, top, left, self.view)
 
 
 def _below(count: int) -> int:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
-from scapnet.data.augment import LONGEST, TrainView, sides
+from scapnet.data.augment import LONGEST, TrainView, pad, resize_whole, sides
 from scapnet.data.broken import next_readable
 from scapnet.data.images import UnreadableImage
 from scapnet.data.sample import NO_BOX, FineGrained, mark_names
@@ -41,7 +41,7 @@ class ViewGeometry(NamedTuple):
 
 
 def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
-    """Resize and centre crop.
+    """The middle of a photo, or the whole photo, as `ViewConfig` says.
 
     Args:
         image: (3, H, W) uint8.
@@ -50,6 +50,8 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
     Returns:
         (3, S', S') uint8, and where it lies in the photo.
     """
+    if view.fit != "crop":
+        return whole_view(image, view)
     source, shorter = sides(view)
     # What lies farther from the middle is cropped in any case.
     side = LONGEST * min(image.shape[-2:])
@@ -61,6 +63,15 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
     scale = wide / width, tall / height
     frame = ViewGeometry(scale, (left + cut_x * scale[0], top + cut_y * scale[1]), source)
     return tv.crop(resized, top, left, source, source), frame
+
+
+def whole_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
+    """The same for a whole photo: squashed, or with padding on both sides."""
+    side = sides(view)[0]
+    resized = resize_whole(image, view)
+    (tall, wide), (height, width) = resized.shape[-2:], image.shape[-2:]
+    top, left = (side - tall) // 2, (side - wide) // 2
+    return pad(resized, top, left, view), ViewGeometry((wide / width, tall / height), (-left, -top), side)
 
 
 def to_input(source: Tensor, view: ViewConfig) -> Views:
