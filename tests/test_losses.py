@@ -1,8 +1,10 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import reference
 from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss
@@ -115,10 +117,38 @@ def test_total_is_the_weighted_sum_of_raw_terms() -> None:
         "sub": sum(reference.eq14_parts(y, label) for _, y, label in rows) / 4,
     }
     for numbers in [(1.0, 1.0, 1.0, 1.0), (2.0, 0.5, 1.5, 0.3), (1.0, 0.0, 0.0, 0.0)]:
-        weights = dict(zip(expected, numbers, strict=True))
+        weights: dict[str, Any] = dict(zip(expected, numbers, strict=True))
         terms = {name: value.item() for name, value in SCAPNetLoss(**weights)(output, target).items()}
         torch.testing.assert_close(terms, {**expected, "loss": reference.eq15_total(expected, weights)})
     assert SCAPNetLoss()(output, target)["loss"].item() == pytest.approx(sum(expected.values()))
+
+
+def test_soft_targets_are_means_over_classes() -> None:
+    torch.manual_seed(4)
+    output = output_of(random_maps(4, 4, 3), 4, 6, 5)
+    hard, other = torch.tensor([0, 4, 2, 2]), torch.tensor([1, 4, 0, 3])
+    loss = SCAPNetLoss(smoothing=0.1)
+    one_hot, mixed = F.one_hot(hard, 5).float(), 0.3 * F.one_hot(hard, 5) + 0.7 * F.one_hot(other, 5)
+    terms, others = loss(output, hard), loss(output, other)
+    for name, value in loss(output, one_hot).items():
+        torch.testing.assert_close(value, terms[name])
+    for name, value in loss(output, mixed).items():
+        torch.testing.assert_close(value, 0.3 * terms[name] + 0.7 * others[name])
+
+
+def test_class_weights_weigh_every_cross_entropy() -> None:
+    torch.manual_seed(5)
+    output, labels = output_of(random_maps(3, 4, 3), 3, 2, 4), [0, 3, 3]
+    weights = [0.5, 1.0, 1.0, 3.0]
+    terms = SCAPNetLoss(class_weights=torch.tensor(weights))(output, torch.tensor(labels))
+    total = sum(weights[label] for label in labels)
+
+    def mean(losses: list[float]) -> float:
+        return sum(weights[label] * loss for label, loss in zip(labels, losses, strict=True)) / total
+
+    rows = list(zip(output.logits.tolist(), output.part_logits.tolist(), labels, strict=True))
+    assert terms["cls"].item() == pytest.approx(mean([reference.eq3_cross_entropy(y, k) for y, _, k in rows]))
+    assert terms["sub"].item() == pytest.approx(mean([reference.eq14_parts(y, k) for _, y, k in rows]))
 
 
 def test_absent_terms_are_absent() -> None:

@@ -64,22 +64,26 @@ def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
     return loss
 
 
-def part_loss(part_logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+def part_loss(
+    part_logits: Tensor, target: Tensor, smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
     """L_sub, Eq. 14: cross-entropy of the parts' mean, plus the sum of each part's own.
 
     y-hat is the mean of the logits: in Eq. 3, too, the paper passes y to CE unnormalised.
 
     Args:
         part_logits: (B, M, K).
-        target: (B,) class indices.
+        target: (B,) class indices, or (B, K) soft targets.
         smoothing: label smoothing.
+        class_weights: (K,) of the cross-entropies.
 
     Returns:
         Scalar, the mean over the batch.
     """
-    together = F.cross_entropy(part_logits.mean(1), target, label_smoothing=smoothing)
+    together = F.cross_entropy(part_logits.mean(1), target, class_weights, label_smoothing=smoothing)
     parts = part_logits.shape[1]
-    own = F.cross_entropy(part_logits.flatten(0, 1), target.repeat_interleave(parts), label_smoothing=smoothing)
+    targets = target.repeat_interleave(parts, 0)  # (B*M,) or (B*M, K)
+    own = F.cross_entropy(part_logits.flatten(0, 1), targets, class_weights, label_smoothing=smoothing)
     return together + parts * own
 
 
@@ -119,6 +123,7 @@ class SCAPNetLoss(nn.Module):
         sub: lambda, of `part_loss`.
         margin: of `consistency_loss`.
         smoothing: label smoothing of every cross-entropy.
+        class_weights: (K,) of every cross-entropy, as `torch.nn.CrossEntropyLoss` takes them.
     """
 
     def __init__(
@@ -129,21 +134,27 @@ class SCAPNetLoss(nn.Module):
         sub: float = 1.0,
         margin: float = 0.1,
         smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.cls, self.act, self.con, self.sub = cls, act, con, sub
         self.margin, self.smoothing = margin, smoothing
+        self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
-        """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum.
+        """Named terms of an output, each before its weight, and "loss", their weighted sum.
 
         Terms of modules that the network does not have are left out.
+
+        Args:
+            output: of the network.
+            target: (B,) class indices, or (B, K) soft targets, whose rows need not sum to 1.
         """
-        terms = {"cls": F.cross_entropy(output.logits.float(), target, label_smoothing=self.smoothing)}
+        terms = {"cls": self.entropy(output.logits.float(), target)}
         if output.gate is not None:
             terms["act"] = activation_loss(output.gate.mask)
         if output.parts is not None:
             terms["con"] = consistency_loss(output.parts.maps, self.margin)
         if output.part_logits is not None:
-            terms["sub"] = part_loss(output.part_logits.float(), target, self.smoothing)
+            terms["sub"] = part_loss(output.part_logits.float(), target, self.smoothing, self.entropy.weight)
         return weighted_sum(terms, self)

@@ -111,9 +111,10 @@ class SCAPNet(NetworkState, nn.Module):
         """The enabled ones."""
         return enabled_sections(config)
 
-    def make_loss(self, config: LossConfig) -> SCAPNetLoss:
+    def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
         """Eq. 15 with the weights of a config."""
-        return SCAPNetLoss(config.cls, config.act, config.con, config.sub, config.margin, config.smoothing)
+        weights = config.cls, config.act, config.con, config.sub
+        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights)
 
     def location_module(self) -> nn.Module | None:
         """The gate, whose scorer chooses the parts."""

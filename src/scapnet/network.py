@@ -27,7 +27,12 @@ class Loss(Protocol):
     """A network's loss."""
 
     def __call__(self, output: Any, target: Tensor) -> dict[str, Tensor]:
-        """Named scalar terms of an output for target (B,), each before its weight, and "loss", their weighted sum."""
+        """Named scalar terms of an output, each before its weight, and "loss", their weighted sum.
+
+        Args:
+            output: of the network.
+            target: (B,) class indices, or (B, K) soft targets, as mixup makes them.
+        """
 
 
 @runtime_checkable
@@ -107,8 +112,8 @@ class Network(Protocol):
     def start_parts_from_main(self) -> None:
         """Initialise what sees the parts with the main branch's weights."""
 
-    def make_loss(self, config: LossConfig) -> Loss:
-        """The loss, with the weights of a config."""
+    def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> Loss:
+        """The loss, with the weights of a config, and with class weights (K,) in every cross-entropy."""
 
     def location_module(self) -> nn.Module | None:
         """What locates the parts, whose parameters Table III counts; None if nothing does."""

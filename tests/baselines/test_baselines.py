@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import box_convert, nms
 
 from samples import model_with
@@ -197,6 +198,25 @@ def test_the_terms_of_nts_net() -> None:
     parts = 2 * terms["cls"] + 3 * terms["sub"] + 0.5 * terms["joint"] + 0.25 * terms["rank"]
     torch.testing.assert_close(terms["loss"], parts)
     assert set(terms) == {"cls", "sub", "joint", "rank", "loss"}
+
+
+@pytest.mark.parametrize("row", ["PRM + NTS-Net", "gGAU + RRA"])
+def test_soft_targets_and_class_weights(row: str) -> None:
+    model, target = make(ROWS[row]), torch.tensor([0, 3, 1])
+    with torch.no_grad():
+        output: Any = model(pictures(3))
+    loss = model.make_loss(LossConfig())
+    hard, soft = loss(output, target), loss(output, F.one_hot(target, CLASSES).float())
+    torch.testing.assert_close(soft, hard)
+    mixed = loss(output, (F.one_hot(target, CLASSES) + F.one_hot(target.flip(0), CLASSES)) / 2)
+    swapped = loss(output, target.flip(0))
+    for name in {"cls", "sub", "joint"} & set(mixed):
+        torch.testing.assert_close(mixed[name], (hard[name] + swapped[name]) / 2)
+    # Only images of class 3 count.
+    only = model.make_loss(LossConfig(), torch.tensor([0.0, 0, 0, 7, 0]))(output, target)
+    parts = output.part_logits[1]
+    torch.testing.assert_close(only["cls"], F.cross_entropy(output.logits[1:2], target[1:2]))
+    torch.testing.assert_close(only["sub"], F.cross_entropy(parts, target[1].expand(len(parts)), reduction="sum"))
 
 
 def test_the_ranking_teaches_the_navigator_alone() -> None:

@@ -140,9 +140,9 @@ class NTSNet(NetworkState, nn.Module):
         """The enabled sections."""
         return enabled_sections(config)
 
-    def make_loss(self, config: LossConfig) -> "NTSLoss":
+    def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> "NTSLoss":
         """The paper's loss, with the weights of a config for the image's and the parts' cross-entropy."""
-        return NTSLoss(config.cls, config.sub, smoothing=config.smoothing)
+        return NTSLoss(config.cls, config.sub, smoothing=config.smoothing, class_weights=class_weights)
 
     def location_module(self) -> nn.Module | None:
         """The Navigator."""
@@ -226,30 +226,46 @@ class NTSLoss(nn.Module):
         joint: weight of L_S, the Scrutinizer's cross-entropy.
         rank: weight of `ranking_loss`.
         smoothing: label smoothing of every cross-entropy.
+        class_weights: (K,) of every cross-entropy.
     """
 
     def __init__(
-        self, cls: float = 1.0, sub: float = 1.0, joint: float = 1.0, rank: float = 1.0, smoothing: float = 0.0
+        self,
+        cls: float = 1.0,
+        sub: float = 1.0,
+        joint: float = 1.0,
+        rank: float = 1.0,
+        smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.cls, self.sub, self.joint, self.rank, self.smoothing = cls, sub, joint, rank, smoothing
-
-    def _entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), target, label_smoothing=self.smoothing)
+        self.cls, self.sub, self.joint, self.rank = cls, sub, joint, rank
+        self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
     def forward(self, output: NTSOutput, target: Tensor) -> dict[str, Tensor]:
-        """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum."""
-        terms = {"cls": self._entropy(output.logits, target)}
+        """Named terms of an output, each before its weight, and "loss", their weighted sum.
+
+        Args:
+            output: of the network.
+            target: (B,) class indices, or (B, K) soft targets.
+        """
+        terms = {"cls": self.entropy(output.logits.float(), target)}
         if output.part_logits is not None and output.parts is not None and output.joint is not None:
             parts = output.part_logits.shape[1]
-            labels = target[:, None].expand(-1, parts)  # (B, M)
-            # In log space, because confidences that underflow to 0 would lose their order.
-            log_probs = output.part_logits.detach().float().log_softmax(-1)
-            confidence = log_probs.gather(2, labels.unsqueeze(2)).squeeze(2)  # (B, M)
-            terms["sub"] = parts * self._entropy(output.part_logits.flatten(0, 1), labels.flatten())
-            terms["joint"] = self._entropy(output.joint, target)
-            terms["rank"] = ranking_loss(output.parts.scores, confidence)
+            targets = target.repeat_interleave(parts, 0)  # (B*M,) or (B*M, K)
+            terms["sub"] = parts * self.entropy(output.part_logits.flatten(0, 1).float(), targets)
+            terms["joint"] = self.entropy(output.joint.float(), target)
+            terms["rank"] = ranking_loss(output.parts.scores, confidences(output.part_logits.detach(), target))
         return weighted_sum(terms, self)
+
+
+def confidences(part_logits: Tensor, target: Tensor) -> Tensor:
+    """(B, M) log-probabilities that part logits (B, M, K) give to target (B,), or their means over soft ones (B, K)."""
+    # In log space, because confidences that underflow to 0 would lose their order.
+    log_probs = part_logits.float().log_softmax(-1)
+    if target.dim() == 2:
+        return (log_probs * target.unsqueeze(1)).sum(2)
+    return log_probs.gather(2, target[:, None, None].expand(-1, log_probs.shape[1], 1)).squeeze(2)
 
 
 @torch.no_grad()

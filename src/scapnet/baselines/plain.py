@@ -50,9 +50,9 @@ class PlainNet(NetworkState, nn.Module):
         """None."""
         return frozenset()
 
-    def make_loss(self, config: LossConfig) -> SCAPNetLoss:
+    def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
         """The cross-entropy of Eq. 3, which is all that Eq. 15 has here."""
-        return SCAPNetLoss(config.cls, smoothing=config.smoothing)
+        return SCAPNetLoss(config.cls, smoothing=config.smoothing, class_weights=class_weights)
 
     def location_module(self) -> nn.Module | None:
         """None: there are no parts."""

@@ -8,7 +8,6 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from scapnet.backbones.cnn import Backbone, create
 from scapnet.baselines.settings import check_parts
@@ -135,9 +134,9 @@ class RRA(NetworkState, nn.Module):
         """The enabled sections."""
         return enabled_sections(config)
 
-    def make_loss(self, config: LossConfig) -> "RRALoss":
+    def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> "RRALoss":
         """The paper's loss and L_act, with the weights of a config."""
-        return RRALoss(config.cls, config.act, config.sub, config.smoothing)
+        return RRALoss(config.cls, config.act, config.sub, config.smoothing, class_weights)
 
     def location_module(self) -> nn.Module | None:
         """The gate, if there is one."""
@@ -196,18 +195,31 @@ class RRALoss(nn.Module):
         act: weight of `activation_loss`; a training loop may change it from epoch to epoch.
         sub: weight of the local stream's cross-entropy.
         smoothing: label smoothing of both cross-entropies.
+        class_weights: (K,) of both cross-entropies.
     """
 
-    def __init__(self, cls: float = 1.0, act: float = 1.0, sub: float = 1.0, smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        cls: float = 1.0,
+        act: float = 1.0,
+        sub: float = 1.0,
+        smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.cls, self.act, self.sub, self.smoothing = cls, act, sub, smoothing
+        self.cls, self.act, self.sub = cls, act, sub
+        self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
-        """Named terms of an output for target (B,), each before its weight, and "loss", their weighted sum."""
-        terms = {"cls": F.cross_entropy(output.logits.float(), target, label_smoothing=self.smoothing)}
+        """Named terms of an output, each before its weight, and "loss", their weighted sum.
+
+        Args:
+            output: of the network.
+            target: (B,) class indices, or (B, K) soft targets.
+        """
+        terms = {"cls": self.entropy(output.logits.float(), target)}
         if output.gate is not None:
             terms["act"] = activation_loss(output.gate.mask)
         if output.part_logits is not None:
-            local = output.part_logits.float().squeeze(1)
-            terms["sub"] = F.cross_entropy(local, target, label_smoothing=self.smoothing)
+            terms["sub"] = self.entropy(output.part_logits.float().squeeze(1), target)
         return weighted_sum(terms, self)
