@@ -148,7 +148,7 @@ def _row_lines(table: Table, results: Sequence[RowResults], costs: Mapping[str, 
 
 
 def _claim_lines(table: Table, results: Sequence[RowResults]) -> list[str]:
-    lines = [f"| {claim} | {difference_text(gap)} | {said} |" for claim, gap, said in verdicts(table, results)]
+    lines = [f"| {claim} | {difference_text(gap)} | {verdict} |" for claim, gap, verdict in verdicts(table, results)]
     return ["", "| claim | difference | verdict |", "|---|---|---|", *lines] if lines else []
 
 
@@ -205,7 +205,9 @@ def provenance(records: Sequence[Record]) -> dict[str, Any]:
 def as_json(table: Table, results: Sequence[RowResults], data: str, command: str) -> dict[str, Any]:
     """The same as values, with every score by seed."""
     rows = [_row_json(result, results[0], results[max(i - 1, 0)]) for i, result in enumerate(results)]
-    claims = [{"claim": claim, "verdict": said, **_gap_json(gap)} for claim, gap, said in verdicts(table, results)]
+    claims = [
+        {"claim": claim, "verdict": verdict, **_gap_json(gap)} for claim, gap, verdict in verdicts(table, results)
+    ]
     made = provenance([record for result in results for record in result.records.values()])
     head = {"table": table.name, "title": table.title, "data": data, "command": command}
     return head | made | {"rows": rows, "claims": claims}

@@ -208,10 +208,10 @@ def architecture(model: SCAPNet, size: int) -> Image.Image:
     picture = Image.new("RGB", (right + EDGE // 2, bottom + EDGE + 34), "white")
     draw = ImageDraw.Draw(picture)
     for title, (names, colour) in PANELS.items():
-        mine = [box[name] for name in names if name in box]
-        if mine:
-            x0, y0, x1 = min(b[0] for b in mine) - 14, mine[0][1] - 40, max(b[2] for b in mine) + 14
-            draw.rounded_rectangle((x0, y0, x1, mine[0][3] + 14), 16, colour)
+        boxes = [box[name] for name in names if name in box]
+        if boxes:
+            x0, y0, x1 = min(b[0] for b in boxes) - 14, boxes[0][1] - 40, max(b[2] for b in boxes) + 14
+            draw.rounded_rectangle((x0, y0, x1, boxes[0][3] + 14), 16, colour)
             draw.text((x0 + 14, y0 + 6), _panel_title(model, title), INK, font(26))
     for points in _arrows(box):
         _draw_arrow(draw, points)

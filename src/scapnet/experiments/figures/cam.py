@@ -49,8 +49,8 @@ def activation(model: Network, images: list[Tensor]) -> Activation:
         with torch.enable_grad():
             last = maps[0].clone().requires_grad_()  # (B, D, H', W')
             logits = model.classifier(model.backbone.pool(last))
-            said = logits.gather(1, output.probs.argmax(1, keepdim=True).clone())  # (B, 1)
-            gradient = torch.autograd.grad(said.sum(), last)[0]
+            predicted = logits.gather(1, output.probs.argmax(1, keepdim=True).clone())  # (B, 1)
+            gradient = torch.autograd.grad(predicted.sum(), last)[0]
     cam = (gradient.sum((2, 3), keepdim=True) * last.detach()).sum(1)
     return Activation(cam.float().cpu(), output)
 

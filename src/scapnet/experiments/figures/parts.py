@@ -50,8 +50,8 @@ def cam_beside_gate(model: SCAPNet, plain: Network | None, samples: Iterable[Sam
         tile, under = (to_tile(centre_view(sample.image, (net or model).view)[0]) for net in (model, plain))
         mask = gated.output.gate.mask[0].float().cpu()
         rows.append([tile, heat(under, other.cam[0]), draw_gate(tile, mask)])
-        said = f"with gGAU: {_prediction(model, gated.output)}, {float(mask.mean()):.0%} of the grid kept"
-        captions.append([f"true: {model.classes[sample.label]}", said])
+        answer = f"with gGAU: {_prediction(model, gated.output)}, {float(mask.mean()):.0%} of the grid kept"
+        captions.append([f"true: {model.classes[sample.label]}", answer])
         captions[-1] += [f"plain: {_prediction(plain, other.output)}"] if plain is not None else []
     headers = ["input", f"CAM, {'plain backbone' if plain is not None else 'main branch'}", "gGAU"]
     picture = table(headers, rows, captions)
@@ -91,8 +91,8 @@ def parts_with_and_without(model_with: SCAPNet, model_without: SCAPNet, samples:
         shown = _by_scale(tile, left.parts, part_colours(left.parts, right.parts, DROPPED), _scales(first))
         shown += _by_scale(tile, right.parts, part_colours(right.parts, left.parts, REPLACEMENT), _scales(second))
         rows.append([tile, *shown])
-        said = f"without L_con: {_prediction(model_without, left)}    with L_con: {_prediction(model_with, right)}"
-        captions.append([f"true: {model_with.classes[sample.label]}", said])
+        answers = f"without L_con: {_prediction(model_without, left)}    with L_con: {_prediction(model_with, right)}"
+        captions.append([f"true: {model_with.classes[sample.label]}", answers])
     headers = [f"without L_con: scale {u}" for u in _scales(first)] + [
         f"with L_con: scale {u}" for u in _scales(second)
     ]
