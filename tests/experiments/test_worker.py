@@ -1,6 +1,7 @@
 """The process of one run: what it does with a folder, what it says when it fails, and when it ends."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -134,5 +135,12 @@ def test_a_worker_ends_with_its_parent(tmp_path: Path, monkeypatch: pytest.Monke
     os.close(ours)
     assert os.waitpid(child, os.WNOHANG) == (0, 0)
     os.close(theirs)
-    _, status = os.waitpid(child, 0)
+    end, ended, status = time.monotonic() + 20, 0, 0
+    while not ended and time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended
     assert os.waitstatus_to_exitcode(status) == 1
