@@ -35,6 +35,7 @@ LAYERS: list[set[str]] = [
     {"backbones", "losses", "presets"},
     {"modules", "config"},
     {"csvfile", "features", "fonts", "jsonfile", "prediction", "serialization"},
+    {"faults"},
     {"allocator", "console", "errors", "hints", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {

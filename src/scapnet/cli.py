@@ -19,6 +19,7 @@ from scapnet.allocator import keep_memory
 from scapnet.config import Config, DataConfig
 from scapnet.config.checks import collected_errors, raised_errors
 from scapnet.errors import last_line
+from scapnet.faults import machine_fault
 from scapnet.flags import check_resume, with_present_flags
 from scapnet.presets import PRESETS
 
@@ -57,6 +58,7 @@ def resume(
     epochs: Annotated[int | None, arg(aliases=["--train.epochs"])] = None,
     root: Root = None,
     table: Table = None,
+    workers: int | None = None,
 ) -> None:
     """Go on with a run that was stopped, with the same losses as an unbroken run; or train a finished one further.
 
@@ -65,10 +67,11 @@ def resume(
         epochs: how many to train in all; the learning rate then follows the schedule of so many epochs.
         root: where the data set lies now, if it has moved.
         table: the same for the table of a csv data set.
+        workers: loader processes; by default as before.
     """
     from scapnet.train import resume
 
-    resume(run, epochs, root, table)
+    resume(run, epochs, root, table, workers)
 
 
 def eval_(
@@ -77,6 +80,7 @@ def eval_(
     root: Root = None,
     table: Table = None,
     best: bool = False,
+    workers: int | None = None,
 ) -> None:
     """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
@@ -86,12 +90,13 @@ def eval_(
         root: where the data set lies now, if it has moved; or other photos, in folders named after the classes.
         table: the same for a table of photos.
         best: score the model that was best on the validation split, not the last epoch's.
+        workers: loader processes; by default from the number of cores.
     """
     from scapnet.console import say
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
 
-    score = score_run(run, split, root, best, table, say)
+    score = score_run(run, split, root, best, table, say, workers)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
 
@@ -277,24 +282,36 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    try:
-        errors: list[str] = []
-        check_resume(sys.argv[1:])
-        with collected_errors(errors), hints.command(sys.argv[1:]):
-            app(errors).cli(
-                prog="scapnet",
-                description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
-                config=STYLE,
-                args=with_present_flags(sys.argv[1:]),
-            )
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
-    except KeyboardInterrupt:
-        sys.exit("scapnet: stopped; reproduce goes on by the same command, a training run by: scapnet resume RUN")
-    except (ValueError, OSError) as error:
-        if os.environ.get("SCAPNET_DEBUG"):
-            raise
-        from scapnet.console import printable
+    arguments = sys.argv[1:]
+    with hints.command(arguments):
+        try:
+            _run(arguments)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
+        except KeyboardInterrupt:
+            sys.exit("scapnet: stopped; repeat the command of reproduce, or go on with a run by: scapnet resume RUN")
+        except Exception as error:
+            _explain(error)
 
-        print(f"scapnet: {printable(last_line(error))}", file=sys.stderr)
-        sys.exit(2)
+
+def _run(arguments: Sequence[str]) -> None:
+    errors: list[str] = []
+    check_resume(arguments)
+    with collected_errors(errors):
+        app(errors).cli(
+            prog="scapnet",
+            description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
+            config=STYLE,
+            args=with_present_flags(arguments),
+        )
+
+
+def _explain(error: Exception) -> None:
+    """End with one sentence; an error that no user can have caused goes on as it is."""
+    fault = machine_fault(error)
+    if os.environ.get("SCAPNET_DEBUG") or (fault is None and not isinstance(error, ValueError | OSError)):
+        raise error
+    from scapnet.console import printable
+
+    print(f"scapnet: {fault or printable(last_line(error))}", file=sys.stderr)
+    sys.exit(2)

@@ -125,6 +125,7 @@ def score_run(
     best: bool = False,
     table: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    workers: int | None = None,
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
@@ -138,6 +139,7 @@ def score_run(
         best: the model that was best on the validation split instead of the last epoch's.
         table: the same as ``root`` for a table of photos.
         say: receives sentences on what is going to be scored.
+        workers: loader processes; by default from the number of cores.
 
     Raises:
         ValueError: no run there, no such data or split, or data that has changed since the run began.
@@ -150,7 +152,7 @@ def score_run(
     accelerator = Accelerator(mixed_precision=config.train.precision)
     for note in chosen.notes if accelerator.is_main_process else ():
         say(note)
-    workers = default_workers(accelerator.num_processes)
+    workers = default_workers(accelerator.num_processes) if workers is None else workers
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
     found = evaluate_model(net, prepared, accelerator)

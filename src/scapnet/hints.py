@@ -7,8 +7,8 @@ from contextvars import ContextVar
 # A run's settings are fixed: the commands that use one take only these, under shorter names.
 MOVED = {"data.root": "--root", "data.table": "--table", "data.hub": "--root"}
 SPELLINGS: dict[str, dict[str, str]] = {
-    "eval": MOVED,
-    "resume": MOVED | {"train.epochs": "--epochs"},
+    "eval": MOVED | {"data.workers": "--workers"},
+    "resume": MOVED | {"data.workers": "--workers", "train.epochs": "--epochs"},
     "reproduce": {"data.root": "--root", "data.name": "--data", "model.weights": "--weights"},
 }
 _command: ContextVar[str] = ContextVar("command", default="train")

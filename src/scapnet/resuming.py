@@ -17,7 +17,13 @@ from scapnet.runfolder import last_checkpoint
 from scapnet.schedule import learning_rate
 
 
-def continued(run: Path, epochs: int | None = None, root: Path | None = None, table: Path | None = None) -> Config:
+def continued(
+    run: Path,
+    epochs: int | None = None,
+    root: Path | None = None,
+    table: Path | None = None,
+    workers: int | None = None,
+) -> Config:
     """The settings with which a run goes on.
 
     Args:
@@ -25,12 +31,15 @@ def continued(run: Path, epochs: int | None = None, root: Path | None = None, ta
         epochs: how many to train in all; by default as many as before.
         root: where the data lies now, if it has moved.
         table: the same for the table of a csv data set.
+        workers: loader processes; by default as before.
 
     Raises:
         ValueError: no run there, no checkpoint of a finished run, or fewer epochs than were trained.
     """
     config, saved = read_run(run), last_checkpoint(run)
     config = replace(config, data=moved(config.data, root, table))
+    if workers is not None:
+        config = replace(config, data=replace(config.data, workers=workers))
     finished = (run / "results.json").exists()
     if finished and saved is None:
         raise ValueError(

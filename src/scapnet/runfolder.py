@@ -50,7 +50,11 @@ class RunFolder:
         """Make the folder, which must not exist, with the settings of its run."""
         if self.accelerator.is_main_process:
             self.path.mkdir(parents=True)
-            self.write_config(config)
+            try:
+                self.write_config(config)
+            except OSError:  # a folder without settings could not be resumed, and would be in the way
+                shutil.rmtree(self.path)
+                raise
         self.accelerator.wait_for_everyone()
 
     def write_config(self, config: Config) -> None:

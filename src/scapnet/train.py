@@ -37,7 +37,13 @@ def train(config: Config, out: Path | None = None) -> Path:
     return run_to_end(Trainer(config, folder, accelerator=accelerator))
 
 
-def resume(out: Path, epochs: int | None = None, root: Path | None = None, table: Path | None = None) -> Path:
+def resume(
+    out: Path,
+    epochs: int | None = None,
+    root: Path | None = None,
+    table: Path | None = None,
+    workers: int | None = None,
+) -> Path:
     """Go on with a run that was stopped; its losses are those of an unbroken run.
 
     Args:
@@ -45,11 +51,12 @@ def resume(out: Path, epochs: int | None = None, root: Path | None = None, table
         epochs: how many to train in all, also if the run is finished (see `scapnet.resuming`); by default as before.
         root: where the data lies now, if it has moved.
         table: the same for the table of a csv data set.
+        workers: loader processes; by default as before.
 
     Raises:
         ValueError: ``out`` is no run folder, or its data has changed.
     """
-    return run_to_end(Trainer(continued(out, epochs, root, table), out, resume=True))
+    return run_to_end(Trainer(continued(out, epochs, root, table, workers), out, resume=True))
 
 
 def run_to_end(trainer: Trainer) -> Path:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -11,6 +12,7 @@ from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import sides
 from scapnet.data.sample import FineGrained
 from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
+from scapnet.hints import option
 
 
 class EpochSampler(Sampler[int]):
@@ -46,7 +48,34 @@ def default_workers(processes: int = 1, cores: int | None = None) -> int:
     return min(8, max(0, (cores or cores_here()) // processes - 1))
 
 
+def check_open_files(workers: int) -> None:
+    """Refuse loader processes where the limit on open files is so low that they would wait for each other for ever.
+
+    The limit is raised first as far as the system lets a process raise its own.
+
+    Raises:
+        ValueError: it is too low.
+    """
+    if not workers or sys.platform == "win32":
+        return
+    import resource
+
+    needed = 64 + 64 * workers  # each tensor of a batch that waits has a file
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    wanted = max(needed, 1024)
+    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    if raised < needed:
+        raise ValueError(
+            f"only {hard} files may be open at a time, too few for {workers} loader processes; raise the limit with "
+            f"ulimit -n 1024, or use {option('data.workers')} 0"
+        )
+
+
 def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
+    check_open_files(workers)
     return DataLoader(
         dataset,
         batch_size,
