@@ -10,9 +10,10 @@ import pytest
 
 from samples import class_folders, cub, noise, write
 from scapnet.config import DataConfig, SyntheticConfig
+from scapnet.data.datasets.hub import HubPhotos
 from scapnet.data.photos import PhotoList
-from scapnet.data.record import write_record
-from scapnet.data.recorded import class_changes, data_of_run
+from scapnet.data.record import record_of, write_record
+from scapnet.data.recorded import class_changes, data_of_run, recorded_splits
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.hints import command
 
@@ -153,6 +154,26 @@ def test_drawn_pictures_are_checked_by_class_and_count(tmp_path: Path) -> None:
         other = replace(small, synthetic=replace(small.synthetic, **changes))  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=words):
             data_of_run(other, tmp_path / "run")
+
+
+def hub(numbers: list[int], labels: list[int]) -> Splits:
+    """Rows of a data set of the hub, which are never read here."""
+    photos = HubPhotos(None, "image", labels, ("a", "b"), "owner/birds/train")
+    train = photos.subset(numbers)
+    return Splits(train, photos.subset([i for i in range(len(labels)) if i not in numbers]), None)
+
+
+def test_rows_of_the_hub_are_known_by_their_numbers() -> None:
+    before = hub([0, 1, 3], [0, 0, 1, 1])
+    record = record_of(before, Path("owner/birds"))
+    assert record.files == {"train": ["train/0", "train/1", "train/3"], "val": ["train/2"]}
+    assert recorded_splits(record, hub([0, 1, 3], [0, 0, 1, 1]), Path("owner/birds"))[0].train.labels == (0, 0, 1)
+    for now, words in (
+        (hub([0, 1, 3], [1, 0, 1, 1]), r"1 photo is in another class \(train/0\)"),
+        (hub([0, 1, 2], [0, 0, 1, 1]), "its rows are others, or in another order"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            recorded_splits(record, now, Path("owner/birds"))
 
 
 def test_a_split_of_a_version_before_is_used_and_completed(tmp_path: Path) -> None:

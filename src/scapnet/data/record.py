@@ -80,7 +80,9 @@ def names_of(data: FineGrained, root: Path | None) -> list[str]:
 
 
 def write_record(run: Path, record: DataRecord) -> None:
-    """Write ``split.json``."""
+    """Write ``split.json``, if it is not there as it should be: for a million files that takes a while."""
+    if (run / FILE).exists() and read_record(run) == record:
+        return
     values = {**record.drawn, **record.files, "classes": list(record.classes)}
     values |= {key: found for key in ("labels", "sizes", "images") if (found := getattr(record, key))}
     write_json(run / FILE, values)
