@@ -29,10 +29,11 @@ from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run, write_tables
+from scapnet.jsonfile import read_json, write_json
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.model import SCAPNet
-from scapnet.train import train
+from scapnet.train import resume, train
 
 
 @pytest.mark.parametrize("strategy", ["score", "random"])
@@ -240,6 +241,14 @@ def test_a_trained_model_knows_the_threshold_of_its_validation_split(folder_run:
     found = score_run(folder_run, "val").found
     assert from_pretrained(folder_run).threshold == rejection_threshold(found.target, found.probs)
     assert "threshold" in json.loads((folder_run / "best" / "config.json").read_text())
+
+
+def test_a_run_that_is_finished_again_sets_its_threshold_again(tmp_path: Path, folder_run: Path) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    (file,) = run.glob("checkpoints/*/position.json")
+    write_json(file, read_json(file) | {"threshold": 0.123})  # not what this model gives
+    resume(run)
+    assert from_pretrained(run).threshold == from_pretrained(folder_run).threshold
 
 
 def test_other_photos_are_scored_beside_the_runs_own(tmp_path: Path, folder_run: Path) -> None:

@@ -19,6 +19,7 @@ from scapnet.resuming import continued
 from scapnet.runfolder import last_checkpoint
 from scapnet.serialization import to_dict
 from scapnet.train import resume, train
+from scapnet.trainer import Trainer
 
 ONE = replace(
     TINY,
@@ -64,6 +65,13 @@ def test_a_finished_run_that_goes_on_is_a_run_of_so_many_epochs(
     lines = len(log)
     resume(run)  # the line is not cut off, and nothing is left to train
     assert len(log_of(run)) == lines
+
+
+def test_the_line_of_more_epochs_survives_a_kill_before_the_next_checkpoint(run: Path) -> None:
+    Trainer(continued(run, 2), run, resume=True)
+    resume(run)
+    assert [line["epochs"] for line in log_of(run) if "epochs_before" in line] == [2]
+    assert max(line["epoch"] for line in log_of(run)) == 1
 
 
 def test_a_cosine_goes_on_as_if_it_had_been_longer(run: Path) -> None:

@@ -88,6 +88,7 @@ def test_a_split_that_is_not_there_is_said_to_be_missing(tmp_path: Path, root: P
     ("counts", "split", "scored", "label"),
     [
         ({"a": 2, "c": 3}, None, "all", "of-field"),
+        ({"a": 6, "b": 6, "c": 6}, None, "all", "of-field"),
         ({"test/a": 2, "test/c": 3}, None, "test", "of-field-test"),
         ({"test/a": 2, "val/c": 3}, "val", "val", "of-field-val"),
         ({"train/a": 2, "train/b": 3}, None, "train", "of-field-train"),
@@ -105,7 +106,8 @@ def test_another_folder_with_some_of_the_classes_is_scored(
     assert set(found.data.labels) == labels
     assert found.data.classes == CLASSES
     said = found.notes[0]
-    assert f"{len(found.data)} photos of {len(labels)} of the model's 3 classes, none of " in said
+    of = "all classes" if len(labels) == 3 else f"{len(labels)} of the model's 3 classes, none of "
+    assert f"{len(found.data)} photos of {of}" in said
 
 
 def test_a_table_of_other_photos_is_scored_by_a_run_on_folders(tmp_path: Path, chosen: Choose) -> None:
