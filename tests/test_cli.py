@@ -130,6 +130,25 @@ def test_an_existing_run_folder_is_left_alone(refuse: Refuse, tmp_path: Path) ->
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("train", "demo", *TRAIN), "--out"),
+        (("reproduce", "fig2"), "--out"),
+        (("reproduce", "table3"), "--runs"),
+        (("data", "check", "folder", "--root", "gone"), "--out"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_refused_at_once(
+    words: tuple[object, ...], option: str, refuse: Refuse, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    said = sentence(refuse(*words, option, tmp_path / "file" / "below"))
+    assert f"{tmp_path / 'file' / 'below'} cannot be a folder: {tmp_path / 'file'} is a file" in said
+    assert option in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """What training leaves, without the training."""

@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,10 +26,10 @@ from scapnet.config import (
     ViewConfig,
 )
 from scapnet.data.loaders import eval_loader
-from scapnet.data.sample import Sample
+from scapnet.data.sample import NO_MARKS, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run, write_tables
+from scapnet.evaluate import Evaluation, averaged, evaluate, evaluate_model, score_run, write_tables
 from scapnet.jsonfile import read_json, write_json
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
@@ -283,3 +284,60 @@ def test_a_run_on_all_photos_holds_none_out(tmp_path: Path) -> None:
     assert not list(run.glob("eval*"))
     with pytest.raises(ValueError, match=r"has no best model, .* leave --best out"):
         score_run(run, best=True)
+
+
+class Mirrored:
+    """The pictures of a data set, mirrored."""
+
+    def __init__(self, data: Finches) -> None:
+        self.data, self.classes, self.labels = data, data.classes, data.labels
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.data[index]._replace(image=self.data[index].image.flip(-1), marks=NO_MARKS)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"parts__classifier": "concat"}, {"parts__enabled": False, "relation__enabled": False}]
+)
+def test_tta_scores_the_mean_with_the_mirrored_pictures(changes: dict[str, Any]) -> None:
+    model, accelerator, data = make(**changes), Accelerator(cpu=True), Finches("test", 4, 9, 72)
+    model.view = ViewConfig(64, 72)  # without a larger source, the view of the mirrored picture is the mirrored view
+
+    def run(data: Any, tta: bool) -> Evaluation:
+        return evaluate_model(model, accelerator.prepare(eval_loader(data, model.view, 4, 0)), accelerator, tta)
+
+    plain, mirrored, both, both_too = (run(seen, tta) for tta in (False, True) for seen in (data, Mirrored(data)))
+    torch.testing.assert_close(both.probs, (plain.probs + mirrored.probs) / 2, rtol=0, atol=1e-6)
+    torch.testing.assert_close(both_too.probs, both.probs, rtol=0, atol=1e-6)
+    assert (plain.probs - mirrored.probs).abs().max() > 1e-3
+    assert both.scores["accuracy"] == pytest.approx(float((both.probs.argmax(1) == both.target).float().mean()))
+    for key in ("kept", "covered", "random_covered", "hit_scale1"):
+        assert both.scores.get(key) == plain.scores.get(key)
+    assert both.scores.keys() == plain.scores.keys()
+
+
+def test_averaged_logits_give_the_scores_of_the_branches() -> None:
+    model = make()
+    views = torch.randn(2, 5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, other = (model(view, index=torch.arange(5)) for view in views)
+    both = averaged(one, other)
+    torch.testing.assert_close(both.logits, (one.logits + other.logits) / 2)
+    torch.testing.assert_close(both.part_logits.mean(1), (one.part_logits.mean(1) + other.part_logits.mean(1)) / 2)
+    assert both.parts is one.parts
+    assert both.gate is one.gate
+
+
+def test_eval_with_tta_has_a_file_of_its_own(tmp_path: Path, command: Command) -> None:
+    config = replace(TINY, train=replace(TINY.train, epochs=1, stage1_epochs=0))
+    run = train(config, tmp_path / "run")
+    command("eval", run)
+    command("eval", run, "--tta")
+    plain, found = (json.loads((run / f"eval-{name}test.json").read_text()) for name in ("", "tta-"))
+    assert found["tta"] is True
+    assert "tta" not in plain
+    assert found["images"] == plain["images"]
+    assert (run / "eval-tta-test-photos.csv").is_file()

@@ -81,6 +81,7 @@ def eval_(
     table: Table = None,
     best: bool = False,
     workers: int | None = None,
+    tta: bool = False,
 ) -> None:
     """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
@@ -91,12 +92,13 @@ def eval_(
         table: the same for a table of photos.
         best: score the model that was best on the validation split, not the last epoch's.
         workers: loader processes; by default from the number of cores.
+        tta: test-time augmentation: average the answers with those for the mirrored photos.
     """
     from scapnet.console import say
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
 
-    score = score_run(run, split, root, best, table, say, workers)
+    score = score_run(run, split, root, best, table, say, workers, tta)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
 
@@ -204,12 +206,10 @@ def data_check(
         jobs: processes that read; 0 is one for each core, and fewer for few images.
         json: print the report as JSON.
     """
-    from scapnet.data.audit.check import check_data
-    from scapnet.data.load import load_data
+    from scapnet.data.audit.check import check_named
     from scapnet.summary import show_check
 
-    splits = load_data(data)
-    report = check_data(splits, data.name, data.root, out, jobs, splits.info.counts)
+    report = check_named(data, out, jobs)
     show_check(report, json)
     if report.count("error"):
         sys.exit(1)

@@ -26,6 +26,7 @@ from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.network import NetworkOutput
+from scapnet.outputs import check_folder
 
 
 class Evaluation(NamedTuple):
@@ -69,13 +70,16 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def evaluate_model(model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator) -> Evaluation:
+def evaluate_model(
+    model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator, tta: bool = False
+) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
     Args:
         model: a (prepared) network.
         loader: a prepared loader of `EvalViews`.
         accelerator: which prepared them.
+        tta: score the mean of the answers for a view and for the mirrored one; see `averaged`.
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, the mean of the
@@ -90,6 +94,9 @@ def evaluate_model(model: nn.Module, loader: DataLoader[Views], accelerator: Acc
     rows = list[dict[str, Tensor]]()
     for batch in loader:
         output = model(batch["image"], batch.get("source"), batch["index"])
+        if tta:
+            mirrored = {key: batch[key].flip(-1) for key in ("image", "source") if key in batch}
+            output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"]))
         row = columns(output, batch) | {"probs": output.probs}
         row |= {key: batch[key] for key in ("index", "target", "broken")}
         row |= {"masks": output.gate.mask} if output.gate is not None else {}
@@ -110,6 +117,19 @@ def evaluate_model(model: nn.Module, loader: DataLoader[Views], accelerator: Acc
     return Evaluation(scores | counts, target, probs, samples, marks)
 
 
+def averaged(output: Any, mirrored: Any) -> Any:
+    """The outputs for views and for the mirrored views as one, with the means of both logits and answers.
+
+    Parts and gate are those of the views; the logits of the parts (B, 2M, K) are those of both.
+    """
+    both = [one.part_logits for one in (output, mirrored) if one.part_logits is not None]
+    return output._replace(
+        logits=(output.logits + mirrored.logits) / 2,
+        part_logits=torch.cat(both, 1) if both else None,
+        probs=(output.probs + mirrored.probs) / 2,
+    )
+
+
 class RunScore(NamedTuple):
     """What came of scoring a run."""
 
@@ -126,11 +146,13 @@ def score_run(
     table: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     workers: int | None = None,
+    tta: bool = False,
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
     The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
-    the best model, and ``eval-of-FOLDER`` for other photos than the run's.
+    the best model, ``eval-tta-SPLIT`` with test-time augmentation, and ``eval-of-FOLDER`` for other photos than the
+    run's.
 
     Args:
         run: the run folder.
@@ -140,6 +162,7 @@ def score_run(
         table: the same as ``root`` for a table of photos.
         say: receives sentences on what is going to be scored.
         workers: loader processes; by default from the number of cores.
+        tta: average the answers with those for the mirrored photos.
 
     Raises:
         ValueError: no run there, no such data or split, or data that has changed since the run began.
@@ -147,6 +170,7 @@ def score_run(
     config = read_run(run)
     if best and not (run / "best").is_dir():
         raise ValueError(f"{run} has no best model, since it held no validation photos out; leave --best out")
+    check_folder(run)
     model = from_pretrained(run / "best" if best else run)
     chosen = choose(run, config.data, model.classes, split, root, table)
     accelerator = Accelerator(mixed_precision=config.train.precision)
@@ -155,14 +179,16 @@ def score_run(
     workers = default_workers(accelerator.num_processes) if workers is None else workers
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
-    found = evaluate_model(net, prepared, accelerator)
+    found = evaluate_model(net, prepared, accelerator, tta)
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
+    if tta:
+        result["tta"] = True
     if chosen.other is not None:
         result["root"] = str(chosen.other)
     if chosen.left_out:
         result["trained_on_left_out"] = chosen.left_out
     if accelerator.is_main_process:
-        stem = f"eval-{'best-' if best else ''}{chosen.label}"
+        stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{chosen.label}"
         write_json(run / f"{stem}.json", result)
         write_tables(run, stem, found, model.classes, names_of(chosen.data, chosen.root))
     return RunScore(result, found, model.classes)

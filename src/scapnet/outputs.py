@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, hint: str = "choose another place") -> None:
     """Check that a folder can be written to, or made. Nothing is left there, and a missing one is not made yet.
+
+    Args:
+        folder: where files will be written.
+        hint: what to do if it is not possible.
 
     Raises:
         ValueError: a file is in its place, or the place is not writable.
@@ -17,12 +21,12 @@ def check_folder(folder: Path) -> None:
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
-        raise ValueError(f"{folder} cannot be a folder: {there} is a file; choose another place")
+        raise ValueError(f"{folder} cannot be a folder: {there} is a file; {hint}")
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise ValueError(f"cannot write to the folder {folder} ({error.strerror}); choose another place") from error
+        raise ValueError(f"cannot write to the folder {folder} ({error.strerror}); {hint}") from error
 
 
 def check_file(path: Path, suffixes: Sequence[str], default: str = "") -> Path:

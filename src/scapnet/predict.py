@@ -106,8 +106,8 @@ def threshold_of(model: Network, at_least: AtLeast) -> float:
     if at_least == "auto":
         if model.threshold is None:
             raise ValueError(
-                "this model has no threshold of its own, which training sets where there is a validation split; "
-                "give a probability, for example 0.8"
+                "this model has no threshold of its own: it was trained without a validation split, or even its surest "
+                "answers there were wrong too often; give a probability, for example 0.8"
             )
         return model.threshold
     if at_least is not None and not 0 <= at_least <= 1:

@@ -9,6 +9,7 @@ from scapnet.config import Config
 from scapnet.console import ProgressBar
 from scapnet.data.layout import layout
 from scapnet.finish import finish, show
+from scapnet.outputs import check_folder
 from scapnet.resuming import continued
 from scapnet.trainer import Trainer, make_accelerator
 
@@ -34,6 +35,7 @@ def train(config: Config, out: Path | None = None) -> Path:
     taken, folder = broadcast_object_list([taken, folder])
     if taken:
         raise ValueError(f"{folder} exists; choose another --out, or go on with it by: scapnet resume {folder}")
+    check_folder(folder, "choose another --out")
     return run_to_end(Trainer(config, folder, accelerator=accelerator))
 
 

@@ -29,6 +29,7 @@ from scapnet.experiments.tables import TABLES
 from scapnet.hints import command
 from scapnet.model import SCAPNet
 from scapnet.network import Network
+from scapnet.outputs import check_folder
 
 FIGURES = {
     "fig2": "Architecture with the shape of each tensor",
@@ -124,6 +125,8 @@ def _check(request: Request) -> None:
         raise ValueError(f"seeds {request.seeds} must be at least 1")
     if request.jobs < 0 or (request.minutes or 0) < 0:
         raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
+    check_folder(request.out, "choose another --out")
+    check_folder(request.runs, "choose another --runs")
     if request.what in WITH_MATPLOTLIB and find_spec("matplotlib") is None:  # now, and not after hours of training
         raise ValueError(NO_MATPLOTLIB)
 

@@ -261,7 +261,7 @@ def test_drawn_birds_are_drawn(tmp_path: Path) -> None:
 def test_bad_input(root: Path) -> None:
     with pytest.raises(ValueError, match="jobs -1"):
         check(root, jobs=-1)
-    with pytest.raises(ValueError, match=r"cannot keep notes in .*--out"):
+    with pytest.raises(ValueError, match=r"cannot be a folder: .*1\.png is a file; give a folder .*--out"):
         check(root, out=root / "train" / "a" / "1.png" / "below")
 
 

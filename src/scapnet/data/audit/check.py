@@ -1,7 +1,6 @@
 """Is a data set what it should be? Published sizes, readable files, labels, duplicates, and files that are odd."""
 
 import dataclasses
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,14 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from scapnet.config import DataConfig
 from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import ODD, Facts
 from scapnet.data.audit.reading import Entry, entries_of, read_facts, short
 from scapnet.data.info import PublishedSizes
 from scapnet.data.layout import layout
+from scapnet.data.load import load_data
 from scapnet.data.sample import Splits
-from scapnet.errors import reason
+from scapnet.jsonfile import write_json
+from scapnet.outputs import check_folder
 
+HINT = "give a folder for the report and the notes with --out"
 FOLDER = ".scapnet-check"  # in the root; hidden, so that no reader takes it for a class
 SIZES = ("classes", "train", "val", "test")
 
@@ -53,6 +56,14 @@ class Report:
         return {**dataclasses.asdict(self), "errors": self.count("error"), "warnings": self.count("warning")}
 
 
+def check_named(data: DataConfig, out: Path | None = None, jobs: int = 0) -> Report:
+    """Check the data set of a config; see `check_data`."""
+    if out is not None:
+        check_folder(out, HINT)  # before the data set is listed, which may take a while
+    splits = load_data(data)
+    return check_data(splits, data.name, data.root, out, jobs, splits.info.counts)
+
+
 def check_data(
     splits: Splits,
     name: str,
@@ -79,11 +90,14 @@ def check_data(
     """
     if jobs < 0:
         raise ValueError(f"jobs {jobs} must be at least 1, or 0 for one on each core")
+    folder = out or (root / FOLDER if root is not None else None)
+    if folder is not None:
+        check_folder(folder, HINT)
+        folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     entries = entries_of(splits, root)
-    folder = out or (root / FOLDER if root is not None else None)
     with ProgressBar(quiet=quiet) as bar:
-        facts, read = read_facts(splits, entries, _writable(folder), jobs, bar)
+        facts, read = read_facts(splits, entries, folder, jobs, bar)
     said, findings = _compare(splits, published)
     findings += _labels(splits, entries) + _unread(entries, facts) + _doubles(entries, facts) + _oddities(facts)
     findings += _passed_over(splits, root)
@@ -91,26 +105,8 @@ def check_data(
     seconds = round(time.monotonic() - started, 2)
     report = Report(name, layout(splits), _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
     if folder is not None:
-        _write(report, folder / "report.json")
+        write_json(folder / "report.json", report.to_dict())
     return report
-
-
-def _write(report: Report, path: Path) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
-
-
-def _writable(folder: Path | None) -> Path | None:
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / ".draft").touch()
-            (folder / ".draft").unlink()
-        except OSError as error:
-            why = error.strerror or reason(error)
-            raise ValueError(f"cannot keep notes in {folder} ({why}); give a folder of your own with --out") from error
-    return folder
 
 
 def _sizes(splits: Splits) -> dict[str, dict[str, int]]:
