@@ -1,0 +1,114 @@
+"""Memory of `scapnet predict` on a small and on a large folder: answers are streamed, so it must not grow.
+
+    python benchmarks/predict_memory.py --out results/predict-memory
+
+Photos and network are tiny, so that what grows with the number of photos would show. Each command is a process of its
+own, which says its peak memory (its largest resident set) when it ends.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from scapnet.build import build_model
+from scapnet.checkpoint import save_pretrained
+from scapnet.config import ViewConfig
+from scapnet.experiments.environment import environment
+from scapnet.experiments.rows import changed
+from scapnet.presets import demo
+
+SIZE = 64  # side of the view and of a photo
+RUN = """
+import resource, sys, time
+from scapnet.cli import main
+started = time.monotonic()
+try:
+    main()
+finally:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print("measured", peak / 1024, time.monotonic() - started, file=sys.stderr)
+"""
+OUTPUTS = {
+    "CSV": ("--out", "answers.csv"),
+    "JSON and features": ("--out", "answers.json", "--features", "features.npy"),
+    "table, printed": (),
+}
+
+
+def model_in(folder: Path) -> Path:
+    """A small network that was never trained."""
+    torch.manual_seed(0)
+    config = changed(demo(), {"model.parts.size": 32})
+    model = build_model(config.model, 10, SIZE, start=False)
+    model.view, model.classes = ViewConfig(SIZE, SIZE), tuple(f"class {k}" for k in range(10))
+    return save_pretrained(model, folder / "model")
+
+
+def photos_in(folder: Path, count: int) -> Path:
+    """A folder of ``count`` different photos."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(folder / f"photo {i}.jpg")
+    return folder
+
+
+def measure(model: Path, photos: Path, options: tuple[str, ...], folder: Path) -> dict[str, float]:
+    """Peak MB and seconds of one command, which must answer every photo."""
+    words = [sys.executable, "-c", RUN, "predict", str(model), str(photos), *options]
+    with (folder / "printed.txt").open("w") as printed:
+        done = subprocess.run(words, stdout=printed, stderr=subprocess.PIPE, text=True, check=True, cwd=folder)
+    last = done.stderr.splitlines()[-1].split()
+    text = (folder / options[1] if options else folder / "printed.txt").read_text()
+    assert all(path.name in text for path in photos.iterdir())
+    return {"peak_mb": float(last[1]), "seconds": float(last[2])}
+
+
+def main() -> None:
+    """Measure all outputs on both folders and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/predict-memory"))
+    parser.add_argument("--counts", type=int, nargs=2, default=[200, 20_000])
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = model_in(folder)
+        photos = {count: photos_in(folder / f"photos {count}", count) for count in options.counts}
+        for output, words in OUTPUTS.items():
+            found = {count: measure(model, photos[count], words, folder) for count in options.counts}
+            rows.append({"output": output, **{str(count): one for count, one in found.items()}})
+            print(rows[-1], flush=True)
+    head = environment("python benchmarks/predict_memory.py")
+    options.out.with_suffix(".json").write_text(json.dumps(head | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
+    options.out.with_suffix(".md").write_text(page(head, rows, *map(str, options.counts)), encoding="utf-8")
+
+
+def page(head: dict[str, Any], rows: list[dict[str, Any]], few: str, many: str) -> str:
+    """The result as a page."""
+    lines = [
+        "# Memory of `scapnet predict`",
+        "",
+        f"`{head['command']}`, {head['hardware']}, commit {head['commit']}, torch {head['torch']}:",
+        f"peak memory on folders of {int(few):,} and of {int(many):,} photos of {SIZE} px. Most of it is PyTorch.",
+        "",
+        f"| output | {int(few):,} photos | {int(many):,} photos | more | photos/s |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        small, large = (row[count]["peak_mb"] for count in (few, many))
+        speed = int(many) / row[many]["seconds"]
+        lines.append(f"| {row['output']} | {small:.0f} MB | {large:.0f} MB | {large - small:.0f} MB | {speed:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
