@@ -39,7 +39,7 @@ class Evaluation(NamedTuple):
     marks: dict[str, dict[str, float]]  # by the name of a mark, where the data has marks: see `coverage_by_mark`
 
     def figures(self) -> dict[str, Any]:
-        """Everything that a result file tells."""
+        """Everything that a result file holds."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
 
     def save(self, path: Path, classes: Sequence[str]) -> None:

@@ -12,14 +12,14 @@ from scapnet.data.audit.check import Report
 from scapnet.data.sample import SPLITS
 from scapnet.metrics.per_class import class_scores, most_confused
 
-# The share of a gate's choice that the place tells, above which its pictures mislead: it was 13 to 20% on drawn birds,
-# where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
+# The share of a gate's choice that the position explains, above which its pictures mislead: it was 13 to 20% on drawn
+# birds, where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
 SAME_PLACES = 0.5
 NEARLY_OPEN = 0.95  # kept share
 
 
 def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of a result, as a person reads them."""
+    """Names and values of a result, for a person."""
     rows = []
     names = {
         "accuracy_main": "accuracy of the main branch",
@@ -27,7 +27,7 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "accuracy": "accuracy of both together",
         "mean_per_class": "accuracy, mean per class",
         "kept": "kept share of the grid",
-        "gate_by_place": "of the gate's choice, told by the place alone",
+        "gate_by_place": "of the gate's choice, explained by the position alone",
     }
     for key, name in names.items():
         if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
@@ -89,11 +89,11 @@ def show_scores(scores: dict[str, Any]) -> None:
         console.print(table)
     else:
         say(_title(scores))
-    # A gate that is nearly open closes too little for its places to mean anything.
+    # Where a gate is nearly open, it closes too little for this figure to mean anything.
     if scores.get("gate_by_place", 0.0) > SAME_PLACES and scores.get("kept", 1.0) < NEARLY_OPEN:
         say(
-            "The gate keeps much the same places whatever an image shows: "
-            "its pictures, and parts that its scores chose, say little about what tells the classes apart."
+            "The gate keeps much the same places whatever an image shows: its pictures, and the parts that its scores "
+            "choose, say little about how the classes differ."
         )
     if scores.get("marks"):
         console.print(mark_table(scores["marks"]))
@@ -134,7 +134,7 @@ def show_classes(target: Tensor, probs: Tensor, classes: Sequence[str], most: in
 
 
 def show_data(found: dict[str, Any]) -> None:
-    """Print what `describe` tells of a data set: the sizes of its splits as a table, and the rest below it."""
+    """Print what `describe` found: the sizes of the splits as a table, and the rest below it."""
     table = Table("split", "images", "classes", "images of a class")
     for name, sizes in found["splits"].items():
         span = f"{sizes['smallest']} to {sizes['largest']}"
@@ -145,7 +145,7 @@ def show_data(found: dict[str, Any]) -> None:
 
 
 def data_lines(found: dict[str, Any]) -> list[str]:
-    """What `describe` tells beside sizes, a line each."""
+    """What `describe` found beside sizes, a line each."""
     sizes = [(f"published, {counts['source']}", counts) for counts in found["published"]]
     sizes += [("in the SCAPNet paper, Table II", found["paper"])] if found["paper"] else []
     lines = [f"{found['title']}; {found['get']}"] if found["get"] else [found["title"]]

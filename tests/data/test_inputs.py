@@ -180,6 +180,22 @@ def test_bytes_that_are_no_image(content: bytes, tmp_path: Path) -> None:
         load_photo(opened)
 
 
+def test_a_file_that_pillow_opens_and_cannot_decode(tmp_path: Path) -> None:
+    painted(60, 60).save(tmp_path / "x.jpg")
+    half = (tmp_path / "x.jpg").read_bytes()[:900]
+    (tmp_path / "x.jpg").write_bytes(half)
+    with Image.open(tmp_path / "x.jpg") as opened, pytest.raises(UnreadableImage, match=r"x\.jpg is no readable image"):
+        load_photo(opened)
+    with pytest.raises(UnreadableImage, match="image is no readable image"):
+        load_photo(half)
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "S3://bucket/a.jpg", "file:///a.jpg"])
+def test_addresses(address: str) -> None:
+    with pytest.raises(ValueError, match="is an address and not a path; download the photo"):
+        load_photo(address)
+
+
 @pytest.mark.parametrize(
     ("photo", "name"),
     [("a/b.jpg", "a/b.jpg"), (Path("a.jpg"), "a.jpg"), (b"x", "image"), (TENSOR, "image"), (None, "image")],

@@ -5,6 +5,7 @@ H, W height and width.
 
 import io
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ from torch import Tensor
 from scapnet.data.formats import why_unreadable
 from scapnet.data.images import UnreadableImage, photo_to_tensor, read_image
 from scapnet.data.opening import check_size, open_photo
+from scapnet.errors import reason
 
 Photo = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Tensor
 IN_MEMORY = "image"  # the name of a photo that has none
@@ -42,10 +44,12 @@ def load_photo(photo: Photo) -> Tensor:
         UnreadableImage: a ValueError; a file or bytes that are no readable image.
         ValueError: something else, with what is possible.
     """
+    if isinstance(photo, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", photo):
+        raise ValueError(f"{photo} is an address and not a path; download the photo, or give its path")
     if isinstance(photo, str | os.PathLike):
         return read_image(Path(os.fsdecode(photo)))
     if isinstance(photo, Image.Image):
-        return photo_to_tensor(photo)
+        return _from_pillow(photo, photo_name(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
         return _from_bytes(bytes(photo), IN_MEMORY)
     if isinstance(photo, Tensor):
@@ -60,8 +64,9 @@ def load_photo(photo: Photo) -> Tensor:
 
 def photo_name(photo: Photo) -> str:
     """The path of a photo that is or was a file, and "image" of any other."""
-    name = photo if isinstance(photo, str | os.PathLike) else getattr(photo, "name", None)
-    return os.fsdecode(name) if isinstance(name, str | os.PathLike) else IN_MEMORY
+    known = getattr(photo, "filename" if isinstance(photo, Image.Image) else "name", None)
+    name = photo if isinstance(photo, str | os.PathLike) else known
+    return os.fsdecode(name) if isinstance(name, str | os.PathLike) and name else IN_MEMORY
 
 
 def _called(photo: object) -> str:
@@ -81,11 +86,19 @@ def _from_file(file: Any, name: str) -> Tensor:
 
 def _from_bytes(content: bytes, name: str) -> Tensor:
     try:
-        with open_photo(io.BytesIO(content)) as photo:
-            check_size(photo)
-            return photo_to_tensor(photo)
+        photo = open_photo(io.BytesIO(content))
     except Exception as error:  # of many kinds, as in `read_image`
         raise UnreadableImage(f"{name} is no readable image ({why_unreadable(error, content[:64])})") from error
+    with photo:
+        return _from_pillow(photo, name)
+
+
+def _from_pillow(photo: Image.Image, name: str) -> Tensor:
+    try:
+        check_size(photo)
+        return photo_to_tensor(photo)
+    except Exception as error:
+        raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
 
 
 def _channels_last(image: Tensor) -> NDArray[Any]:

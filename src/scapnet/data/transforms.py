@@ -95,7 +95,7 @@ class TrainViews(Dataset[Views]):
     """Augmented views of a split. Item ``epoch * len + i`` is sample i as that epoch sees it.
 
     Its randomness depends on the seed, the epoch and the sample alone, so that neither the number of workers nor a
-    resumed run changes a pixel. A broken image is replaced by `next_readable` and told by "broken".
+    resumed run changes a pixel. A broken image is replaced by `next_readable`, and "broken" is true.
     """
 
     def __init__(self, data: FineGrained, view: ViewConfig, config: DataConfig, seed: int) -> None:
@@ -118,7 +118,7 @@ class EvalViews(Dataset[Views]):
     """Centre views of a split, with its marks (R, 4) and its object's box (4,), xyxy in [0, 1] of the view.
 
     Marks that are not seen, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
-    A broken image gives a black view that "broken" tells, so that every process goes on; no score counts it.
+    A broken image gives a black view and "broken" is true, so that every process goes on; no score counts it.
     """
 
     def __init__(self, data: FineGrained, view: ViewConfig) -> None:
