@@ -159,11 +159,11 @@ def _lines_to(out: Path | None) -> Iterator[Callable[[str], object]]:
     """What writes a line to a file, or to stdout."""
     if out is None:
         safe = sys.stdout.isatty()  # a program that reads the answers gets names as they are
-        yield lambda line: print(*map(printable, line.split("\n")) if safe else [line], sep="\n")
+        yield lambda line: print(*map(printable, line.split("\n")) if safe else [line], sep="\n", flush=True)
         return
     try:
-        # A file's name need not be UTF-8.
-        with writing(out, keep=True) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        # By lines, so that a kill loses none; a photo's name need not be UTF-8.
+        with writing(out, keep=True) as draft, draft.open("w", 1, "utf-8", "backslashreplace") as file:
             yield lambda line: file.write(f"{line}\n")
     except BaseException:
         if partial_name(out).exists():
