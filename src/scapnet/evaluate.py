@@ -200,6 +200,7 @@ def evaluate(
     root: Path | None = None,
     best: bool = False,
     table: Path | None = None,
+    tta: bool = False,
 ) -> dict[str, Any]:
     """Score a run's model on a split of its data or on other labelled photos.
 
@@ -209,6 +210,7 @@ def evaluate(
         root: where the data lies now if it has moved, or a folder of other photos with some of the model's classes.
         best: the model that was best on the validation split instead of the last epoch's.
         table: the same as ``root`` for a table of photos.
+        tta: average the answers with those for the mirrored photos.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
@@ -217,7 +219,7 @@ def evaluate(
     Raises:
         ValueError: no run there, no such data or split, or data that has changed since the run began.
     """
-    return score_run(Path(run), split, root, best, table).result
+    return score_run(Path(run), split, root, best, table, tta=tta).result
 
 
 def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:
