@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "resuming"},
     {"answers", "summary", "visualize"},
     {"predict"},
-    {"checkpoint", "meter", "metrics", "optim", "runfolder", "schedule"},
+    {"checkpoint", "meter", "metrics", "optim", "runfolder", "schedule", "tracking"},
     {"data"},
     {"build"},
     {"baselines"},

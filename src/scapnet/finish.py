@@ -39,6 +39,7 @@ def finish(trainer: Trainer, bar: ProgressBar) -> tuple[dict[str, Any], Evaluati
     result = {
         "preset": trainer.config.preset,
         "epochs": trainer.config.train.epochs,
+        **early_stop(trainer),
         "train_images": len(trainer.data.train),
         "train_seconds": round(trainer.position.seconds, 1),
         "train_unreadable": len(trainer.position.broken),
@@ -51,6 +52,14 @@ def finish(trainer: Trainer, bar: ProgressBar) -> tuple[dict[str, Any], Evaluati
             draw(trainer, held.data)
         write_json(trainer.folder.path / "results.json", result)
     return result, found
+
+
+def early_stop(trainer: Trainer) -> dict[str, int]:
+    """After how many epochs a run was stopped early, and had its best validation accuracy; empty if it was not."""
+    position = trainer.position
+    if position.epoch == trainer.config.train.epochs:
+        return {}
+    return {"stopped_epoch": position.epoch, "best_epoch": position.best_epoch}
 
 
 def score(trainer: Trainer, held: Held, bar: ProgressBar) -> Evaluation:

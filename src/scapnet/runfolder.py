@@ -23,6 +23,7 @@ class Position:
     step: int = 0  # steps of this epoch that are done
     log_bytes: int = 0
     best: float = -1.0
+    best_epoch: int = 0  # after how many epochs it was reached
     seconds: float = 0.0
     broken: tuple[int, ...] = ()  # training images that could not be read
     threshold: float | None = None  # see `rejection_threshold`, on the validation split

@@ -27,6 +27,11 @@ def stage_of(config: Config, epoch: int) -> int:
     return 1 if part_count(config.model) and epoch < config.train.stage1_epochs else 2
 
 
+def frozen(config: TrainConfig, epoch: int) -> bool:
+    """Whether the backbones are frozen in an epoch."""
+    return config.freeze < 0 or epoch < config.freeze
+
+
 def work_of(config: Config, epoch: int) -> float:
     """Pixels of an epoch relative to those of the main branch alone, from which the time left is estimated."""
     if stage_of(config, epoch) == 1:

@@ -25,18 +25,22 @@ from scapnet.hints import option
 from scapnet.meter import Meter, show_step
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, Network, NetworkOutput, as_module
-from scapnet.optim import clip_gradients, make_optimizer
+from scapnet.optim import clip_gradients, freeze_backbones, keep_statistics, make_optimizer
 from scapnet.resuming import extension
 from scapnet.runfolder import RunFolder
-from scapnet.schedule import activation_weight, learning_rate, stage_of, work_of
+from scapnet.schedule import activation_weight, frozen, learning_rate, stage_of, work_of
+from scapnet.tracking import check_tracker, start_tracker
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """What knows the devices and the other processes."""
+    check_tracker(config.tracker)
     return Accelerator(
         mixed_precision=config.precision,
         gradient_accumulation_steps=config.accumulate,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_dir=None if config.tracker == "none" else ".",  # `start_tracker` names the run folder
     )
 
 
@@ -69,7 +73,14 @@ class Trainer:
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
         self.net: nn.Module = as_module(self.model)
+        self.frozen, self.steps = False, 0
+        if config.train.patience and self.data.val is None:
+            raise ValueError(
+                f"{option('train.patience')} needs a validation split, and the data has none; hold photos out with "
+                f"{option('data.val-fraction')}"
+            )
         self._start(resume)
+        start_tracker(self.accelerator, config, out)
 
     def _build(self) -> Network:
         """The network with its starting weights, which a checkpoint may replace."""
@@ -109,6 +120,9 @@ class Trainer:
         # Without this, mixed precision would wrap the network's forward once more.
         self.accelerator.unwrap_model(self.net, keep_fp32_wrapper=False)
         self.model.set_stage(stage)
+        self.frozen = frozen(train, self.position.epoch)
+        if train.freeze:
+            freeze_backbones(self.model, self.frozen)
         self.accelerator.free_memory()
         loader, self.sampler = train_loader(
             self.data.train, self.model.view, data, train.batch_size, train.seed, self.workers
@@ -126,17 +140,30 @@ class Trainer:
         """All epochs that are left, each followed by the validation split and a checkpoint."""
         work = [work_of(self.config, epoch) for epoch in range(self.config.train.epochs)]
         bar.start("training", sum(work), sum(work[: self.position.epoch]))
-        while self.position.epoch < self.config.train.epochs:
+        while self.position.epoch < self.config.train.epochs and not self.stops_early(bar):
             self.begin_epoch()
             self.train_epoch(bar)
             self.position.epoch, self.position.step = self.position.epoch + 1, 0
             self.validate(bar)
             self.folder.checkpoint()
 
+    def stops_early(self, bar: ProgressBar) -> bool:
+        """Whether the validation accuracy has not improved for ``patience`` epochs, which count from stage 2 on."""
+        position, patience = self.position, self.config.train.patience
+        since = max(position.best_epoch, self.config.train.stage1_epochs if part_count(self.config.model) else 0)
+        if not patience or position.step or position.epoch - since < patience:
+            return False
+        bar.note(
+            f"stopped early after epoch {position.epoch}: the best validation accuracy, {position.best:.1%}, is that "
+            f"after epoch {position.best_epoch}, whose model is in {self.folder.path / 'best'}"
+        )
+        return True
+
     def begin_epoch(self) -> None:
-        """Enter another stage where one begins."""
+        """Enter another stage, freeze or unfreeze where the epoch begins one."""
         epoch, train = self.position.epoch, self.config.train
-        if (stage := stage_of(self.config, epoch)) != self.model.stage:
+        stage, freeze = stage_of(self.config, epoch), frozen(train, epoch)
+        if stage != self.model.stage or freeze != self.frozen:
             self._enter(stage)
         # At the first step of stage 2 only: a resumed run has the started sub-network in its checkpoint.
         first = epoch == train.stage1_epochs and not self.position.step
@@ -149,7 +176,9 @@ class Trainer:
         self.sampler.epoch = position.epoch
         self.sampler.skip = position.step * train.batch_size * self.accelerator.num_processes
         self.net.train()
-        steps = len(self.loader) + position.step
+        if self.frozen:
+            keep_statistics(self.model)
+        steps = self.steps = len(self.loader) + position.step
         work = work_of(self.config, position.epoch) / steps
         meter, since = Meter(), time.monotonic()
         for batch in self.loader:
@@ -207,6 +236,7 @@ class Trainer:
         stage = f" stage {self.model.stage}" if stage_of(self.config, 0) == 1 else ""
         show_step(bar, f"epoch {self.position.epoch + 1}/{self.config.train.epochs}{stage}", line, last)
         self.folder.log({"epoch": self.position.epoch, "step": self.position.step} | line)
+        self.track(line)
 
     def _count_broken(self, meter: Meter, bar: ProgressBar) -> int:
         """How many training images could not be read so far, on all processes; all of them stop where it is many."""
@@ -218,6 +248,12 @@ class Trainer:
                 bar.note(f"{sentence}; others of its class stand in ({len(self.position.broken)} so far)")
         return len(self.position.broken)
 
+    def track(self, values: dict[str, Any]) -> None:
+        """Send numbers to the tracker, if there is one."""
+        if self.config.train.tracker != "none":
+            position = self.position
+            self.accelerator.log(values, step=position.epoch * self.steps + position.step)
+
     def validate(self, bar: ProgressBar) -> None:
         """Score the validation split and keep the best model on it; the test split is never used to choose."""
         if self.val_loader is None:
@@ -227,8 +263,9 @@ class Trainer:
         self.model.threshold = self.position.threshold = rejection_threshold(found.target, found.probs)
         bar.note(f"epoch {epoch}: validation accuracy {scores['accuracy']:.1%}")
         self.folder.log({"epoch": epoch - 1, "split": "val"} | scores)
+        self.track({f"val_{key}": value for key, value in scores.items()})
         if scores["accuracy"] > self.position.best:
-            self.position.best = scores["accuracy"]
+            self.position.best, self.position.best_epoch = scores["accuracy"], epoch
             self.save("best", {"epoch": epoch, "split": "val"} | scores)
 
     def save(self, name: str, scores: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scapnet.config.checks import at_least
+from scapnet.config.checks import at_least, one_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class TrainConfig:
     """Epochs at the start that train the main branch and the gate only (two-stage training, Sec. IV-C)."""
     part_start: Literal["own", "main"] = "own"
     """The sub-network starts from its own weights, or at stage 2 from the main branch's."""
+    freeze: int = 0
+    """Epochs at the start in which the backbones and their batch-norm statistics are frozen; -1 freezes them always."""
+    patience: int = 0
+    """Early stopping: epochs without a better validation accuracy after which training stops; 0 trains all epochs."""
     batch_size: int = 16
     """Images of a step on one process; the paper does not say for training (ours)."""
     accumulate: int = 1
@@ -66,7 +70,12 @@ class TrainConfig:
     """Steps between two lines of the log."""
     checkpoint_steps: int = 0
     """Steps between two checkpoints within an epoch; 0 keeps one at the end of each epoch."""
+    tracker: Literal["none", "tensorboard", "wandb"] = "none"
+    """Where the numbers of log.jsonl are sent as well; TensorBoard's files are in the run folder."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_every"):
             at_least(f"train.{name}", getattr(self, name), 1)
+        one_of("train.tracker", self.tracker, ("none", "tensorboard", "wandb"))
+        at_least("train.freeze", self.freeze, -1)
+        at_least("train.patience", self.patience, 0)
