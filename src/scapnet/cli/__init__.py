@@ -1,22 +1,21 @@
-"""The command line; the only file that knows it. Heavy modules are imported when a command needs them."""
+"""The command line; nothing else knows it. Heavy modules are imported when a command needs them."""
 
 import functools
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from tyro import MISSING
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
 from scapnet import hints
 from scapnet.allocator import keep_memory
-from scapnet.config import Config, DataConfig
+from scapnet.cli.data import data_check, data_show
+from scapnet.config import Config
 from scapnet.config.checks import collected_errors, raised_errors
 from scapnet.errors import last_line
 from scapnet.faults import machine_fault
@@ -30,7 +29,6 @@ PresetConfig = tyro.extras.subcommand_type_from_defaults(
 )
 
 STYLE = (CascadeSubcommandArgs,)  # a command's own settings may stand before or after the preset
-FINCHES = DataConfig("finches", size=224, resize=224)
 
 
 def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> None:
@@ -143,76 +141,6 @@ def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Pat
     from scapnet.visualize import show_parts
 
     print(show_parts(model, photos, out))
-
-
-def data_show(
-    data: Annotated[DataConfig, arg(name="")] = FINCHES,
-    split: Literal["train", "val", "test"] = "train",
-    count: int = 24,
-    out: Path = Path("data.png"),
-) -> None:
-    """Draw some pictures of a data set, with their classes and annotations, and print its sizes, origin and licence.
-
-    Args:
-        data: which data set.
-        split: which split of it.
-        count: how many pictures.
-        out: the picture.
-    """
-    if count < 1:
-        raise ValueError(f"count {count} must be at least 1")
-    from scapnet.data.audit.describe import describe
-    from scapnet.data.load import load_data
-    from scapnet.data.record import lists_of
-    from scapnet.summary import show_data
-    from scapnet.visualize import check_picture, contact_sheet, save_picture
-
-    out = check_picture(out)
-    splits = load_data(data)
-    chosen = getattr(splits, split)
-    if chosen is None:
-        raise ValueError(f"{data.name} has no {split} split; it has {' and '.join(lists_of(splits))}")
-    show_data(describe(splits, data))
-    save_picture(contact_sheet(chosen, count), out)
-    print(out)
-
-
-@dataclass(frozen=True)
-class NamedData(DataConfig):
-    """A data set whose name is an argument of its own."""
-
-    name: Any = MISSING
-    """Which data set."""
-    size: int = FINCHES.size
-    """Built-in data: side of the pictures."""
-    resize: int = FINCHES.resize
-    """Built-in data: as `size`."""
-
-
-NamedData.__annotations__["name"] = Positional[DataConfig.__annotations__["name"]]  # type: ignore[misc, valid-type, name-defined]
-
-
-def data_check(
-    data: Annotated[NamedData, arg(name="")],
-    out: Path | None = None,
-    jobs: int = 0,
-    json: bool = False,
-) -> None:
-    """Read every image of a data set once; exit code 1 if something is wrong, 0 if all is well or only odd.
-
-    Args:
-        data: which data set, and where it is.
-        out: a folder for the report and for the notes that a second call goes on with; by default ROOT/.scapnet-check.
-        jobs: processes that read; 0 is one for each core, and fewer for few images.
-        json: print the report as JSON.
-    """
-    from scapnet.data.audit.check import check_named
-    from scapnet.summary import show_check
-
-    report = check_named(data, out, jobs)
-    show_check(report, json)
-    if report.count("error"):
-        sys.exit(1)
 
 
 def reproduce(
