@@ -72,7 +72,14 @@ def test_what_a_version_before_left_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ['{"val": ["a"]}', '{"train": 3}', '{"train": ["a"], "labels": {"train": []}, "classes": ["a"]}']
+    "content",
+    [
+        '{"val": ["a"]}',
+        '{"train": 3}',
+        '{"train": ["a"], "labels": {"train": []}, "classes": ["a"]}',
+        '{"train": ["a"], "sizes": {"val": [1]}}',
+        '{"train": ["a"], "labels": [0]}',
+    ],
 )
 def test_a_damaged_record_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "split.json").write_text(content)

@@ -93,6 +93,15 @@ def test_data_that_has_changed_is_refused_with_what_has(tmp_path: Path, kind: st
     assert "\n" not in str(error.value)
 
 
+def test_a_photo_that_is_gone_is_not_mistaken_for_a_root_elsewhere(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "data", {"a": 3, "b": 3, "b/a": 1})
+    config, splits = begin(root, tmp_path / "run", DataConfig(root=root, val_fraction=0.0))
+    assert paths(splits, root)["train"][0] == "a/0.bmp"
+    (root / "a" / "0.bmp").unlink()  # b/a/0.bmp is still there
+    with pytest.raises(ValueError, match=r"1 photo is gone \(a/0\.bmp\);"):
+        data_of_run(config, tmp_path / "run")
+
+
 def test_a_label_that_was_changed_in_a_table_is_refused(tmp_path: Path) -> None:
     class_folders(tmp_path / "data", {"all": 8})
     lines = ["path,label", *(f"all/{i}.bmp,{'ab'[i % 2]}" for i in range(8))]

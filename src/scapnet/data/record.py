@@ -98,10 +98,18 @@ def read_record(run: Path) -> DataRecord:
     files = {name: values.pop(name) for name in SPLITS if name in values}
     classes = tuple(values.pop("classes", ())) or _model_classes(run)
     labels, sizes, images = (values.pop(key, {}) for key in ("labels", "sizes", "images"))
-    wrong = [name for name in labels if len(labels[name]) != len(files.get(name, ()))]
-    if wrong or (files and "train" not in files) or not all(isinstance(names, list) for names in files.values()):
-        raise ValueError(f"{run / FILE} is damaged (its lists differ in length); restore it, or train a new run")
+    if not _fit(files, labels, sizes) or not isinstance(images, dict):
+        raise ValueError(f"{run / FILE} is damaged (its lists do not fit each other); restore it, or train a new run")
     return DataRecord(classes, files, labels, sizes, images, values)
+
+
+def _fit(files: dict[str, Any], *tables: Any) -> bool:
+    """Whether there are files of a training split, and as many values in other tables as a split has files."""
+    lists = all(isinstance(names, list) for names in files.values()) and ("train" in files or not files)
+    return lists and all(
+        isinstance(table, dict) and all(len(found) == len(files.get(name, ())) for name, found in table.items())
+        for table in tables
+    )
 
 
 def _model_classes(run: Path) -> tuple[str, ...]:

@@ -35,15 +35,18 @@ class Present:
         for split, names in self.names.items():
             self.places |= {name: (split, i) for i, name in enumerate(names) if name not in self.places}
         self.own = {split: {name: i for i, name in enumerate(names)} for split, names in self.names.items()}
-        self.strip, self.add = self._shift(next((_key(name) for names in record.files.values() for name in names), ""))
+        self.strip, self.add = self._shift([_key(name) for names in record.files.values() for name in names])
 
-    def _shift(self, name: str) -> tuple[str, str]:
+    def _shift(self, names: Sequence[str]) -> tuple[str, str]:
         """What to take from the front of recorded names, and what to put there, so that they begin at this root."""
-        starts = [0, *(i + 1 for i, letter in enumerate(name) if letter == "/")]
+        if not names or any(name in self.places for name in names):
+            return "", ""
+        name = names[0]
+        starts = [i + 1 for i, letter in enumerate(name) if letter == "/"]
         inner = next((name[:i] for i in starts if name[i:] in self.places), None)
         if inner is not None:
             return inner, ""
-        outer = [found.removesuffix(name) for found in self.places if name and found.endswith(f"/{name}")]
+        outer = [found.removesuffix(name) for found in self.places if found.endswith(f"/{name}")]
         return "", outer[0] if len(outer) == 1 else ""
 
     def key(self, name: str) -> str:
