@@ -114,6 +114,9 @@ def test_a_table_of_other_photos_is_scored_by_a_run_on_folders(tmp_path: Path, c
     class_folders(tmp_path / "field", {"x": 2})
     table = write(tmp_path / "field" / "list.csv", ["path,label", "x/0.bmp,c", "x/1.bmp,b"])
     found = chosen(table=table)
+    short = write(tmp_path / "short.csv", ["path,label", "a/0.bmp,a", "b/1.bmp,b"])  # of photos below the run's root
+    shorter = choose(tmp_path, DataConfig("csv", root=tmp_path / "data"), CLASSES, None, None, short)
+    assert (names(shorter), shorter.label) == (["a/0.bmp", "b/1.bmp"], "of-short")
     assert (list(found.data.labels), found.label, names(found)) == ([2, 1], "of-list", ["x/0.bmp", "x/1.bmp"])
 
 

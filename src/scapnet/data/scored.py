@@ -122,9 +122,9 @@ def _other(
     """Labelled photos that are not the run's own; ``unread`` says why they are not laid out as the run's data is."""
     source = table or root
     assert source is not None
+    passed: list[PassedOver] = []
     try:
-        passed: list[PassedOver] = []
-        lists: Mapping[str, FineGrained] = load_labelled(root, table, classes, passed)
+        home, lists = _labelled(root, table, data, classes, passed)
     except ValueError as error:
         raise (unread if unread and (data.name != "folder" or not source.exists()) else error) from None
     name = _split(split, list(lists), str(source))
@@ -134,8 +134,22 @@ def _other(
     which = f"{source} ({name})" if name != ALL else str(source)
     of = f"{len(here)} of the model's {len(classes)} classes, none of {some(absent)}" if absent else "all classes"
     line = "; ".join([f"{which}: {count(len(photos), 'photo')} of {of}", *not_used(passed)])
-    chosen = Chosen(photos, name, root or source.parent, source, notes=(line,))
+    chosen = Chosen(photos, name, home, source, notes=(line,))
     return chosen if name == "train" else _without_trained(chosen, record, data)
+
+
+def _labelled(
+    root: Path | None, table: Path | None, data: DataConfig, classes: Sequence[str], passed: list[PassedOver]
+) -> tuple[Path | None, Mapping[str, FineGrained]]:
+    """Labelled photos, and what their names are relative to: for a table alone its folder, or else the run's root."""
+    if table is None or root is not None:
+        return root, load_labelled(root, table, classes, passed)
+    try:
+        return table.parent, load_labelled(table.parent, table, classes, passed)
+    except ValueError:
+        if data.root is None or not table.is_file():
+            raise
+        return data.root, load_labelled(data.root, table, classes, passed)
 
 
 def _split(wanted: str | None, there: Sequence[str], source: str) -> str:
