@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samples import COLOURS, photo, write
+from samples import COLOURS, cub, photo, write
 from scapnet.config import DataConfig
 from scapnet.data.datasets.vegfru import NAMES
 from scapnet.data.load import LOADERS, dataset_info, load_data
@@ -84,3 +84,12 @@ def test_an_empty_folder_is_no_data_set(tmp_path: Path, name: str) -> None:
         load_data(DataConfig(name, tmp_path))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"--data\.root"):
         load_data(DataConfig(name))  # type: ignore[arg-type]
+
+
+def test_a_training_half_alone_has_no_empty_test_split(tmp_path: Path) -> None:
+    root = cub(tmp_path)
+    lines = (root / "train_test_split.txt").read_text().splitlines()
+    write(root / "train_test_split.txt", [f"{line.split()[0]} 1" for line in lines])
+    splits = load_data(DataConfig("cub", root))
+    assert splits.test is None
+    assert len(splits.train) == len(lines)

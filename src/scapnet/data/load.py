@@ -69,6 +69,8 @@ def load_data(config: DataConfig) -> Splits:
         raise ValueError(f"only folder and csv data has groups; leave {option('data.group')} out for {config.name}")
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
+    # A data set of which only the training half is there has lists without a photo.
+    splits = splits._replace(val=splits.val or None, test=splits.test or None)
     if not config.folds:
         return splits
     return by_folds(splits, config.folds, config.fold, config.seed, data_root(config), config.fold_by == "neighbours")
