@@ -142,6 +142,17 @@ def test_moved_photos_are_named_and_remembered(
     assert "class 'b' is gone; class 'c' is new" in sentence(refuse("eval", run))
 
 
+def test_photos_that_were_added_change_nothing(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "data", {"train/a": 6, "train/b": 6, "val/a": 2, "val/b": 2})
+    config = replace(ONE, data=replace(ONE.data, name="folder", root=root), train=replace(ONE.train, batch_size=4))
+    whole, run = train(longer(config, 2), tmp_path / "whole"), train(config, tmp_path / "run")
+    class_folders(root, {"train/b": 9, "val/a": 3, "test/b": 2})
+    resume(run, epochs=2)
+    assert [line for line in log_of(run) if "epochs_before" not in line] == log_of(whole)
+    results = [json.loads((folder / "results.json").read_text()) for folder in (run, whole)]
+    assert {**results[0], "train_seconds": 0} == {**results[1], "train_seconds": 0}
+
+
 def test_a_run_that_goes_on_does_not_need_its_starting_weights(tmp_path: Path, finished: Path) -> None:
     start = shutil.copytree(finished / "model", tmp_path / "start")
     config = replace(ONE, model=replace(ONE.model, weights=str(start)))
