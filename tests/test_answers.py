@@ -14,6 +14,7 @@ import pytest
 from samples import NAMES as CLASSES
 from samples import Command, Refuse, painted, sentence
 from scapnet.answers import as_csv, as_json
+from scapnet.console import ProgressBar
 from scapnet.data.inputs import load_photo
 
 Answer = dict[str, Any]
@@ -227,3 +228,33 @@ def test_names_stay_whole_for_programs_and_safe_for_terminals(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     for form in ("csv", "json", "table"):
         assert "\x1b" not in command("predict", model_folder, photos, "--format", form)[0]
+
+
+@pytest.mark.parametrize("counted", [3, 20])
+def test_the_bar_counts_every_file(
+    counted: int, tmp_path: Path, model_folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+
+    class Bar(ProgressBar):
+        def start(self, name: str, total: float | None, done: float = 0.0) -> None:
+            said.append(total)
+
+        def advance(self, count: float) -> None:
+            said.append(count)
+
+    monkeypatch.setattr("scapnet.answers.ProgressBar", Bar)
+    monkeypatch.setattr("scapnet.answers.COUNTED", counted)
+    photos = some_photos(tmp_path / "photos", 5)
+    (photos / "2.png").write_text("no image")
+    for i in range(4):
+        (photos / f"{i}.txt").touch()
+    out, err = command("predict", model_folder, photos, "--format", "json", "--batch-size", 1)
+    assert said == [5 if counted > 5 else None, 1, 1, 1, 1, 1]
+    assert len(json.loads(out)) == 4
+    kinds = [line for line in err.splitlines() if line.startswith("passed over: .txt files: ")]
+    assert sum(int(line.split(": ")[2].split()[0]) for line in kinds) == 4
+    said.clear()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)  # the answers themselves show how far the work is
+    command("predict", model_folder, photos)
+    assert said == [1] * 5
