@@ -1,9 +1,9 @@
 """Which files are photos: the formats that Pillow opens here, and what to do about the others."""
 
 import functools
+import os
 import re
 from contextlib import suppress
-from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
@@ -54,7 +54,7 @@ def is_photo(name: str) -> bool:
     >>> is_photo("IMG_1.JPG"), is_photo("notes.txt")
     (True, False)
     """
-    return Path(name).suffix.lower() in photo_suffixes()
+    return os.path.splitext(name)[1].lower() in photo_suffixes()
 
 
 def why_no_photo(name: str) -> str:
@@ -63,7 +63,7 @@ def why_no_photo(name: str) -> str:
     >>> why_no_photo("IMG_1.CR2")
     '.cr2 files (camera raw; export them as JPEG)'
     """
-    suffix = Path(name).suffix.lower()
+    suffix = os.path.splitext(name)[1].lower()
     if suffix in PLUG_IN:
         return f"{suffix} files (to read them, {EXTRA})"
     if suffix in RAW:

@@ -75,11 +75,11 @@ def _divide(
     if not chosen:
         alone = "there is one photo of each class, so none can be held out"
         raise ValueError(f"{alone}; add photos, or train on all of them with {option('data.val-fraction')} 0")
-    if gone := set(train.labels) - {label for i, label in enumerate(train.labels) if i not in set(chosen)}:
-        lost = ", ".join(train.classes[label] for label in sorted(gone)[:5])
-        raise ValueError(f"all photos of {lost} would be held out, for they share groups; give them smaller groups")
     out = set(chosen)
     kept = [i for i in range(len(train)) if i not in out]
+    if gone := set(train.labels) - {train.labels[i] for i in kept}:
+        lost = ", ".join(train.classes[label] for label in sorted(gone)[:5])
+        raise ValueError(f"all photos of {lost} would be held out, for they share groups; give them smaller groups")
     names = {"train": [below(train.name(i), root) for i in kept], "val": [below(train.name(i), root) for i in chosen]}
     return train.subset(kept), train.subset(chosen), how | names
 

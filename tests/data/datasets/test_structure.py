@@ -6,7 +6,7 @@ import pytest
 
 from samples import photo
 from scapnet.data.datasets.structure import Structure, labelled_structure, read_structure
-from scapnet.data.files import Listing, passed_over
+from scapnet.data.files import DEAD, Listing, passed_over
 
 
 def fill(root: Path, *folders: str) -> Path:
@@ -158,6 +158,19 @@ def test_splits_inside_the_classes_are_refused(tmp_path: Path) -> None:
     assert str(tmp_path / "train" / "robin" / "PHOTO.jpg") in sentence
 
 
+def test_a_folder_of_splits_beside_another_folder_is_pointed_to(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"birds/{split}/{name}" for split in ("train", "val") for name in ("robin", "wren")), "new")
+    assert f"{tmp_path / 'birds'} holds the splits train and val; give it with --data.root" in refused(tmp_path)
+
+
+def test_classes_whose_photos_lie_deeper_are_said(tmp_path: Path) -> None:
+    fill(tmp_path, "camera 1/robin", "camera 1/wren", "camera 2/wren")
+    found = read_structure(tmp_path, Listing())
+    assert classes(found) == {"train": ["camera 1", "camera 2"]}
+    first = tmp_path / "camera 1" / "robin"
+    assert found.notes == (f"the photos of 2 classes lie in folders inside them, such as {first}",)
+
+
 # --- what lies beside them ---
 
 
@@ -177,6 +190,16 @@ def test_files_beside_the_folders_are_said(tmp_path: Path) -> None:
         "stray.png": "photos outside of class folders",
         "1.png": "photos in hidden files, system or thumbnail folders",
     }
+
+
+def test_links_that_lead_nowhere_do_not_matter(tmp_path: Path) -> None:
+    fill(tmp_path, "robin", "wren")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "robin" / "loop.png").symlink_to(tmp_path / "robin" / "loop.png")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere", target_is_directory=True)
+    listing = Listing()
+    assert read(tmp_path, listing) == {"train": ["robin", "wren"]}
+    assert [(path.name, why) for path, why in listing.passed] == [("gone", DEAD), ("loop", DEAD)]
 
 
 def test_accents_in_two_forms_are_one_class(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scapnet.data.files import SYSTEM, Listing, PassedOver, find_photos, is_system, one_name, photos_in
+from scapnet.data.files import DEAD, SYSTEM, Listing, PassedOver, find_photos, is_system, one_name, photos_in
 from scapnet.data.formats import is_photo, why_no_photo
 from scapnet.data.spelling import split_name
 from scapnet.hints import option
@@ -33,19 +33,25 @@ class Seen(NamedTuple):
 
 def subfolders(folder: Path, listing: Listing) -> list[Path]:
     """The folders in a folder, without hidden and system ones, in order."""
-    names = [name for name in os.listdir(folder) if not is_system(name) and (folder / name).is_dir()]
+    with os.scandir(folder) as found:
+        names = [entry.name for entry in found if not is_system(entry.name) and _is_folder(entry)]
     return [folder / name for name in sorted(names, key=listing.key)]
 
 
-def own_photos(folder: Path) -> list[Path]:
-    """The photos that lie directly in a folder."""
-    names = sorted(name for name in os.listdir(folder) if is_photo(name) and not is_system(name))
-    return [folder / name for name in names if (folder / name).is_file()]
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; only a link costs a look at the disk."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def has_own_photos(folder: Path) -> bool:
+    """Whether there is a photo directly in a folder."""
+    with os.scandir(folder) as found:
+        return any(is_photo(entry.name) and not is_system(entry.name) and os.path.isfile(entry) for entry in found)
 
 
 def has_photos(folder: Path) -> bool:
     """Whether there is a photo anywhere below a folder."""
-    return bool(own_photos(folder)) or next(find_photos(folder, Listing()), None) is not None
+    return has_own_photos(folder) or next(find_photos(folder, Listing()), None) is not None
 
 
 def innermost(folder: Path, listing: Listing, classes: Collection[str] = ()) -> Path:
@@ -57,7 +63,7 @@ def innermost(folder: Path, listing: Listing, classes: Collection[str] = ()) -> 
         classes: names of folders that are classes and wrap nothing.
     """
     inside = [path for path in subfolders(folder, listing) if has_photos(path)]
-    wraps = len(inside) == 1 and not own_photos(folder) and one_name(inside[0].name) not in classes
+    wraps = len(inside) == 1 and not has_own_photos(folder) and one_name(inside[0].name) not in classes
     if wraps and split_name(inside[0].name) is None and any(map(has_photos, subfolders(inside[0], listing))):
         return innermost(inside[0], listing, classes)
     return folder
@@ -100,8 +106,9 @@ def read_structure(root: Path, listing: Listing) -> Structure:
         _pass_over_files(folder, listing)
         if folder == outer:
             break
-    _check_inside(splits["train"], listing)
-    return Structure(splits, {"train": root, **homes}, tuple(notes))
+    folders = [folder for same in splits["train"].values() for folder in same]
+    _check_inside(folders, listing)
+    return Structure(splits, {"train": root, **homes}, (*notes, *_nested(folders, listing)))
 
 
 def labelled_structure(root: Path, listing: Listing, classes: Collection[str]) -> Structure:
@@ -137,7 +144,7 @@ def _look(root: Path, listing: Listing) -> list[Seen]:
     found = []
     for path in subfolders(root, listing):
         classes = any(map(has_photos, subfolders(path, listing)))
-        found.append(Seen(path, split_name(path.name), classes, classes or bool(own_photos(path))))
+        found.append(Seen(path, split_name(path.name), classes, classes or has_own_photos(path)))
     return found
 
 
@@ -197,18 +204,26 @@ def _pass_over_files(folder: Path, listing: Listing) -> None:
             listing.passed += [PassedOver(photo, SYSTEM) for photo in photos_in(folder / name)]
         elif not (folder / name).is_dir():
             why = "photos outside of class folders" if is_photo(name) else why_no_photo(name)
-            listing.passed.append(PassedOver(folder / name, why))
+            listing.passed.append(PassedOver(folder / name, why if (folder / name).exists() else DEAD))
 
 
-def _check_inside(train: ClassFolders, listing: Listing) -> None:
+def _check_inside(folders: Iterable[Path], listing: Listing) -> None:
     """Splits below the classes would be trained on as one."""
-    for folders in train.values():
-        for folder in folders:
-            named = {split_name(path.name): path for path in subfolders(folder, listing) if has_photos(path)}
-            named.pop(None, None)
-            if len(named) > 1:
-                inside = " and ".join(path.name for path in named.values())
-                raise ValueError(
-                    f"{folder} is a class with the splits {inside} in it; put the classes into the splits instead: "
-                    f"{folder.parent / 'train' / folder.name / 'PHOTO.jpg'}"
-                )
+    for folder in folders:
+        inside = subfolders(folder, listing)
+        named = {split_name(path.name): path for path in inside if split_name(path.name) and has_photos(path)}
+        if len(named) > 1:
+            splits = " and ".join(path.name for path in named.values())
+            if any(map(has_photos, (below for path in named.values() for below in subfolders(path, listing)))):
+                raise ValueError(f"{folder} holds the splits {splits}; give it with {option('data.root')} {folder}")
+            place = folder.parent / "train" / folder.name / "PHOTO.jpg"
+            raise ValueError(f"{folder} is a class with the splits {splits} in it; put the classes into them: {place}")
+
+
+def _nested(folders: Iterable[Path], listing: Listing) -> list[str]:
+    """A sentence on classes whose photos all lie deeper: their folders may be classes themselves."""
+    deep = [folder for folder in folders if not has_own_photos(folder) and has_photos(folder)]
+    if not deep:
+        return []
+    first = next(path for path in subfolders(deep[0], listing) if has_photos(path))
+    return [f"the photos of {len(deep)} classes lie in folders inside them, such as {first}"]
