@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
-from scapnet.data.files import Listing, find_photos
+from scapnet.data.files import Listing, each_once, find_photos
 from scapnet.data.images import UnreadableImage
 from scapnet.data.inputs import Photo, load_photo, photo_name
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
@@ -269,7 +269,7 @@ def read_photos(photos: Iterable[Photo]) -> Iterator[tuple[Tensor, str] | Skippe
 
 
 def expand(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
-    """Files, and the photos of folders in the order of their names.
+    """Files, and the photos of folders in the order of their names; each of them once.
 
     Args:
         paths: files and folders.
@@ -282,4 +282,5 @@ def expand(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
     for path in paths:
         if not path.exists():
             raise ValueError(f"there is no file or folder {path}")
+    paths = each_once(paths, listing)
     return (file for path in paths for file in (find_photos(path, listing) if path.is_dir() else [path]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from samples import photo
-from scapnet.data.files import DEAD, SYSTEM, TWICE, Listing, find_photos, natural, passed_over
+from scapnet.data.files import DEAD, SYSTEM, TWICE, Listing, each_once, find_photos, natural, passed_over
 
 
 def found(folder: Path, listing: Listing | None = None) -> list[str]:
@@ -141,6 +141,19 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jpg")
     assert found(tmp_path) == []
     assert passed(tmp_path) == {"pipes and devices": ["x.jpg"]}
+
+
+def test_what_is_named_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.png", "a/b/2.png", "c.png", "a/.hidden/3.png"):
+        photo(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    named = ["a/b", "a", "c.png", "./c.png", "a/../c.png", "a/1.png", "link", "a/notes.txt", "a/.hidden"]
+    listing = Listing()
+    kept = list(each_once([Path(name) for name in named], listing))
+    assert kept == [Path(name) for name in ("a", "c.png", "a/notes.txt", "a/.hidden")]
+    assert {why for _, why in listing.passed} == {TWICE}
 
 
 def test_each_kind_is_one_phrase_with_its_first_file(tmp_path: Path) -> None:

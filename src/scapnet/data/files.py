@@ -23,7 +23,7 @@ SYSTEM_FOLDERS = frozenset(
 THUMBNAIL_FOLDERS = frozenset(["thumbs", "thumb", "thumbnail", "_thumbs", "_thumbnails"])
 SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"])
 SYSTEM = "photos in hidden files, system or thumbnail folders"
-TWICE = "links to photos that are listed already"
+TWICE = "photos that are listed already"
 DEAD = "links to files that are gone"
 
 
@@ -76,6 +76,20 @@ def in_order(names: Iterable[str], order: Order) -> list[str]:
 def is_system(name: str) -> bool:
     """Whether a file or folder is hidden, or made by a system and not by a person."""
     return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+
+
+def each_once(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
+    """Files and folders that a user names, without those that another one of them is or holds."""
+    places = {path: os.path.realpath(path) for path in paths}
+    folders = {place for place in places.values() if os.path.isdir(place)}
+    seen: set[str] = set()
+    for path, place in places.items():
+        found = place in folders or is_photo(path.name)  # another file is read only where it is named
+        if place in seen or (found and any(_is_listed(place, folder) for folder in folders)):
+            listing.passed.append(PassedOver(path, TWICE))
+        else:
+            seen.add(place)
+            yield path
 
 
 def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
