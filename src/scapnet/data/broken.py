@@ -1,4 +1,4 @@
-"""What happens to images that cannot be read: training takes another one of the class, evaluation leaves them out."""
+"""Unreadable images: training uses another one of the class, evaluation leaves them out."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from scapnet.hints import option
 
 
 def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
-    """The sample at an index, or the next readable one of its class, the first after the last; the same every time.
+    """The sample at an index, or else the next readable one of its class, from the start after the last.
 
     Returns:
         The sample, and whether the one that was asked for is broken.
@@ -28,11 +28,11 @@ def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
             except UnreadableImage:
                 continue
     name = data.classes[labels[index]]
-    raise ValueError(f"{first}, nor is any other of class {name}; replace them, or take the class out") from first
+    raise ValueError(f"{first}, nor is any other of class {name}; replace them, or remove the class") from first
 
 
 def sort_out(data: FineGrained, indices: Iterable[int]) -> tuple[list[Sample], list[str]]:
-    """The samples at some indices that can be read, and why the others cannot be, each with its file's name."""
+    """The readable samples at some indices, and a sentence with the file's name for each of the others."""
     samples, reasons = [], []
     for index in indices:
         try:
@@ -43,12 +43,12 @@ def sort_out(data: FineGrained, indices: Iterable[int]) -> tuple[list[Sample], l
 
 
 def check_share(data: FineGrained, broken: Iterable[int], allowed: float) -> None:
-    """Stop where too many images of a split are broken.
+    """Raise if too many images of a split are unreadable.
 
     Args:
         data: the training split.
-        broken: indices of the broken ones that were found so far.
-        allowed: the share of all images that may be broken.
+        broken: indices of the unreadable ones found so far.
+        allowed: the largest share of all images that may be unreadable.
 
     Raises:
         ValueError: more are, with the first three names.

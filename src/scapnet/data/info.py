@@ -1,11 +1,11 @@
-"""What is known of a data set before a file of it is read: its origin, its licence and its published counts."""
+"""What is known about a data set without reading it: its origin, its licence and its published sizes."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PublishedSizes:
-    """One published statement of sizes; None where it says nothing. `train` counts what training gets by default."""
+    """Published sizes from one source; None where it gives none. `train` is what training uses by default."""
 
     source: str
     classes: int | None = None
@@ -16,7 +16,7 @@ class PublishedSizes:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that the authors of a data set let anyone fetch; one that is no archive is put as it is."""
+    """A file that the authors of a data set offer for download; one that is no archive is stored as it is."""
 
     url: str
     filename: str
@@ -27,7 +27,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The facts of a data set, each figure with its source.
+    """Facts about a data set, each figure with its source.
 
     Attributes:
         name: as ``--data.name`` takes it.
@@ -35,10 +35,10 @@ class DatasetInfo:
         citation: the paper that introduced it.
         licence: what its authors allow.
         homepage: where they describe it.
-        get: what to get, from whom, and where to put it: one sentence for a person.
-        counts: published sizes; several where sources disagree, and any of them is right.
+        get: what to get, where from, and where to put it, in one sentence.
+        counts: published sizes; several where sources disagree.
         paper: the sizes that the SCAPNet paper gives (Table II).
-        downloads: what may be fetched by program; empty where the authors want to be asked or the files are gone.
+        downloads: files that a program may download; empty if their authors must be asked or they are gone.
     """
 
     name: str

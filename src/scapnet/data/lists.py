@@ -10,24 +10,24 @@ from scapnet.hints import option
 
 
 def check_root(root: Path | None, name: str, get: str = "") -> Path:
-    """The folder of a data set, if it is one; ``get`` tells how to come by it."""
+    """Check that the root of a data set is a folder; ``get`` says how to obtain the data."""
     hint = get and f"; {get}"
     if root is None:
-        raise ValueError(f"the {name} data set needs a place; give it with {option('data.root')} FOLDER{hint}")
+        raise ValueError(f"the {name} data set needs a folder; give it with {option('data.root')} FOLDER{hint}")
     if not root.is_dir():
-        place = f"give the data set's place with {option('data.root')} FOLDER"
+        place = f"give the data set's folder with {option('data.root')} FOLDER"
         raise ValueError(f"there is no folder {root}; {place}{hint}")
     return root
 
 
 def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
-    """The folder that holds a data set: ``root``, or the one place up to two folders below it where it was unpacked.
+    """The folder that holds a data set: ``root``, or the only folder at most two levels below it that has the marker.
 
     Args:
         root: what the user gave.
         name: of the data set.
-        marker: a file or folder that lies in its folder.
-        get: how to get it, for the message.
+        marker: a file or folder that it contains.
+        get: how to obtain it, for the message.
 
     Raises:
         ValueError: it is not there.
@@ -50,13 +50,13 @@ def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
 
 
 def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a list, split at white space; empty lines, any line ends and a byte-order mark are passed over.
+    """The lines of a list, split at white space, without empty lines; any line ends and a byte-order mark are accepted.
 
     Args:
         file: UTF-8 text.
         shape: what a line should look like, for the message.
         fields: how many fields a line has.
-        last: spaces belong to the first field and not to the last.
+        last: spaces belong to the first field instead of the last.
 
     Yields:
         "FILE, line N" for messages, and the fields.
@@ -97,7 +97,7 @@ def read_names(file: Path) -> list[str]:
 
 
 def whole(place: str, what: str, text: str, low: int, high: int) -> int:
-    """A whole number of a list that must lie from low to high."""
+    """An integer of a list, from low to high."""
     try:
         value = int(text)
     except ValueError:
@@ -119,25 +119,25 @@ def numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
 
 
 def _key(name: str) -> str:
-    """File systems differ in the case of names and in how they store accents."""
+    """A name in lower case and with accents in one form: file systems differ in both."""
     return one_name(name).casefold()
 
 
 class Finder:
-    """Finds listed images as they are named on disk, with one listing of each folder and no look at each file."""
+    """Finds the files that lists name, with one listing of each folder and no access to the files."""
 
     def __init__(self) -> None:
         self.folders: dict[Path, tuple[Path, dict[str, str]]] = {}  # by name: the folder itself and what is in it
         self.stems: dict[Path, dict[str, list[str]]] = {}
 
     def look(self, path: Path) -> Path | None:
-        """The file or folder that a path means, also where names differ in case (``a.JPG``) or in an accent's form."""
+        """The file or folder of a path, even if its names differ in case (``a.JPG``) or in the form of an accent."""
         folder, known = self.listed(path.parent)
         name = known.get(path.name) or known.get(_key(path.name))
         return None if name is None else path if path.name == name and folder == path.parent else folder / name
 
     def listed(self, folder: Path) -> tuple[Path, dict[str, str]]:
-        """A folder as it is named on disk, and the names in it by all of their spellings."""
+        """A folder as it is named on disk, and the names in it, by themselves and by `_key`."""
         if folder not in self.folders:
             there = folder if folder.is_dir() or folder == folder.parent else self.look(folder)
             names = os.listdir(there) if there is not None and there.is_dir() else []
@@ -146,7 +146,7 @@ class Finder:
         return self.folders[folder]
 
     def by_stem(self, path: Path) -> list[Path]:
-        """The files whose name without its suffix is that of a path."""
+        """The files whose names without suffix are the name of a path."""
         folder, known = self.listed(path.parent)
         if folder not in self.stems:
             stems = self.stems[folder] = {}
@@ -155,7 +155,7 @@ class Finder:
         return [folder / name for name in self.stems[folder].get(_key(path.name), [])]
 
     def find(self, path: Path, place: str) -> Path:
-        """The file that a list means.
+        """The file that a list names.
 
         Raises:
             ValueError: it is not there, with the ``place`` that names it.
@@ -167,7 +167,7 @@ class Finder:
 
 
 def check_classes(train: PhotoList, source: Path) -> None:
-    """Refuse a list that gives no training image to one of the classes."""
+    """Raise if a class has no training image."""
     missing = sorted(set(range(len(train.classes))) - set(train.labels))
     if missing:
         raise ValueError(

@@ -35,7 +35,7 @@ class EpochSampler(Sampler[int]):
 
 
 def cores_here() -> int:
-    """The cores that this process may use; not every system can tell them from the machine's."""
+    """The number of cores that this process may use, or the machine's where the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

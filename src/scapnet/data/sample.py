@@ -1,4 +1,4 @@
-"""The one sample type of every data set, and what a data set must know."""
+"""The sample type that all data sets share, and the protocol of a split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -15,9 +15,9 @@ SPLITS = ("train", "val", "test")
 
 
 class Sample(NamedTuple):
-    """A picture before any transform, with what its data set knows about it.
+    """An image before any transform, with its label and annotations.
 
-    Marks and box are for evaluation and pictures only; no transform hands them to training.
+    Marks and box are used in evaluation and drawings only; training never sees them.
     """
 
     image: Tensor  # (3, H, W) uint8
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 class FineGrained(Protocol):
-    """A split of a data set: its pictures are read one by one, when they are asked for.
+    """A split of a data set. Its images are read one by one, on demand.
 
     A split with annotated parts also has ``mark_names``, a tuple of their R names. In a sample's marks, a point is a
     box without size, and a part that is not seen is a row of NaN.
@@ -59,7 +59,7 @@ class Splits(NamedTuple):
     val: FineGrained | None
     test: FineGrained | None
     info: DatasetInfo = FOLDER
-    notes: tuple[str, ...] = ()  # sentences on what was found, for a person
-    drawn: dict[str, Any] | None = None  # a split that was made here and not by the data's author, as JSON can hold it
+    notes: tuple[str, ...] = ()  # sentences on what was found or guessed
+    drawn: dict[str, Any] | None = None  # JSON: how the held-out photos were chosen, if this package chose them
     sources: Mapping[str, str] = {}  # by the name of a split: the folder or table that it was read from
     passed: tuple[PassedOver, ...] = ()  # files beside the photos that are not used

@@ -1,4 +1,4 @@
-"""Holding out training photos class by class: a fraction of them, or one of k folds, by a seed."""
+"""Holding out training photos, stratified by class: a fraction of them, or one of k folds, from a seed."""
 
 import random
 from collections import defaultdict
@@ -25,7 +25,7 @@ D = TypeVar("D", bound=Divisible)
 
 
 def _members(labels: Sequence[int], seed: int) -> list[list[int]]:
-    """The indices of each class in an order of the seed."""
+    """The indices of each class, shuffled with the seed."""
     groups: dict[int, list[int]] = defaultdict(list)
     for i, label in enumerate(labels):
         groups[label].append(i)
@@ -35,7 +35,7 @@ def _members(labels: Sequence[int], seed: int) -> list[list[int]]:
 
 
 def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
-    """Indices of a random share of each class: at least one and never all of it."""
+    """Indices of a random fraction of each class: at least one photo and never all."""
     chosen: list[int] = []
     for members in _members(labels, seed):
         chosen += members[: min(max(1, round(fraction * len(members))), len(members) - 1)]
@@ -43,18 +43,18 @@ def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
 
 
 def in_fold(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
-    """Indices of one of k folds, of which each class fills all alike; a class of one photo is in none."""
+    """Indices of one of k stratified folds; the only photo of a class is in none."""
     chosen: list[int] = []
     first = 0
     for members in _members(labels, seed):
         if len(members) > 1:
             chosen += [index for turn, index in enumerate(members, first) if turn % folds == fold]
-            first += len(members)  # small classes would otherwise all fill the first folds
+            first += len(members)  # or small classes would all fill the first folds
     return sorted(chosen)
 
 
 def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
-    """As `in_fold`, but each class is cut into runs of neighbours, round the corner from a start of the seed's."""
+    """As `in_fold`, but each class is cut into runs of neighbours that start at random and wrap around."""
     groups: dict[int, list[int]] = defaultdict(list)
     for i, label in enumerate(labels):
         groups[label].append(i)
@@ -62,7 +62,7 @@ def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[in
     for label, members in groups.items():
         dice, n = random.Random(f"{seed}/{label}"), len(members)
         if n > 1:
-            start, first = dice.randrange(n), dice.randrange(folds)  # the larger runs would else share a fold
+            start, first = dice.randrange(n), dice.randrange(folds)  # or the larger runs would share a fold
             turned = members[start:] + members[:start]
             chosen += [index for k, index in enumerate(turned) if (first + k * folds // n) % folds == fold]
     return sorted(chosen)
@@ -71,7 +71,7 @@ def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[in
 def _divide(
     train: Divisible, chosen: list[int], how: dict[str, Any], root: Path | None
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Training and held-out photos, and a record of them by name below ``root``."""
+    """Training and held-out photos, and a record of their names relative to ``root``."""
     if not chosen:
         alone = "there is one photo of each class, so none can be held out"
         raise ValueError(f"{alone}; add photos, or train on all of them with {option('data.val-fraction')} 0")
@@ -85,7 +85,7 @@ def _divide(
 
 
 def below(name: str, root: Path | None) -> str:
-    """A name that stays the same when the data set is moved."""
+    """A name relative to the root, which does not change when the data set is moved."""
     return Path(name).relative_to(root).as_posix() if root is not None and Path(name).is_relative_to(root) else name
 
 
@@ -96,7 +96,7 @@ def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tupl
         The training photos, the held-out ones, and the record of the split.
 
     Raises:
-        ValueError: a fraction that is none, or nothing to hold out.
+        ValueError: a fraction that is not between 0 and 1, or nothing to hold out.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"val_fraction {fraction} must lie between 0 and 1")
@@ -118,15 +118,15 @@ def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None
     """The splits with one of ``folds`` parts of the training and validation photos held out as the validation split.
 
     Args:
-        splits: where they have a validation split, its photos are dealt together with the training ones.
-        folds: how many parts.
-        fold: which of them, from 0.
-        seed: of the dealing.
+        splits: with a validation split, if any, whose photos are divided together with the training photos.
+        folds: number of parts.
+        fold: which of them is held out, from 0.
+        seed: of the shuffle.
         root: of the data set.
-        neighbours: keep files of a class that follow each other together, which often show the same thing.
+        neighbours: keep consecutive files of a class together, as they often show the same thing.
 
     Raises:
-        ValueError: numbers that are no fold, or data that cannot be divided.
+        ValueError: no such fold, or data that cannot be divided.
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ValueError(

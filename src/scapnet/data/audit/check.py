@@ -1,4 +1,4 @@
-"""Is a data set what it should be? Published sizes, readable files, labels, duplicates, and files that are odd."""
+"""Checks of a data set: published sizes, unreadable files, labels, duplicates and unusual images."""
 
 import dataclasses
 import time
@@ -20,39 +20,39 @@ from scapnet.jsonfile import write_json
 from scapnet.outputs import check_folder
 
 HINT = "give a folder for the report and the notes with --out"
-FOLDER = ".scapnet-check"  # in the root; hidden, so that no reader takes it for a class
+FOLDER = ".scapnet-check"  # in the root; hidden, so that it is not read as a class
 SIZES = ("classes", "train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing that was found."""
+    """One kind of problem."""
 
     kind: str
     level: Literal["error", "warning"]
     text: str  # a sentence
-    files: tuple[tuple[str, ...], ...] = ()  # the files that it is about; those of a group are duplicates of each other
+    files: tuple[tuple[str, ...], ...] = ()  # the files concerned; a group holds duplicates of each other
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a check."""
+    """The result of a check."""
 
     name: str
     layout: str  # the classes, the splits with their sources and what is not used, in one line
     splits: dict[str, dict[str, int]]  # images, classes, and the fewest and most images of a class
     images: dict[str, Any]  # kinds, and the range of widths and heights
     published: str  # what the counts were compared with
-    read: int  # images that were read for this report, and not by an earlier call
+    read: int  # images that were read for this report and not by an earlier call
     seconds: float
     findings: tuple[Finding, ...] = field(default=())
 
     def count(self, level: str) -> int:
-        """How many findings are errors, or warnings."""
+        """Number of findings of a level."""
         return sum(finding.level == level for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as what JSON can hold."""
+        """The report as plain values for JSON."""
         return {**dataclasses.asdict(self), "errors": self.count("error"), "warnings": self.count("warning")}
 
 
@@ -73,20 +73,20 @@ def check_data(
     published: Sequence[PublishedSizes] = (),
     quiet: bool = False,
 ) -> Report:
-    """Read every image of a data set once and say what is wrong or odd.
+    """Read every image of a data set once and report what is wrong or unusual.
 
     Args:
         splits: the data set.
         name: its name.
-        root: where its files lie; paths are told from there.
-        out: folder of ``report.json`` and of the notes that a second call goes on with; by default
+        root: its folder, to which reported paths are relative.
+        out: folder of ``report.json`` and of the facts that a second call reuses; by default
             ``.scapnet-check`` in the root, and none where there is no root.
         jobs: processes that read; 0 is one for each core, and fewer for few images.
-        published: statements of its sizes; the one that fits best counts.
+        published: its published sizes; the source that fits best counts.
         quiet: no progress bar.
 
     Raises:
-        ValueError: a folder for the notes that cannot be written, a negative number of jobs.
+        ValueError: a folder that cannot be written, a negative number of jobs.
     """
     if jobs < 0:
         raise ValueError(f"jobs {jobs} must be at least 1, or 0 for one on each core")
@@ -131,15 +131,15 @@ def _images(facts: dict[str, Facts]) -> dict[str, Any]:
 
 
 def _compare(splits: Splits, published: Sequence[PublishedSizes]) -> tuple[str, list[Finding]]:
-    """Compare with the statement that fits best: sources disagree, and any of them is right."""
+    """Compare with the source that fits best, since sources disagree."""
     if not published:
         return "no published counts are at hand", []
     found = {name: len(split) for name in SIZES[1:] if (split := getattr(splits, name)) is not None}
     found["classes"] = len(splits.train.classes)
 
     def wrong(statement: PublishedSizes) -> list[str]:
-        told = {name: getattr(statement, name) for name in SIZES}
-        return [name for name in SIZES if told[name] is not None and found.get(name, told[name]) != told[name]]
+        sizes = {name: getattr(statement, name) for name in SIZES}
+        return [name for name in SIZES if sizes[name] is not None and found.get(name, sizes[name]) != sizes[name]]
 
     best = min(published, key=lambda statement: len(wrong(statement)))
     findings = [
@@ -176,7 +176,7 @@ def _unread(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
 
 
 def _doubles(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
-    """Pictures that are there more than once, by their pixels, or by their bytes where they cannot be decoded."""
+    """Duplicates by their pixels, or by their bytes where they cannot be decoded."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         mark = facts[entry.path].pixels or facts[entry.path].content

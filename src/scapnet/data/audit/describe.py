@@ -1,4 +1,4 @@
-"""What a data set is, as plain values: its sizes beside the published ones, its origin and its licence."""
+"""A data set as plain values: its sizes beside the published ones, its origin and its licence."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -21,9 +21,9 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
         boxes, marks: whether objects are annotated, and names of annotated parts;
         get, homepage, licence, citation: where it comes from;
         published, paper: sizes that were published, with their sources;
-        agrees: sources whose every figure was found, None where there is no figure;
+        agrees: sources with which all sizes agree, None where there is no source;
         notes, drawn: what was found, and how photos were held out here;
-        layout: all of it in one line, with the files that are not used.
+        layout: the splits, their sources and the files that are not used, in one line.
     """
     info, train = splits.info, splits.train
     sizes = {name: _sizes(data) for name in SPLITS if (data := getattr(splits, name)) is not None}
@@ -63,7 +63,7 @@ def _sizes(data: FineGrained) -> dict[str, Any]:
 
 
 def _agreeing(splits: Splits) -> list[str]:
-    """Sources of published sizes with which all that was found agrees; held-out photos count as training ones."""
+    """Sources whose published sizes agree with those found; held-out photos count as training photos."""
     here: dict[str, int] = {"classes": len(splits.train.classes)}
     here |= {name: len(data) for name in SPLITS if (data := getattr(splits, name)) is not None}
     if splits.drawn is not None:
@@ -72,7 +72,7 @@ def _agreeing(splits: Splits) -> list[str]:
 
 
 def differences(here: dict[str, int], counts: PublishedSizes) -> list[str]:
-    """What was found otherwise than published, a phrase each; figures that one side lacks are not compared."""
+    """Sizes that differ from the published ones, a phrase each; sizes that one side lacks are not compared."""
     published = asdict(counts)
     return [
         f"{name}: {found:,} and not {published[name]:,}"

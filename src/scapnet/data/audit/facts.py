@@ -1,4 +1,4 @@
-"""What there is to know about one image file: whether it can be decoded, what it holds, and what is odd about it.
+"""Facts about one image file: whether it can be decoded, its size and kind, and what is unusual about it.
 
 Only Pillow is imported, so that a process that reads for others starts at once.
 """
@@ -18,12 +18,12 @@ from scapnet.data.formats import why_unreadable
 from scapnet.data.opening import MOST_PIXELS, check_size, open_photo, upright
 from scapnet.errors import reason
 
-TINY = 32  # pixels of a shorter side: less is no view for any network
+TINY = 32  # pixels of the shorter side: too few for any network
 LONG = 5.0  # longer side over shorter side: the centre crop loses four fifths
 
 
 class Facts(NamedTuple):
-    """What was found in one image; `key` names this version of it."""
+    """Facts about one image file; `key` identifies this version of it."""
 
     path: str
     size: int  # bytes
@@ -54,7 +54,7 @@ ODD = {
 
 
 def hashed(*data: bytes) -> str:
-    """A hash of bytes, long enough that two files of one data set have it in common only if they are equal."""
+    """A hash of bytes, long enough that different files of a data set have different ones."""
     digest = hashlib.sha256(usedforsecurity=False)
     for block in data:
         digest.update(block)
@@ -62,7 +62,7 @@ def hashed(*data: bytes) -> str:
 
 
 def missing(path: str, why: str) -> Facts:
-    """Facts of a file that is not there."""
+    """Facts about a missing file."""
     return Facts(path, 0, 0, "", "", 0, 0, "", (), why)
 
 
@@ -119,7 +119,7 @@ def _odd(photo: Image.Image, data: bytes) -> tuple[str, ...]:
 
 
 def _deep(photo: Image.Image, data: bytes) -> bool:
-    """Whether a channel has more than 8 bits, also where Pillow makes 8 of them."""
+    """Whether a channel has more than 8 bits in the file, even if Pillow reduces it to 8."""
     bits: Any = 8
     if photo.format == "PNG":
         bits = data[24]
@@ -129,13 +129,13 @@ def _deep(photo: Image.Image, data: bytes) -> bool:
 
 
 def _pixels(photo: Image.Image) -> str:
-    # A palette's numbers are no colours.
+    # The values of a palette image are not colours.
     shown = photo.convert("RGBA") if photo.mode in ("P", "PA") else photo
     return hashed(f"{shown.mode} {shown.size}".encode(), shown.tobytes())
 
 
 def sample_facts(split: Any, index: int, path: str) -> Facts:
-    """Draw or read a sample that is no file of its own, and hash its pixels."""
+    """Draw or read a sample that is not a file, and hash its pixels."""
     try:
         image = split[index].image
     except (ValueError, OSError) as error:
@@ -154,7 +154,7 @@ Task = tuple[Any, Sequence[tuple[Any, str]]]  # a split and its indices, or None
 
 
 def read_all(task: Task) -> list[Facts]:
-    """The facts of some images; what a process does for others."""
+    """The facts of a task's images; run in another process."""
     split, items = task
     if split is None:
         return [photo_facts(file, path) for file, path in items]

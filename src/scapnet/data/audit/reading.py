@@ -1,4 +1,4 @@
-"""Reads all images of a data set once, with several processes, and keeps what was found: a second call goes on."""
+"""Reading all images of a data set once, in several processes; a second call reuses what was found."""
 
 import json
 import multiprocessing
@@ -15,9 +15,9 @@ from scapnet.data.loaders import cores_here
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.errors import reason
 
-CHUNK = 32  # images of one task: what a kill costs
-WORTH = 1000  # images that are worth one more process
-VERSION = 2  # of the notes; what another version found is read again
+CHUNK = 32  # images of one task, which a kill loses
+WORTH = 1000  # images for which one more process pays
+VERSION = 2  # of the stored facts; those of another version are read again
 NOTES = "facts.jsonl"
 
 
@@ -27,8 +27,8 @@ class Entry(NamedTuple):
     split: str
     number: int  # in the split
     label: int
-    path: str  # relative to the root where it lies there
-    file: Path | None  # None where the sample is no file of its own
+    path: str  # relative to the root if below it
+    file: Path | None  # None where the sample is not a file
 
 
 def entries_of(splits: Splits, root: Path | None) -> list[Entry]:
@@ -47,12 +47,12 @@ def entries_of(splits: Splits, root: Path | None) -> list[Entry]:
 
 
 def short(file: Path, root: Path | None) -> str:
-    """A file's path relative to the root where it lies there."""
+    """A file's path, relative to the root if below it."""
     return file.relative_to(root).as_posix() if root is not None and file.is_relative_to(root) else str(file)
 
 
 class Notes:
-    """What earlier calls found, a line of JSON for each image, by path, size and time of the last change."""
+    """Stored facts of earlier calls, a line of JSON for each image, by path, size and modification time."""
 
     def __init__(self, folder: Path | None) -> None:
         self.file = folder / NOTES if folder else None
@@ -62,7 +62,7 @@ class Notes:
                 self.known = {facts.key: facts for facts in map(_parse, lines) if facts}
 
     def find(self, entry: Entry) -> Facts | None:
-        """The facts of a file that has not changed since, or that is not there."""
+        """The facts of a file that has not changed since, or that is missing."""
         assert entry.file is not None
         try:
             stat = os.stat(entry.file)
@@ -71,12 +71,12 @@ class Notes:
         return self.known.get((entry.path, stat.st_size, stat.st_mtime_ns))
 
     def add(self, found: Iterable[Facts]) -> None:
-        """Write down facts of files."""
+        """Store facts of files."""
         if self.file is None:
             return
         with self.file.open("a", encoding="utf-8") as lines:
             for facts in found:
-                # The line before may have been cut by a kill: an empty line more does no harm.
+                # A kill may have cut the line before; an extra empty line does no harm.
                 lines.write("\n" + json.dumps({"version": VERSION, **facts._asdict()}))
 
 
@@ -98,12 +98,12 @@ def read_facts(
     Args:
         splits: the data set.
         entries: of it.
-        folder: of the notes; None keeps none.
-        jobs: processes; 1 reads in this one, 0 is one for each core, as far as there is work for them.
+        folder: of the stored facts; None stores none.
+        jobs: processes; 1 reads in this one, 0 uses one for each core, and fewer for few images.
         bar: shows the progress.
 
     Returns:
-        Facts by path, and how many images were read or drawn for them now.
+        Facts by path, and the number of images that were read or drawn by this call.
     """
     notes, facts, new = Notes(folder), dict[str, Facts](), list[Entry]()
     for path, entry in {entry.path: entry for entry in entries}.items():
@@ -136,7 +136,7 @@ def _tasks(splits: Splits, entries: Sequence[Entry]) -> Iterator[Task]:
 
 
 def _run(tasks: Sequence[Task], jobs: int) -> Iterator[list[Facts]]:
-    """The results of tasks as they come, with only a few tasks on their way at a time."""
+    """The results of tasks as they finish, with only a few tasks queued at a time."""
     if min(jobs, len(tasks)) < 2:
         yield from map(read_all, tasks)
         return
@@ -152,7 +152,7 @@ def _run(tasks: Sequence[Task], jobs: int) -> Iterator[list[Facts]]:
             yield from (future.result() for future in waiting)
         except BrokenProcessPool as error:
             raise ValueError(
-                "a process that read images was killed, perhaps for want of memory; go on with --jobs 1"
+                "a process that read images was killed, perhaps as memory ran out; repeat the command with --jobs 1"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The layout that CUB-200-2011 and NABirds share: lists whose lines begin with the id of an image or a class.
+"""The layout of CUB-200-2011 and NABirds: lists whose lines begin with the id of an image or a class.
 
 n images, R part names.
 """

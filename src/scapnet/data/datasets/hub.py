@@ -16,7 +16,7 @@ INFO = DatasetInfo("hub", "a Hugging Face data set", licence="see its card", get
 
 
 class HubPhotos:
-    """Rows of a `datasets.Dataset`; an image is decoded when it is asked for.
+    """Rows of a `datasets.Dataset`; images are decoded on demand.
 
     Args:
         rows: the data set's rows.

@@ -32,5 +32,5 @@ def read_mat(file: Path, *keys: str) -> list[Any]:
 
 
 def digits(value: Any) -> str:
-    """A number as a list of text would have it: MATLAB stores whole numbers as floats where it is not told better."""
+    """A number as text, without a decimal point if it is whole: MATLAB stores numbers as floats by default."""
     return f"{float(value):.15g}"

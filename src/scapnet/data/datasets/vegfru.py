@@ -101,14 +101,12 @@ def _class_names(file: Path, rows: list[tuple[str, list[str]]]) -> list[str]:
     if not names:
         raise ValueError(f"{file} is empty; unpack the data set again")
     if sorted(names) != list(range(len(names))):
-        raise ValueError(
-            f"{file}: its indices run from {min(names)} to {max(names)} with gaps, and must from 0 without"
-        )
+        raise ValueError(f"{file}: its indices run from {min(names)} to {max(names)} and must run from 0 without gaps")
     return [names[i] for i in range(len(names))]
 
 
 def _unique(parts: list[Sequence[str]]) -> list[str]:
-    """All names; one that both parts have is told apart by its part."""
+    """All names; a name that both parts have gets its part appended."""
     twice = set(parts[0]) & set(parts[-1]) if len(parts) > 1 else set()
     kinds = ("vegetable", "fruit")
     return [f"{name} ({kinds[i]})" if name in twice else name for i, names in enumerate(parts) for name in names]
@@ -127,7 +125,7 @@ def _join(lists: list[PhotoList], classes: Sequence[str], apart: bool = True) ->
 
 
 def _found(part: str, count: int) -> str:
-    """Which of the two published sizes of the test set was found."""
+    """A sentence on which published size of the test set was found."""
     sources = [counts.source for counts in INFOS[part].counts if counts.test == count]
     known = " or ".join(f"{counts.test:,}" for counts in INFOS[part].counts)
     return (
