@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"experiments"},
     {"train"},
     {"finish"},
-    {"trainer"},
+    {"run"},
     {"evaluate", "resuming"},
     {"answers", "summary", "visualize"},
     {"predict"},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from scapnet.trainer import Trainer
 
 from samples import TINY, Refuse, class_folders, sentence
 from scapnet.checkpoint import from_pretrained, read_run
@@ -19,7 +20,6 @@ from scapnet.resuming import continued
 from scapnet.runfolder import last_checkpoint
 from scapnet.serialization import to_dict
 from scapnet.train import resume, train
-from scapnet.trainer import Trainer
 
 ONE = replace(
     TINY,

@@ -18,10 +18,10 @@ from scapnet.config import (
 from scapnet.console import ProgressBar
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
+from scapnet.run import Run
 from scapnet.schedule import activation_weight, learning_rate, stage_of
 from scapnet.serialization import from_dict, to_dict
-from scapnet.train import resume, train
-from scapnet.trainer import Trainer
+from scapnet.train import begin_epoch, fit, resume, train, train_epoch
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ class Killed(Exception):
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) -> None:
     config = replace(TINY, train=replace(TINY.train, checkpoint_steps=2))
     train(config, tmp_path / "whole")
-    run = Trainer(config, tmp_path / "killed")
+    run = Run(config, tmp_path / "killed")
     count = 0
 
     def fail(*_: object) -> None:
@@ -48,7 +48,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) ->
 
     run.optimizer.register_step_pre_hook(fail)
     with ProgressBar("work", quiet=True) as bar, pytest.raises(Killed):
-        run.fit(bar)
+        fit(run, bar)
     torch.manual_seed(99)  # whatever the new process starts from must not matter
     resume(tmp_path / "killed")
     assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
@@ -59,10 +59,10 @@ def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) ->
 def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, epochs=2, accumulate=2, checkpoint_steps=1))
     train(config, tmp_path / "whole")
-    run = Trainer(config, tmp_path / "killed")
+    run = Run(config, tmp_path / "killed")
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        run.train_epoch(bar)  # five steps: the last of them is an update of its own
+        train_epoch(run, bar)  # five steps: the last of them is an update of its own
     assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == ["00000-0000004"]
     resume(tmp_path / "killed")
     assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
@@ -71,22 +71,22 @@ def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
 def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_from_the_main_branch(
     tmp_path: Path,
 ) -> None:
-    run = Trainer(TINY, tmp_path / "run")
+    run = Run(TINY, tmp_path / "run")
     assert isinstance(run.model, SCAPNet)
     assert run.model.part_backbone is not None
     before = {key: value.clone() for key, value in run.model.part_backbone.state_dict().items()}
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        run.train_epoch(bar)
+        train_epoch(run, bar)
     assert all(torch.equal(before[key], value) for key, value in run.model.part_backbone.state_dict().items())
     assert all({"con", "sub"}.isdisjoint(line) for line in log_of(tmp_path / "run"))
     run.position.epoch, run.position.step = 1, 0
-    run.begin_epoch()
+    begin_epoch(run)
     main = run.model.backbone.state_dict()
     assert all(torch.equal(main[key], value) for key, value in run.model.part_backbone.state_dict().items())
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        run.train_epoch(bar)
+        train_epoch(run, bar)
     assert {"con", "sub"} <= set(log_of(tmp_path / "run")[-1])
     assert not torch.equal(before["net.conv1.0.weight"], run.model.part_backbone.state_dict()["net.conv1.0.weight"])
 

@@ -7,11 +7,11 @@ import torch
 from scapnet.console import ProgressBar
 from scapnet.data.broken import sort_out
 from scapnet.data.sample import FineGrained
-from scapnet.evaluate import Evaluation, evaluate_model, write_tables
+from scapnet.evaluate import Evaluation, write_tables
 from scapnet.jsonfile import write_json
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.run import Run
 from scapnet.summary import show_classes, show_scores
-from scapnet.trainer import Trainer
 from scapnet.visualize import part_grid
 
 
@@ -22,72 +22,75 @@ class Held(NamedTuple):
     data: FineGrained
 
 
-def held_out(trainer: Trainer) -> Held | None:
+def held_out(run: Run) -> Held | None:
     """The photos to score; None where there are neither test nor validation photos."""
-    splits = ((name, getattr(trainer.data, name)) for name in ("test", "val"))
+    splits = ((name, getattr(run.data, name)) for name in ("test", "val"))
     return next((Held(name, data) for name, data in splits if data is not None), None)
 
 
-def finish(trainer: Trainer, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | None]:
-    """Score the last epoch's model and write all that a finished run holds.
+def finish(run: Run, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | None]:
+    """Score the last epoch's model, with early stopping the best one, and write all that a finished run holds.
 
     Returns:
         What ``results.json`` holds, and the answers where there are photos to score.
     """
-    held = held_out(trainer)
-    found = score(trainer, held, bar) if held is not None else None
+    position, best = run.position, run.config.train.patience > 0
+    if best:
+        run.take_best()
+    held = held_out(run)
+    found = score(run, held, bar) if held is not None else None
     result = {
-        "preset": trainer.config.preset,
-        "epochs": trainer.config.train.epochs,
-        **early_stop(trainer),
-        "train_images": len(trainer.data.train),
-        "train_seconds": round(trainer.position.seconds, 1),
-        "train_unreadable": len(trainer.position.broken),
+        "preset": run.config.preset,
+        "epochs": run.config.train.epochs,
+        "model": "best" if best else "last",
+        **early_stop(run),
+        "train_images": len(run.data.train),
+        "train_seconds": round(position.seconds, 1),
+        "train_unreadable": len(position.broken),
     }
     if held is not None and found is not None:
         result |= {"split": held.split} | found.figures()
-    trainer.save("model", result)
-    if trainer.accelerator.is_main_process:
+    run.save("model", result)
+    if run.accelerator.is_main_process:
         if held is not None:
-            draw(trainer, held.data)
-        write_json(trainer.folder.path / "results.json", result)
+            draw(run, held.data)
+        write_json(run.folder.path / "results.json", result)
     return result, found
 
 
-def early_stop(trainer: Trainer) -> dict[str, int]:
-    """After how many epochs a run was stopped early, and had its best validation accuracy; empty if it was not."""
-    position = trainer.position
-    if position.epoch == trainer.config.train.epochs:
-        return {}
-    return {"stopped_epoch": position.epoch, "best_epoch": position.best_epoch}
+def early_stop(run: Run) -> dict[str, int]:
+    """After how many epochs a run was best on the validation split, and was stopped early; empty where neither is."""
+    position = run.position
+    found = {"best_epoch": position.best_epoch} if run.data.val is not None else {}
+    return found | ({"stopped_epoch": position.epoch} if position.epoch < run.config.train.epochs else {})
 
 
-def score(trainer: Trainer, held: Held, bar: ProgressBar) -> Evaluation:
+def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     """Score photos, and write the answers and their tables."""
     bar.note(f"evaluating {len(held.data)} {held.split} images")
-    found = evaluate_model(trainer.net, trainer.eval_loader(held.data), trainer.accelerator)
-    model, folder = trainer.model, trainer.folder.path
+    found = run.score(run.eval_loader(held.data))
+    model, folder = run.scored, run.folder.path
     if held.split == "val":
         model.threshold = rejection_threshold(found.target, found.probs)
-    if trainer.accelerator.is_main_process:
+    if run.accelerator.is_main_process:
         found.save(folder / "answers.safetensors", model.classes)
-        names = trainer.record.names(held.split, held.data)
+        names = run.record.names(held.split, held.data)
         write_tables(folder, f"eval-{held.split}", found, model.classes, names)
     return found
 
 
-def draw(trainer: Trainer, data: FineGrained, most: int = 8) -> None:
+def draw(run: Run, data: FineGrained, most: int = 8) -> None:
     """Draw the parts of a few photos as ``parts.png``."""
     chosen = torch.linspace(0, len(data) - 1, min(most, len(data))).long().tolist()
     if samples := sort_out(data, chosen)[0]:
-        part_grid(trainer.model.eval(), samples).save(trainer.folder.path / "parts.png")
+        part_grid(run.scored.eval(), samples).save(run.folder.path / "parts.png")
 
 
-def show(trainer: Trainer, result: dict[str, Any], found: Evaluation | None) -> None:
+def show(run: Run, result: dict[str, Any], found: Evaluation | None) -> None:
     """Print the result of a finished run."""
     show_scores(result)
     if found is not None:
-        show_classes(found.target, found.probs, trainer.model.classes)
-    folder = trainer.folder.path
+        show_classes(found.target, found.probs, run.model.classes)
+    folder = run.folder.path
     shown = folder / "parts.png"
     print(f"run folder: {folder}" + (f"\nparts of some photos: {shown}" if shown.exists() else ""))

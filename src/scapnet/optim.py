@@ -1,37 +1,75 @@
-"""What changes the weights: the optimizer, and the clipping of gradients."""
+"""What changes the weights: the optimizer and its learning rates, the clipping of gradients, freezing, averaging."""
+
+from typing import Any
 
 import torch
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scapnet.backbones.cnn import Backbone
 from scapnet.config import TrainConfig
-from scapnet.network import Network
+from scapnet.network import Network, as_module
 
 
 def make_optimizer(model: Network, config: TrainConfig) -> torch.optim.Optimizer:
-    """One optimizer through both stages: a frozen parameter has no gradient and is passed over."""
+    """One optimizer for both stages: it skips parameters without a gradient, such as frozen ones."""
+    groups = parameter_groups(model, config)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay)
 
 
-def freeze_backbones(model: Network, freeze: bool) -> None:
-    """Stop the gradients of all backbones, or let those through that the network's stage trains."""
-    model.backbone.requires_grad_(True)
-    model.set_stage(model.stage)
-    for module in model.modules() if freeze else ():
-        if isinstance(module, Backbone):
-            module.requires_grad_(False)
+def parameter_groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
+    """All parameters in groups: one group, or the new layers and then each layer of the backbones.
+
+    "lr_scale" of a group is the factor of its learning rate; a group without it has a factor of 1.
+    """
+    if config.layer_decay == 1 and config.backbone_lr == 1:
+        return [{"params": list(model.parameters())}]
+    groups = [
+        {**group, "lr_scale": group["lr_scale"] * config.backbone_lr}
+        for backbone in backbones_of(model)
+        for group in param_groups_layer_decay(
+            backbone.net,
+            config.weight_decay,
+            weight_decay_exclude_1d=False,
+            layer_decay=config.layer_decay,
+        )
+    ]
+    taken = {parameter for group in groups for parameter in group["params"]}
+    new = [parameter for parameter in model.parameters() if parameter not in taken]
+    return [{"params": new}, *groups]
 
 
-def keep_statistics(model: Network) -> None:
-    """Put the backbones into evaluation mode, in which batch norm does not update its statistics."""
-    for module in model.modules():
-        if isinstance(module, Backbone):
-            module.eval()
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of every group to ``lr`` times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
 
 
 def clip_gradients(model: Network, norm: float) -> None:
     """Clip the gradients of each of a network's groups to a norm, in place."""
     for group in model.clip_groups():
         nn.utils.clip_grad_norm_(group, norm)
+
+
+def backbones_of(model: Network) -> list[Backbone]:
+    """The main branch's backbone and the sub-network's, each once."""
+    return [module for module in model.modules() if isinstance(module, Backbone)]
+
+
+def freeze_backbones(model: Network) -> list[nn.Parameter]:
+    """Freeze the backbones' parameters; returns those that were not frozen before."""
+    parameters = [p for backbone in backbones_of(model) for p in backbone.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    return parameters
+
+
+def make_average(model: Network, decay: float) -> AveragedModel | None:
+    """A copy of a network for the exponential moving average of its weights and buffers; None for a decay of 0."""
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(as_module(model), multi_avg_fn=average, use_buffers=True)

@@ -22,7 +22,7 @@ class Position:
     epoch: int = 0
     step: int = 0  # steps of this epoch that are done
     log_bytes: int = 0
-    best: float = -1.0
+    best: float = -1.0  # validation accuracy
     best_epoch: int = 0  # after how many epochs it was reached
     seconds: float = 0.0
     broken: tuple[int, ...] = ()  # training images that could not be read

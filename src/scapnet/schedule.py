@@ -1,6 +1,7 @@
 """What changes over the epochs of a run, as functions of the epoch alone, so that a resumed run cannot get it wrong."""
 
 import math
+from typing import NamedTuple
 
 from scapnet.build import part_count
 from scapnet.config import Config, LossConfig, TrainConfig
@@ -27,9 +28,23 @@ def stage_of(config: Config, epoch: int) -> int:
     return 1 if part_count(config.model) and epoch < config.train.stage1_epochs else 2
 
 
-def frozen(config: TrainConfig, epoch: int) -> bool:
-    """Whether the backbones are frozen in an epoch."""
-    return config.freeze < 0 or epoch < config.freeze
+class Phase(NamedTuple):
+    """What is trained in an epoch."""
+
+    stage: int  # see `stage_of`
+    frozen: bool  # whether the backbones keep their weights
+
+
+def phase_of(config: Config, epoch: int) -> Phase:
+    """What is trained in an epoch."""
+    freeze = config.train.freeze
+    return Phase(stage_of(config, epoch), freeze < 0 or epoch < freeze)
+
+
+def last_phase_start(config: Config) -> int:
+    """The epoch with which the last phase begins."""
+    phases = [phase_of(config, epoch) for epoch in range(config.train.epochs)]
+    return phases.index(phases[-1])
 
 
 def work_of(config: Config, epoch: int) -> float:

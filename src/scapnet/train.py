@@ -1,17 +1,176 @@
-"""Train a run, or go on with one."""
+"""The training loop: one stage or two, on one process or many, safe to kill and resumed exactly."""
 
 import itertools
+import math
+import time
 from pathlib import Path
+from typing import Any
 
 from accelerate.utils import broadcast_object_list
+from torch import Tensor
 
+from scapnet.build import part_count
 from scapnet.config import Config
 from scapnet.console import ProgressBar
+from scapnet.data.broken import check_share, sort_out
 from scapnet.data.layout import layout
+from scapnet.data.transforms import Views
 from scapnet.finish import finish, show
+from scapnet.hints import option
+from scapnet.meter import Meter, show_step
+from scapnet.metrics.per_class import rejection_threshold
+from scapnet.network import GateLoss, NetworkOutput, as_module
+from scapnet.optim import clip_gradients, set_learning_rate
 from scapnet.outputs import check_folder
 from scapnet.resuming import continued
-from scapnet.trainer import Trainer, make_accelerator
+from scapnet.run import Run, make_accelerator
+from scapnet.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of, work_of
+
+
+def fit(run: Run, bar: ProgressBar) -> None:
+    """Train all epochs that are left; each is followed by the validation split and a checkpoint."""
+    position, epochs = run.position, run.config.train.epochs
+    work = [work_of(run.config, epoch) for epoch in range(epochs)]
+    bar.start("training", sum(work), sum(work[: position.epoch]))
+    while position.epoch < epochs and not stalled(run):
+        begin_epoch(run)
+        train_epoch(run, bar)
+        position.epoch, position.step = position.epoch + 1, 0
+        validate(run, bar)
+        run.folder.checkpoint()
+    if stalled(run):
+        bar.note(
+            f"early stopping after epoch {position.epoch}: no validation accuracy above the {position.best:.1%} of "
+            f"epoch {position.best_epoch}, whose model is taken"
+        )
+
+
+def stalled(run: Run) -> bool:
+    """Whether early stopping ends the run; its epochs count from the beginning of the last phase."""
+    since = max(run.position.best_epoch, last_phase_start(run.config))
+    return 0 < run.config.train.patience <= run.position.epoch - since
+
+
+def begin_epoch(run: Run) -> None:
+    """Enter another phase where one begins."""
+    epoch, train = run.position.epoch, run.config.train
+    if (phase := phase_of(run.config, epoch)) != run.phase:
+        run.enter(phase)
+    # At the first step of stage 2 only: a resumed run has the started sub-network in its checkpoint.
+    first = epoch == train.stage1_epochs and not run.position.step
+    if first and train.part_start == "main" and part_count(run.config.model):
+        for model in dict.fromkeys((run.model, run.scored)):
+            model.start_parts_from_main()
+
+
+def train_epoch(run: Run, bar: ProgressBar) -> None:
+    """Train the steps of one epoch that are left."""
+    train, position, accelerator = run.config.train, run.position, run.accelerator
+    run.sampler.epoch = position.epoch
+    run.sampler.skip = position.step * train.batch_size * accelerator.num_processes
+    run.train_mode()
+    steps = run.steps = len(run.loader) + position.step
+    work = work_of(run.config, position.epoch) / steps
+    meter, since = Meter(), time.monotonic()
+    for batch in run.loader:
+        set_schedule(run, position.epoch + position.step / steps)
+        with accelerator.accumulate(run.net):
+            output, terms = train_step(run, batch)
+        position.step += 1
+        since, before = time.monotonic(), since
+        position.seconds += since - before
+        meter.add(terms, output, batch)
+        bar.advance(work)
+        last, every = position.step == steps, train.checkpoint_steps
+        saves = every and position.step % every == 0 and accelerator.sync_gradients and not last
+        # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
+        if position.step % train.log_every == 0 or last or saves:
+            log_steps(run, meter, bar, (position.step - 1) / steps, last)
+            meter = Meter()
+        if saves:
+            run.folder.checkpoint()
+
+
+def set_schedule(run: Run, epoch: float) -> None:
+    """Set what depends on the (fractional) epoch: the learning rate, and the weight of L_act."""
+    set_learning_rate(run.optimizer, learning_rate(run.config.train, epoch))
+    if isinstance(run.loss, GateLoss):
+        run.loss.act = activation_weight(run.config.loss, epoch)
+
+
+def train_step(run: Run, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]]:
+    """Train one step; returns the network's output for a batch, and the terms of its loss."""
+    output = run.net(batch["image"], batch.get("source"), batch["index"])
+    terms = run.loss(output, batch["target"])
+    run.accelerator.backward(terms["loss"])
+    if run.config.train.clip and run.accelerator.sync_gradients:
+        run.accelerator.unscale_gradients()
+        clip_gradients(run.model, run.config.train.clip)
+    run.updater.step()
+    run.updater.zero_grad()
+    if run.average is not None and run.accelerator.sync_gradients:
+        run.average.update_parameters(as_module(run.model))
+    return output, terms
+
+
+def log_steps(run: Run, meter: Meter, bar: ProgressBar, done: float, last: bool) -> None:
+    """Log the means over some steps, and show them.
+
+    Args:
+        run: what is trained.
+        meter: of the steps.
+        bar: shows them.
+        done: the share of the epoch before the last of the steps.
+        last: whether they end the epoch.
+    """
+    config, epoch = run.config, run.position.epoch
+    line = meter.means() | {
+        "lr": learning_rate(config.train, epoch + done),
+        "act_weight": activation_weight(config.loss, epoch + done),
+        "images_per_second": meter.speed() * run.accelerator.num_processes,
+        "unreadable": count_broken(run, meter, bar),
+    }
+    if not math.isfinite(line["loss"]):
+        raise ValueError(
+            f"the loss is {line['loss']} in epoch {epoch + 1}: training has diverged; lower "
+            f"{option('train.lr')}, or clip the gradient with {option('train.clip')} 5"
+        )
+    stage = f" stage {run.phase.stage}" if stage_of(config, 0) == 1 else ""
+    show_step(bar, f"epoch {epoch + 1}/{config.train.epochs}{stage}", line, last)
+    log(run, {"epoch": epoch, "step": run.position.step}, line)
+
+
+def log(run: Run, place: dict[str, Any], values: dict[str, float], prefix: str = "") -> None:
+    """Write values to ``log.jsonl``, with their place in the run, and send them to the tracker, if there is one."""
+    run.folder.log(place | values)
+    step = run.position.epoch * run.steps + run.position.step
+    run.accelerator.log({prefix + key: value for key, value in values.items()}, step=step)
+
+
+def count_broken(run: Run, meter: Meter, bar: ProgressBar) -> int:
+    """How many training images could not be read so far, on all processes; all of them stop where it is many."""
+    position, data = run.position, run.data.train
+    found = set(run.accelerator.gather(meter.broken_indices()).tolist()) - {-1, *position.broken}
+    if found:
+        position.broken = tuple(sorted({*position.broken, *found}))
+        check_share(data, position.broken, run.config.data.broken_share)
+        for sentence in sort_out(data, sorted(found)[:3])[1]:
+            bar.note(f"{sentence}; others of its class stand in ({len(position.broken)} so far)")
+    return len(position.broken)
+
+
+def validate(run: Run, bar: ProgressBar) -> None:
+    """Score the validation split and keep the best model on it; the test split is never used to choose."""
+    if run.val_loader is None:
+        return
+    found, position = run.score(run.val_loader), run.position
+    run.scored.threshold = position.threshold = rejection_threshold(found.target, found.probs)
+    accuracy = found.scores["accuracy"]
+    bar.note(f"epoch {position.epoch}: validation accuracy {accuracy:.1%}")
+    log(run, {"epoch": position.epoch - 1, "split": "val"}, found.scores, "val_")
+    if accuracy > position.best:
+        position.best, position.best_epoch = accuracy, position.epoch
+        run.save("best", {"epoch": position.epoch, "split": "val"} | found.scores)
 
 
 def train(config: Config, out: Path | None = None) -> Path:
@@ -36,7 +195,7 @@ def train(config: Config, out: Path | None = None) -> Path:
     if taken:
         raise ValueError(f"{folder} exists; choose another --out, or go on with it by: scapnet resume {folder}")
     check_folder(folder, "choose another --out")
-    return run_to_end(Trainer(config, folder, accelerator=accelerator))
+    return _run(Run(config, folder, accelerator=accelerator))
 
 
 def resume(
@@ -58,17 +217,17 @@ def resume(
     Raises:
         ValueError: ``out`` is no run folder, or its data has changed.
     """
-    return run_to_end(Trainer(continued(out, epochs, root, table, workers), out, resume=True))
+    return _run(Run(continued(out, epochs, root, table, workers), out, resume=True))
 
 
-def run_to_end(trainer: Trainer) -> Path:
-    """Train what is left of a run, then score its model; returns the run folder."""
-    with ProgressBar("work", not trainer.accelerator.is_main_process, stderr=False) as bar:
-        for note in (layout(trainer.data), *trainer.notes):
+def _run(run: Run) -> Path:
+    """Train what is left, then score the model and show the result."""
+    with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
+        for note in (layout(run.data), *run.notes):
             bar.note(note)
-        trainer.fit(bar)
-        result, found = finish(trainer, bar)
-    if trainer.accelerator.is_main_process:
-        show(trainer, result, found)
-    trainer.accelerator.end_training()
-    return trainer.folder.path
+        fit(run, bar)
+        result, found = finish(run, bar)
+    if run.accelerator.is_main_process:
+        show(run, result, found)
+    run.accelerator.end_training()
+    return run.folder.path

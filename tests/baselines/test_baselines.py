@@ -21,9 +21,9 @@ from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsCon
 from scapnet.console import ProgressBar
 from scapnet.optim import clip_gradients
 from scapnet.predict import predict_images
+from scapnet.run import Run
 from scapnet.schedule import work_of
-from scapnet.train import resume, train
-from scapnet.trainer import Trainer
+from scapnet.train import resume, train, train_epoch, validate
 
 TINY = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 NTS = model_with(TINY, network="nts", gate__enabled=False, relation__enabled=False)
@@ -441,12 +441,12 @@ def log_of(run: Path) -> list[dict[str, Any]]:
 def test_the_loop_trains_resumes_scores_and_saves_a_host(tmp_path: Path, row: str) -> None:
     config = run_config(row)
     train(config, tmp_path / "whole")
-    run = Trainer(config, tmp_path / "broken")
+    run = Run(config, tmp_path / "broken")
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        run.train_epoch(bar)
+        train_epoch(run, bar)
         run.position.epoch, run.position.step = 1, 0
-        run.validate(bar)
+        validate(run, bar)
         run.folder.checkpoint()
     torch.manual_seed(99)
     resume(tmp_path / "broken")

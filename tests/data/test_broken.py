@@ -17,9 +17,9 @@ from scapnet.data.broken import check_share, next_readable, sort_out
 from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate_model
+from scapnet.run import Run
 from scapnet.summary import score_rows
-from scapnet.train import resume, train
-from scapnet.trainer import Trainer
+from scapnet.train import fit, resume, train
 from scapnet.visualize import contact_sheet
 
 CONFIG = DataConfig("folder", size=32, resize=36, rotation=10, workers=0, broken_share=0.1)
@@ -155,7 +155,7 @@ def test_a_run_counts_its_broken_photos_and_is_resumed_exactly(tmp_path: Path) -
     assert (result["train_images"], result["train_unreadable"]) == (40, 2)
     assert (result["images"], result["unreadable"]) == (8, 1)
     assert (tmp_path / "whole" / "parts.png").exists()
-    run, steps = Trainer(config, tmp_path / "killed"), iter(range(7))
+    run, steps = Run(config, tmp_path / "killed"), iter(range(7))
 
     def fail(*_: object) -> None:
         if next(steps, None) is None:
@@ -163,7 +163,7 @@ def test_a_run_counts_its_broken_photos_and_is_resumed_exactly(tmp_path: Path) -
 
     run.optimizer.register_step_pre_hook(fail)
     with ProgressBar("work", quiet=True) as bar, pytest.raises(Killed):
-        run.fit(bar)
+        fit(run, bar)
     resume(tmp_path / "killed")
     logs = []
     for name in ("whole", "killed"):

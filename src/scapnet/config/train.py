@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scapnet.config.checks import at_least, one_of
+from scapnet.config.checks import at_least, one_of, refuse
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,6 @@ class TrainConfig:
     """Epochs at the start that train the main branch and the gate only (two-stage training, Sec. IV-C)."""
     part_start: Literal["own", "main"] = "own"
     """The sub-network starts from its own weights, or at stage 2 from the main branch's."""
-    freeze: int = 0
-    """Epochs at the start in which the backbones and their batch-norm statistics are frozen; -1 freezes them always."""
-    patience: int = 0
-    """Early stopping: epochs without a better validation accuracy after which training stops; 0 trains all epochs."""
     batch_size: int = 16
     """Images of a step on one process; the paper does not say for training (ours)."""
     accumulate: int = 1
@@ -60,8 +56,20 @@ class TrainConfig:
     """What a step multiplies the learning rate by."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows from 0."""
+    backbone_lr: float = 1.0
+    """The backbones' learning rate as a multiple of `lr`."""
+    layer_decay: float = 1.0
+    """Each layer of a backbone has the next layer's learning rate times this."""
+    freeze: int = 0
+    """Epochs at the start in which the backbones and their batch-norm statistics are frozen; -1 freezes them always."""
     clip: float = 0.0
     """Largest norm of the gradient of each branch; 0 does not clip."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, for example 0.999; it is what is scored and saved then."""
+    balance: Literal["none", "weights", "sampler"] = "none"
+    """For classes of unequal size: class weights in the losses, or a sampler that draws every class equally often."""
+    patience: int = 0
+    """Early stopping: epochs without a better validation accuracy after which training ends with the best model."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     seed: int = 0
@@ -76,6 +84,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_every"):
             at_least(f"train.{name}", getattr(self, name), 1)
-        one_of("train.tracker", self.tracker, ("none", "tensorboard", "wandb"))
         at_least("train.freeze", self.freeze, -1)
-        at_least("train.patience", self.patience, 0)
+        for name in ("backbone_lr", "layer_decay", "patience"):
+            at_least(f"train.{name}", getattr(self, name), 0)
+        one_of("train.balance", self.balance, ("none", "weights", "sampler"))
+        one_of("train.tracker", self.tracker, ("none", "tensorboard", "wandb"))
+        if not 0 <= self.ema < 1:
+            refuse(f"train.ema is {self.ema}; a decay must be from 0 to below 1")

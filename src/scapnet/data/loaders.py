@@ -3,9 +3,10 @@
 import copy
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from scapnet.config import DataConfig, ViewConfig
@@ -28,10 +29,43 @@ class EpochSampler(Sampler[int]):
     def __len__(self) -> int:
         return self.length - self.skip
 
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
+
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
-        order = torch.randperm(self.length, generator=generator)[self.skip :]
+        order = torch.randperm(self.length, generator=self._generator())[self.skip :]
         return iter((order + self.epoch * self.length).tolist())
+
+
+class BalancedSampler(EpochSampler):
+    """Draws with replacement, every class equally often on average; as many in an epoch as there are samples.
+
+    Yields ``n * length + i`` for the n-th draw since training began, so that a sample that is drawn twice in an epoch
+    is augmented differently each time.
+
+    Args:
+        labels: of the samples.
+        seed: of the order.
+    """
+
+    def __init__(self, labels: Sequence[int], seed: int) -> None:
+        super().__init__(len(labels), seed)
+        self.weights = class_weights(labels, max(labels) + 1)[torch.tensor(labels)]
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = torch.multinomial(self.weights, self.length, replacement=True, generator=self._generator())
+        draws = torch.arange(self.length) + self.epoch * self.length
+        return iter((drawn + draws * self.length)[self.skip :].tolist())
+
+
+def class_weights(labels: Sequence[int], classes: int) -> Tensor:
+    """(K,) weights in inverse proportion to the sizes of the classes, 1 on average over the samples.
+
+    >>> class_weights([0, 0, 0, 1], 2)
+    tensor([0.6667, 2.0000])
+    """
+    counts = torch.tensor(labels).bincount(minlength=classes).float()
+    return len(labels) / (counts.count_nonzero() * counts.clamp(min=1))
 
 
 def cores_here() -> int:
@@ -89,14 +123,29 @@ def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **op
 
 
 def train_loader(
-    data: FineGrained, view: ViewConfig, config: DataConfig, batch_size: int, seed: int, workers: int
+    data: FineGrained,
+    view: ViewConfig,
+    config: DataConfig,
+    batch_size: int,
+    seed: int,
+    workers: int,
+    balanced: bool = False,
 ) -> tuple[DataLoader[Views], EpochSampler]:
     """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped.
 
     Large photos are read in fewer pixels here alone: evaluation takes the exact path, as `predict` does, and must know
     where the marks lie.
+
+    Args:
+        data: the training split.
+        view: the network's view.
+        config: the augmentation.
+        batch_size: B, on one process.
+        seed: of order and augmentation.
+        workers: loader processes.
+        balanced: draw every class equally often.
     """
-    sampler = EpochSampler(len(data), seed)
+    sampler = BalancedSampler(data.labels, seed) if balanced else EpochSampler(len(data), seed)
     # Batch norm cannot normalise a single image, and a small batch would weigh as much as a full one.
     drop = len(data) >= batch_size
     if hasattr(data, "shorter"):

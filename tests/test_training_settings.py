@@ -13,8 +13,8 @@ from samples import TINY, photos
 from scapnet.backbones.cnn import Backbone
 from scapnet.config import Config, DataConfig
 from scapnet.console import ProgressBar
-from scapnet.train import resume, train
-from scapnet.trainer import Trainer
+from scapnet.run import Run
+from scapnet.train import begin_epoch, resume, train, train_epoch, validate
 
 
 def config_with(root: Path, val: bool = True, **changes: Any) -> Config:
@@ -30,8 +30,8 @@ def log_of(run: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
 
 
-def backbones(trainer: Trainer) -> list[dict[str, Tensor]]:
-    found = [module for module in trainer.model.modules() if isinstance(module, Backbone)]
+def backbones(run: Run) -> list[dict[str, Tensor]]:
+    found = [module for module in run.model.modules() if isinstance(module, Backbone)]
     return [{key: value.clone() for key, value in module.state_dict().items()} for module in found]
 
 
@@ -41,38 +41,38 @@ def moved(before: list[dict[str, Tensor]], after: list[dict[str, Tensor]]) -> li
 
 
 def test_frozen_backbones_do_not_move_and_the_classifier_does(tmp_path: Path) -> None:
-    trainer = Trainer(config_with(tmp_path / "data", freeze=2), tmp_path / "run")
-    states, classifier = [backbones(trainer)], trainer.model.classifier.state_dict()["weight"].clone()
+    run = Run(config_with(tmp_path / "data", freeze=2), tmp_path / "run")
+    states, classifier = [backbones(run)], run.model.classifier.state_dict()["weight"].clone()
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
         for epoch in range(4):
-            trainer.position.epoch = epoch
-            trainer.begin_epoch()
-            trainer.train_epoch(bar)
-            trainer.position.step = 0
-            states.append(backbones(trainer))
+            run.position.epoch = epoch
+            begin_epoch(run)
+            train_epoch(run, bar)
+            run.position.step = 0
+            states.append(backbones(run))
     # Stage 1 has one epoch; at the start of stage 2 the sub-network gets the main branch's weights.
     assert moved(states[0], states[1]) == [False, False]
     assert moved(states[1], states[2])[0] is False
     assert moved(states[2], states[3]) == [True, True]
-    assert not torch.equal(classifier, trainer.model.classifier.state_dict()["weight"])
+    assert not torch.equal(classifier, run.model.classifier.state_dict()["weight"])
 
 
 def test_a_run_that_unfreezes_resumes_exactly(tmp_path: Path) -> None:
     config = config_with(tmp_path / "data", freeze=2)
     whole = train(config, tmp_path / "whole")
-    trainer = Trainer(config, tmp_path / "broken")
+    run = Run(config, tmp_path / "broken")
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        trainer.begin_epoch()
-        trainer.train_epoch(bar)
-        trainer.position.epoch, trainer.position.step = 1, 0
-        trainer.validate(bar)
-        trainer.folder.checkpoint()
+        begin_epoch(run)
+        train_epoch(run, bar)
+        run.position.epoch, run.position.step = 1, 0
+        validate(run, bar)
+        run.folder.checkpoint()
     resume(tmp_path / "broken")
     logs = [
-        [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        for run in (whole, tmp_path / "broken")
+        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (whole, tmp_path / "broken")
     ]
     for log in logs:
         for line in log:

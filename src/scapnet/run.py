@@ -1,0 +1,179 @@
+"""A run: its settings, data, network and optimizer, prepared for a phase of training, and its folder."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import broadcast, set_seed
+from torch import nn
+from torch.utils.data import DataLoader
+
+from scapnet.build import build_model, view_of
+from scapnet.checkpoint import from_pretrained, read_run, start_from_model, write_model
+from scapnet.config import Config, TrainConfig
+from scapnet.data.loaders import class_weights, default_workers, eval_loader, train_loader
+from scapnet.data.record import write_record
+from scapnet.data.recorded import data_of_run
+from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.transforms import Views
+from scapnet.evaluate import Evaluation, evaluate_model
+from scapnet.hints import option
+from scapnet.network import Loss, Network, as_module
+from scapnet.optim import backbones_of, freeze_backbones, make_average, make_optimizer
+from scapnet.resuming import extension
+from scapnet.runfolder import RunFolder
+from scapnet.schedule import Phase, phase_of
+from scapnet.tracking import check_tracker, start_tracker
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """What knows the devices and the other processes."""
+    check_tracker(config.tracker)
+    tracks = config.tracker != "none"
+    return Accelerator(
+        mixed_precision=config.precision,
+        gradient_accumulation_steps=config.accumulate,
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        log_with=config.tracker if tracks else None,
+        project_dir="." if tracks else None,  # `start_tracker` names the run folder
+    )
+
+
+class Run:
+    """Everything that training works on.
+
+    Args:
+        config: everything that decides the run.
+        out: its folder, which is made only when the data and the network were found to be right.
+        resume: go on from the last checkpoint in ``out``.
+        accelerator: by default a new one.
+
+    Raises:
+        ValueError: settings or data that cannot make a run, or a checkpoint that does not fit it.
+    """
+
+    def __init__(self, config: Config, out: Path, resume: bool = False, accelerator: Accelerator | None = None) -> None:
+        self.config = config
+        set_seed(config.train.seed)
+        self.accelerator = accelerator or make_accelerator(config.train)
+        self.folder = RunFolder(out, self.accelerator)
+        if resume:
+            self.folder.find_checkpoint()
+        self.position = self.folder.position
+        self.data: Splits
+        self.data, self.record, self.notes = data_of_run(config.data, out if resume else None)
+        check_data(config.train, self.data)
+        self.model = self._build()
+        self.average = make_average(self.model, config.train.ema)
+        # What is scored and saved: the average of the weights, if there is one.
+        self.scored = self.model if self.average is None else cast(Network, self.average.module)
+        self.loss = self._make_loss()
+        self.optimizer = make_optimizer(self.model, config.train)
+        self.frozen: list[nn.Parameter] = []
+        self.steps = 0  # of an epoch, once one has begun
+        workers = config.data.workers
+        self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
+        self.net: nn.Module = as_module(self.model)
+        self._start(resume)
+        start_tracker(self.accelerator, config, out)
+
+    def _build(self) -> Network:
+        """The network with its starting weights, which a checkpoint may replace."""
+        config, classes = self.config, tuple(self.data.train.classes)
+        model = build_model(config.model, len(classes), config.data.size, start=self.folder.saved is None)
+        if started := start_from_model(model, classes):
+            self.notes.append(started)
+        set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
+        model.view, model.classes, model.threshold = view_of(config, model), classes, self.position.threshold
+        return model
+
+    def _make_loss(self) -> Loss:
+        weights = None
+        if self.config.train.balance == "weights":
+            weights = class_weights(self.data.train.labels, len(self.model.classes)).to(self.accelerator.device)
+        return self.model.make_loss(self.config.loss, weights)
+
+    def _start(self, resume: bool) -> None:
+        """Make the run folder, or go to the position of its checkpoint."""
+        before = read_run(self.folder.path) if resume else self.config
+        if not resume:
+            self.folder.create(self.config)
+        self.enter(phase_of(self.config, self.position.epoch))
+        self.folder.load_checkpoint()
+        if self.accelerator.is_main_process:
+            write_record(self.folder.path, self.record)
+        self.folder.cut_log()
+        if self.config != before:
+            self._keep_changes(before)
+
+    def _keep_changes(self, before: Config) -> None:
+        """Write down the settings that a run goes on with, and what another number of epochs means."""
+        if self.config.train.epochs != before.train.epochs:
+            sentence, line = extension(before.train, self.config.train, self.position.epoch, self.position.step)
+            self.notes.append(sentence)
+            self.folder.log(line)
+        self.folder.write_config(self.config)
+        self.folder.write_position()  # or the next resume would cut the line off again
+
+    def enter(self, phase: Phase) -> None:
+        """Freeze and unfreeze for a phase and prepare everything for it."""
+        self.phase = phase
+        for parameter in self.frozen:
+            parameter.requires_grad_(True)
+        for model in (self.model, self.scored):
+            model.set_stage(phase.stage)
+        self.frozen = freeze_backbones(self.model) if phase.frozen else []
+        self._prepare()
+
+    def _prepare(self) -> None:
+        train, data = self.config.train, self.data
+        # Without this, mixed precision would wrap the network's forward once more.
+        self.accelerator.unwrap_model(self.net, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+        options = self.config.data, train.batch_size, train.seed, self.workers, train.balance == "sampler"
+        loader, self.sampler = train_loader(data.train, self.model.view, *options)
+        self.net, self.updater, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
+        if self.average is not None:  # once prepared, it is part of the checkpoints
+            self.accelerator.unwrap_model(self.average, keep_fp32_wrapper=False)
+            self.average = self.accelerator.prepare_model(self.average, evaluation_mode=True)
+        self.val_loader = self.eval_loader(data.val) if data.val is not None else None
+
+    def eval_loader(self, data: FineGrained) -> DataLoader[Views]:
+        """A prepared loader of a split for evaluation."""
+        batch = max(self.config.train.batch_size, 32)
+        loader: DataLoader[Views] = self.accelerator.prepare(eval_loader(data, self.model.view, batch, self.workers))
+        return loader
+
+    def train_mode(self) -> None:
+        """Training mode, but for backbones that are frozen, whose batch norm must keep its statistics."""
+        self.net.train()
+        for backbone in backbones_of(self.model) if self.phase.frozen else ():
+            backbone.eval()
+
+    def score(self, loader: DataLoader[Views]) -> Evaluation:
+        """The answers and scores of the network that is saved, for a prepared loader."""
+        if self.average is None:
+            return evaluate_model(self.net, loader, self.accelerator)
+        broadcast(list(self.average.buffers()))  # each process has averaged the statistics of its own batches
+        return evaluate_model(self.average, loader, self.accelerator)
+
+    def save(self, name: str, scores: dict[str, Any]) -> None:
+        """Write the network as a model folder of the run."""
+        if self.accelerator.is_main_process:
+            write_model(self.scored, self.folder.path / name, scores)
+
+    def take_best(self) -> None:
+        """Go back to the model that was best on the validation split."""
+        self.accelerator.wait_for_everyone()
+        best = from_pretrained(self.folder.path / "best")
+        as_module(self.scored).load_state_dict(as_module(best).state_dict())
+        self.scored.threshold = best.threshold
+
+
+def check_data(config: TrainConfig, data: Splits) -> None:
+    """Refuse settings that the data does not allow."""
+    if config.patience and data.val is None:
+        raise ValueError(
+            f"{option('train.patience')} needs a validation split, and the data has none; hold photos out with "
+            f"{option('data.val-fraction')}"
+        )
