@@ -1,7 +1,10 @@
 """What several test files share: small data sets in their authors' layouts, small networks and runs."""
 
+import contextlib
+import json
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +25,14 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
+from scapnet.console import ProgressBar
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
+from scapnet.run import Run
+from scapnet.train import fit
 
 COLOURS = ("red", "lime", "blue", "white")
 RGB = {"red": [255, 0, 0], "lime": [0, 255, 0], "blue": [0, 0, 255], "white": [255, 255, 255]}
@@ -107,6 +113,40 @@ TINY = Config(
     LossConfig(act_ramp=(0.0, 1.0)),
     TrainConfig(epochs=3, stage1_epochs=1, part_start="main", batch_size=8, clip=5.0, log_every=1),
 )
+
+
+def own_photos(root: Path, val: bool = True, **changes: Any) -> Config:
+    """TINY, on 24 photos of three classes in folders, with settings of its section ``train`` changed."""
+    photos(root / "train", "abc" * 8, set())
+    if val:
+        photos(root / "val", "abc" * 2, set())
+    data = DataConfig("folder", root, size=64, resize=72, workers=0, val_fraction=0.0)
+    return replace(TINY, data=data, train=replace(TINY.train, **changes))
+
+
+class Killed(Exception):
+    """What stands for a kill."""
+
+
+def train_and_kill(config: Config, folder: Path, steps: int) -> None:
+    """Begin a run and kill it after some updates of the weights."""
+    run, left = Run(config, folder), iter(range(steps))
+
+    def kill(*_: object) -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    run.optimizer.register_step_pre_hook(kill)
+    with ProgressBar("work", quiet=True) as bar, contextlib.suppress(Killed):
+        fit(run, bar)
+        raise AssertionError("it was finished before it could be killed")
+    torch.manual_seed(99)  # whatever the next process starts from must not matter
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log, without its speed."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
 
 
 BIRDS = (

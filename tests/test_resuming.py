@@ -4,14 +4,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from scapnet.trainer import Trainer
 
-from samples import TINY, Refuse, class_folders, sentence
+from samples import TINY, Refuse, class_folders, log_of, sentence
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.config import Config, SyntheticConfig
 from scapnet.hints import command
@@ -27,11 +26,6 @@ ONE = replace(
     train=replace(TINY.train, epochs=1, stage1_epochs=0),
     model=replace(TINY.model, parts=replace(TINY.model.parts, enabled=False), network="plain"),
 )
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
 
 
 @pytest.fixture(scope="module")

@@ -8,52 +8,76 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from samples import TINY
-from scapnet.config import (
-    Config,
-    LossConfig,
-    TrainConfig,
-)
+from samples import TINY, log_of, own_photos, train_and_kill
+from scapnet.config import Config, TrainConfig
 from scapnet.console import ProgressBar
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
 from scapnet.run import Run
-from scapnet.schedule import activation_weight, learning_rate, stage_of
 from scapnet.serialization import from_dict, to_dict
-from scapnet.train import begin_epoch, fit, resume, train, train_epoch
+from scapnet.train import begin_epoch, resume, train, train_epoch
 
 
-def log_of(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
+def assert_the_same_run(one: Path, other: Path) -> None:
+    assert log_of(one) == log_of(other)
+    results = [json.loads((run / "results.json").read_text()) for run in (one, other)]
+    for result in results:
+        del result["train_seconds"]
+    assert results[0] == results[1]
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (one, other))
+    assert all(torch.equal(first[name], second[name]) for name in first.keys() | second.keys())
 
 
-class Killed(Exception):
-    pass
-
-
-@pytest.mark.parametrize("stop", [3, 5, 12])
-def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path, stop: int) -> None:
+def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, checkpoint_steps=2))
-    train(config, tmp_path / "whole")
-    run = Run(config, tmp_path / "killed")
-    count = 0
+    whole = train(config, tmp_path / "whole")
+    for stop in (3, 5, 12):
+        train_and_kill(config, tmp_path / f"killed-{stop}", stop)
+        assert_the_same_run(resume(tmp_path / f"killed-{stop}"), whole)
 
-    def fail(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count > stop:
-            raise Killed
 
-    run.optimizer.register_step_pre_hook(fail)
-    with ProgressBar("work", quiet=True) as bar, pytest.raises(Killed):
-        fit(run, bar)
-    torch.manual_seed(99)  # whatever the new process starts from must not matter
-    resume(tmp_path / "killed")
-    assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
-    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("killed", "whole")]
-    assert results[0]["accuracy"] == results[1]["accuracy"]
+SETTINGS: dict[str, dict[str, Any]] = {
+    "frozen": {"train.freeze": 2, "train.ema": 0.5, "train.layer_decay": 0.5},
+    "shared": {"train.ema": 0.5, "model.parts.shared": True, "train.balance": "weights", "train.patience": 3},
+    "sampler": {"train.balance": "sampler", "train.optimizer": "adamw", "train.accumulate": 2},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_resume_exactly_too(tmp_path: Path, name: str) -> None:
+    config = changed(own_photos(tmp_path / "data", checkpoint_steps=2), SETTINGS[name])
+    whole = train(config, tmp_path / "whole")
+    for stop in (2, 4):  # in stage 1's last step or its checkpoint, and within stage 2
+        train_and_kill(config, tmp_path / f"killed-{stop}", stop)
+        assert_the_same_run(resume(tmp_path / f"killed-{stop}"), whole)
+
+
+def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
+    # The learning rate is 0, so that no epoch is better than the first; epochs count from stage 2 on.
+    run = train(own_photos(tmp_path / "data", epochs=5, patience=2, lr=0.0, clip=0.0), tmp_path / "run")
+    result = json.loads((run / "results.json").read_text())
+    assert (result["stopped_epoch"], result["epochs"], result["model"]) == (3, 5, "best")
+    assert [line["epoch"] for line in log_of(run) if "split" in line] == [0, 1, 2]
+    assert json.loads((resume(run) / "results.json").read_text())["stopped_epoch"] == 3
+
+
+def test_early_stopping_scores_and_saves_the_best_model(tmp_path: Path) -> None:
+    run = train(own_photos(tmp_path / "data", epochs=4, patience=9), tmp_path / "run")
+    result = json.loads((run / "results.json").read_text())
+    scores = {line["epoch"] + 1: line["accuracy"] for line in log_of(run) if "split" in line}
+    assert scores[result["best_epoch"]] == max(scores.values()) == result["accuracy"]
+    assert result["best_epoch"] < 4  # or the test says nothing
+    models = [load_file(run / name / "model.safetensors") for name in ("model", "best")]
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_early_stopping_needs_validation_photos(tmp_path: Path) -> None:
+    config = own_photos(tmp_path / "data", val=False, patience=2)
+    with pytest.raises(ValueError, match=r"--train.patience needs a validation split.*--data.val-fraction"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
@@ -89,19 +113,6 @@ def test_stage_one_neither_runs_nor_moves_the_parts_and_stage_two_starts_them_fr
         train_epoch(run, bar)
     assert {"con", "sub"} <= set(log_of(tmp_path / "run")[-1])
     assert not torch.equal(before["net.conv1.0.weight"], run.model.part_backbone.state_dict()["net.conv1.0.weight"])
-
-
-def test_learning_rate_and_activation_weight_are_functions_of_the_epoch() -> None:
-    step = TrainConfig(lr=0.01, schedule="step")
-    assert [round(learning_rate(step, e), 6) for e in (0, 9.99, 10, 20)] == [0.01, 0.01, 0.003, 0.0009]
-    cosine = TrainConfig(epochs=11, lr=1.0, schedule="cosine", warmup_epochs=1)
-    assert learning_rate(cosine, 0.5) == pytest.approx(0.5)
-    assert learning_rate(cosine, 6) == pytest.approx(0.5)
-    assert learning_rate(cosine, 11) == pytest.approx(0.0)
-    ramp = LossConfig(act=2.0, act_ramp=(2.0, 4.0))
-    assert [activation_weight(ramp, e) for e in (0, 2, 3, 4, 9)] == [0.0, 0.0, 1.0, 2.0, 2.0]
-    assert activation_weight(LossConfig(), 0) == 1.0
-    assert [stage_of(TINY, epoch) for epoch in (0, 1, 2)] == [1, 2, 2]
 
 
 def test_config_survives_json() -> None:

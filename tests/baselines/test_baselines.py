@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import box_convert, nms
 
-from samples import model_with
+from samples import log_of, model_with
 from scapnet.baselines.anchors import anchor_count, anchor_levels, anchors, choose
 from scapnet.baselines.nts import Navigator, NTSLoss, NTSNet, ranking_loss
 from scapnet.baselines.rra import RRA, RecurrentAttention, RRALoss
@@ -430,11 +430,6 @@ def run_config(row: str) -> Config:
         ROWS[row],
         train=TrainConfig(epochs=2, stage1_epochs=1, part_start="main", batch_size=8, clip=5.0, log_every=1),
     )
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "images_per_second"} for line in lines]
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.data_loader import BatchSamplerShard
 from torch import Tensor
 
 from scapnet.config import DataConfig, ViewConfig
-from scapnet.data.loaders import EpochSampler, cores_here, default_workers, eval_loader, train_loader
+from scapnet.data.loaders import (
+    BalancedSampler,
+    EpochSampler,
+    class_weights,
+    cores_here,
+    default_workers,
+    eval_loader,
+    train_loader,
+)
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import TrainViews
@@ -121,3 +130,37 @@ def _quiet() -> Iterator[None]:
     state = torch.get_rng_state()
     yield
     torch.set_rng_state(state)
+
+
+def test_the_balanced_sampler_draws_every_class_equally_often() -> None:
+    labels = [0] * 900 + [1] * 90 + [2] * 10
+    sampler = BalancedSampler(labels, 3)
+    first = list(sampler)
+    drawn = torch.tensor([labels[key % 1000] for key in first]).bincount()
+    assert (drawn - 1000 / 3).abs().max() < 60  # four standard deviations
+    assert len(first) == len(set(first)) == 1000  # a sample that is drawn twice is augmented differently
+    assert len({key % 1000 for key in first if key % 1000 >= 990}) == 10
+    sampler.skip = 300
+    assert list(sampler) == first[300:]
+    sampler.epoch, sampler.skip = 1, 0
+    assert not set(sampler) & set(first)
+    assert [key % 1000 for key in sampler] != [key % 1000 for key in first]
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_processes_share_the_batches_of_an_epoch(balanced: bool) -> None:
+    data = Finches("train", 4, 16, 36)
+    loader, _ = train_loader(data, VIEW, DataConfig("finches", size=32, resize=36), 4, 0, 0, balanced)
+    batches = [list(batch) for batch in loader.batch_sampler or ()]
+    shares = [list(BatchSamplerShard(loader.batch_sampler, 2, process)) for process in range(2)]
+    assert shares == [batches[::2], batches[1::2]]
+    keys = [key for batch in batches for key in batch]
+    assert len(keys) == len(set(keys)) == 16
+
+
+def test_class_weights_are_1_on_average_over_the_samples() -> None:
+    labels = [0] * 6 + [2] * 3 + [3]
+    weights = class_weights(labels, 4)
+    assert float(weights[labels].mean()) == pytest.approx(1)
+    assert [float(weights[k]) * labels.count(k) for k in (0, 2, 3)] == pytest.approx([10 / 3] * 3)
+    assert float(weights[1]) == 0

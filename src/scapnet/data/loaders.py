@@ -65,7 +65,7 @@ def class_weights(labels: Sequence[int], classes: int) -> Tensor:
     tensor([0.6667, 2.0000])
     """
     counts = torch.tensor(labels).bincount(minlength=classes).float()
-    return len(labels) / (counts.count_nonzero() * counts.clamp(min=1))
+    return (len(labels) / (counts.count_nonzero() * counts)).nan_to_num(posinf=0.0)  # a class may have no sample
 
 
 def cores_here() -> int:

@@ -9,7 +9,7 @@ from scapnet.serialization import to_dict
 
 # They decide where and how fast a run goes, not its result.
 PLACE = ("root", "workers", "download")
-PACE = ("precision", "log_every", "checkpoint_steps")
+PACE = ("precision", "log_every", "checkpoint_steps", "tracker")
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:
