@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from scapnet.trainer import Trainer
 
 from samples import TINY, Refuse, class_folders, log_of, sentence
 from scapnet.checkpoint import from_pretrained, read_run
@@ -16,6 +15,7 @@ from scapnet.config import Config, SyntheticConfig
 from scapnet.hints import command
 from scapnet.jsonfile import write_json
 from scapnet.resuming import continued
+from scapnet.run import Run
 from scapnet.runfolder import last_checkpoint
 from scapnet.serialization import to_dict
 from scapnet.train import resume, train
@@ -62,7 +62,7 @@ def test_a_finished_run_that_goes_on_is_a_run_of_so_many_epochs(
 
 
 def test_the_line_of_more_epochs_survives_a_kill_before_the_next_checkpoint(run: Path) -> None:
-    Trainer(continued(run, 2), run, resume=True)
+    Run(continued(run, 2), run, resume=True)
     resume(run)
     assert [line["epochs"] for line in log_of(run) if "epochs_before" in line] == [2]
     assert max(line["epoch"] for line in log_of(run)) == 1
