@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "resuming"},
     {"answers", "summary", "visualize"},
     {"predict"},
-    {"checkpoint", "meter", "metrics", "optim", "runfolder", "schedule", "tracking"},
+    {"checkpoint", "meter", "metrics", "mixing", "optim", "runfolder", "schedule", "tracking"},
     {"data"},
     {"build"},
     {"baselines"},

@@ -19,6 +19,7 @@ from scapnet.finish import finish, show
 from scapnet.hints import option
 from scapnet.meter import Meter, show_step
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.mixing import mix
 from scapnet.network import GateLoss, NetworkOutput, as_module
 from scapnet.optim import clip_gradients, set_learning_rate
 from scapnet.outputs import check_folder
@@ -100,12 +101,15 @@ def set_schedule(run: Run, epoch: float) -> None:
 
 def train_step(run: Run, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]]:
     """Train one step; returns the network's output for a batch, and the terms of its loss."""
-    output = run.net(batch["image"], batch.get("source"), batch["index"])
-    terms = run.loss(output, batch["target"])
+    images, target, train = batch, batch["target"], run.config.train
+    if train.mixup or train.cutmix:
+        images, target = mix(batch, len(run.model.classes), train.mixup, train.cutmix)
+    output = run.net(images["image"], images.get("source"), batch["index"])
+    terms = run.loss(output, target)
     run.accelerator.backward(terms["loss"])
-    if run.config.train.clip and run.accelerator.sync_gradients:
+    if train.clip and run.accelerator.sync_gradients:
         run.accelerator.unscale_gradients()
-        clip_gradients(run.model, run.config.train.clip)
+        clip_gradients(run.model, train.clip)
     run.updater.step()
     run.updater.zero_grad()
     if run.average is not None and run.accelerator.sync_gradients:
