@@ -18,7 +18,7 @@ from toy_runs import BASE
 RESULTS = Path(__file__).parents[2] / "results" / "reproduce"
 IGNORED = {
     *("preset", "data.root", "data.workers", "data.download"),
-    *("train.precision", "train.log_every", "train.checkpoint_steps"),
+    *("train.precision", "train.log_every", "train.checkpoint_steps", "train.tracker"),
 }
 
 
