@@ -22,7 +22,7 @@ SYSTEM_FOLDERS = frozenset(
 # These could name a class, so they are passed over below one only.
 THUMBNAIL_FOLDERS = frozenset(["thumbs", "thumb", "thumbnail", "_thumbs", "_thumbnails"])
 SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"])
-SYSTEM = "photos in hidden files, system or thumbnail folders"
+SYSTEM = "photos in hidden, system, thumbnail or run folders"
 TWICE = "photos that are listed already"
 DEAD = "links to files that are gone"
 
@@ -76,6 +76,11 @@ def in_order(names: Iterable[str], order: Order) -> list[str]:
 def is_system(name: str) -> bool:
     """Whether a file or folder is hidden, or made by a system and not by a person."""
     return name.startswith(".") or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
+
+
+def is_run(folder: Path) -> bool:
+    """Whether it is the folder of a training run, whose pictures are no photos."""
+    return (folder / "log.jsonl").is_file() and (folder / "config.json").is_file()
 
 
 def each_once(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
@@ -135,7 +140,9 @@ def _walk(
         elif link and not os.path.exists(there):
             listing.passed.append(PassedOver(path, DEAD))
         elif entry.is_dir():
-            if there not in above:
+            if is_run(path):
+                listing.passed.extend(PassedOver(photo, SYSTEM) for photo in photos_in(path))
+            elif there not in above:
                 yield from _walk(path, there, above, listing, linked or link)
         elif not is_photo(name):
             listing.passed.append(PassedOver(path, why_no_photo(name)))

@@ -57,6 +57,11 @@ def is_photo(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in photo_suffixes()
 
 
+def is_like_photo(name: str) -> bool:
+    """Whether a file is a photo, also of a kind that cannot be read here."""
+    return is_photo(name) or os.path.splitext(name)[1].lower() in PLUG_IN | RAW
+
+
 def why_no_photo(name: str) -> str:
     """What kind of file it is that is no photo, in the plural.
 

@@ -168,7 +168,10 @@ def test_classes_whose_photos_lie_deeper_are_said(tmp_path: Path) -> None:
     found = read_structure(tmp_path, Listing())
     assert classes(found) == {"train": ["camera 1", "camera 2"]}
     first = tmp_path / "camera 1" / "robin"
-    assert found.notes == (f"the photos of 2 classes lie in folders inside them, such as {first}",)
+    assert found.notes == (f"classes whose photos lie in folders inside them: 2 ({first})",)
+    fill(tmp_path, "camera 2/robin")
+    words = "all classes have the folders robin, wren in them; if those are the classes, give their folder instead"
+    assert read_structure(tmp_path, Listing()).notes == (words,)
 
 
 # --- what lies beside them ---
@@ -188,8 +191,28 @@ def test_files_beside_the_folders_are_said(tmp_path: Path) -> None:
         "readme.md": ".md files",
         "labels.csv": ".csv files",
         "stray.png": "photos outside of class folders",
-        "1.png": "photos in hidden files, system or thumbnail folders",
+        "1.png": "photos in hidden, system, thumbnail or run folders",
     }
+
+
+def test_folders_of_other_files_are_no_classes(tmp_path: Path) -> None:
+    fill(tmp_path, "robin", "wren")
+    for name in ("annotations/robin/1.xml", "code/main.py", "runs/a/log.jsonl", "runs/a/config.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    photo(tmp_path / "runs" / "a" / "parts.png")
+    listing = Listing()
+    assert read(tmp_path, listing) == {"train": ["robin", "wren"]}
+    assert {path.name for path, _ in listing.passed} == {"1.xml", "main.py", "parts.png"}
+
+
+@pytest.mark.parametrize("name", [None, "1.HEIC", "1.CR2"])
+def test_folders_of_photos_that_cannot_be_read_are_classes(tmp_path: Path, name: str | None) -> None:
+    fill(tmp_path, "robin", "wren")
+    (tmp_path / "owl").mkdir()
+    if name is not None:
+        (tmp_path / "owl" / name).touch()
+    assert read(tmp_path) == {"train": ["owl", "robin", "wren"]}
 
 
 def test_links_that_lead_nowhere_do_not_matter(tmp_path: Path) -> None:

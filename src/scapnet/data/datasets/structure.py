@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scapnet.data.files import DEAD, SYSTEM, Listing, PassedOver, find_photos, is_system, one_name, photos_in
-from scapnet.data.formats import is_photo, why_no_photo
+from scapnet.data.formats import is_like_photo, is_photo, why_no_photo
 from scapnet.data.spelling import split_name
 from scapnet.hints import option
 
@@ -102,6 +102,7 @@ def read_structure(root: Path, listing: Listing) -> Structure:
         home = homes[split] = innermost(homes[split], listing, splits.get("train", ()))
         splits[split] = by_class(subfolders(home, listing))
         _pass_over_files(home, listing)
+    splits = {split: _with_photos(found, listing) for split, found in splits.items()}
     for folder in (root, *root.parents):
         _pass_over_files(folder, listing)
         if folder == outer:
@@ -120,7 +121,8 @@ def labelled_structure(root: Path, listing: Listing, classes: Collection[str]) -
     root = innermost(root, listing, classes)
     homes = _homes([found for found in _look(root, listing) if one_name(found.path.name) not in classes])
     homes = {split: innermost(home, listing, classes) for split, home in homes.items()} or {"": root}
-    return Structure({split: by_class(subfolders(home, listing)) for split, home in homes.items()}, homes)
+    splits = {split: by_class(subfolders(home, listing)) for split, home in homes.items()}
+    return Structure({split: _with_photos(found, listing) for split, found in splits.items()}, homes)
 
 
 def by_class(folders: Iterable[Path]) -> ClassFolders:
@@ -128,6 +130,22 @@ def by_class(folders: Iterable[Path]) -> ClassFolders:
     found: ClassFolders = {}
     for folder in folders:
         found.setdefault(one_name(folder.name), []).append(folder)
+    return found
+
+
+def _with_photos(classes: ClassFolders, listing: Listing) -> ClassFolders:
+    """Class folders without those that hold other files only (annotations, code, runs) and nothing like a photo."""
+    found: ClassFolders = {}
+    for name, folders in classes.items():
+        inside = Listing(listing.order)
+        if not any(map(has_photos, folders)):
+            for folder in folders:
+                list(find_photos(folder, inside))  # for what it passes over
+        files = [path for path, why in inside.passed if why != SYSTEM]
+        if not inside.passed or any(is_like_photo(path.name) for path in files):
+            found[name] = folders
+        else:
+            listing.passed += inside.passed
     return found
 
 
@@ -183,7 +201,8 @@ def _flat_class(root: Path, flat: Sequence[Seen], homes: dict[str, Path], others
             f"{path} has the name of a split and holds photos in no class folders; put them in "
             f"{path / 'CLASS' / 'PHOTO.jpg'}, rename the folder if it is a class, or move it away"
         )
-    names = " and ".join(str(found.path) for found in flat)
+    flat = sorted(flat, key=lambda found: ("train", "val", "test").index(found.split or ""))
+    path, names = flat[0].path, " and ".join(str(found.path) for found in flat)
     raise ValueError(
         f"{names} hold photos in no class folders; put them in {path / 'CLASS' / 'PHOTO.jpg'}{table_hint(root)}"
     )
@@ -220,10 +239,16 @@ def _check_inside(folders: Iterable[Path], listing: Listing) -> None:
             raise ValueError(f"{folder} is a class with the splits {splits} in it; put the classes into them: {place}")
 
 
-def _nested(folders: Iterable[Path], listing: Listing) -> list[str]:
+def _nested(folders: Sequence[Path], listing: Listing) -> list[str]:
     """A sentence on classes whose photos all lie deeper: their folders may be classes themselves."""
     deep = [folder for folder in folders if not has_own_photos(folder) and has_photos(folder)]
     if not deep:
         return []
-    first = next(path for path in subfolders(deep[0], listing) if has_photos(path))
-    return [f"the photos of {len(deep)} classes lie in folders inside them, such as {first}"]
+    inside = [{path.name for path in subfolders(folder, listing)} for folder in deep]
+    shared = sorted(set.intersection(*inside), key=listing.key)
+    if len(deep) == len(folders) and len(shared) > 1:
+        names = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+        return [f"all classes have the folders {names} in them; if those are the classes, give their folder instead"]
+    return [
+        f"classes whose photos lie in folders inside them: {len(deep)} ({deep[0] / min(inside[0], key=listing.key)})"
+    ]
