@@ -98,9 +98,10 @@ def test_a_table_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes(b"path,label\na/\xff.jpg,x\n")
     with pytest.raises(ValueError, match=r"labels\.csv is not UTF-8 text \(line 2, byte 13\); save it as UTF-8"):
         load_csv(tmp_path, None, 0.5, 0)
-    (tmp_path / "labels.csv").write_text("path,label\n", encoding="utf-16")
-    with pytest.raises(ValueError, match=r"labels\.csv is UTF-16 text; save it as UTF-8"):
-        load_csv(tmp_path, None, 0.5, 0)
+    for encoding in ("utf-16", "utf-16-le"):
+        (tmp_path / "labels.csv").write_text("path,label\n", encoding=encoding)
+        with pytest.raises(ValueError, match=r"labels\.csv is UTF-16 text; save it as UTF-8"):
+            load_csv(tmp_path, None, 0.5, 0)
     with pytest.raises(ValueError, match=r"there is no table .*other\.csv; give it with --data\.table"):
         load_csv(None, tmp_path / "other.csv", 0.5, 0)
 
@@ -146,6 +147,16 @@ def test_columns_are_found_by_the_names_that_people_give_them(tmp_path: Path, he
     assert found.notes == (f"columns: {columns}",)
 
 
+def test_a_header_may_come_after_empty_lines_and_excel_s_separator(tmp_path: Path) -> None:
+    table = rows(tmp_path, "path;label", ";")
+    text = table.read_text()
+    table.write_text("sep=;\n\n" + text)
+    assert len(load_csv(None, table, None, 0).train) == 4
+    table.write_text("sep=;\n\n" + text + "7.png;red\n")
+    with pytest.raises(ValueError, match=r"labels\.csv, line 8: there is no image"):
+        load_csv(None, table, None, 0)
+
+
 @pytest.mark.parametrize("header", ["id,path,class_id,class_name,split", "label,image,id,split", ",path,label,split"])
 def test_of_several_columns_the_clearest_names_count(tmp_path: Path, header: str) -> None:
     for i in range(2):
@@ -186,7 +197,7 @@ def test_an_id_that_two_photos_have_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ""])
 def test_photos_in_a_folder_beside_the_table_are_pointed_to(tmp_path: Path, suffix: str) -> None:
     table = rows(tmp_path, "id,breed", suffix=suffix, folder="train_images")
-    with pytest.raises(ValueError, match=r"line 2: there is no image .*; it is in .*train_images, which --data"):
+    with pytest.raises(ValueError, match=r"line 2: there is no image .*; it is in (.*_images): use --data\.root \1"):
         load_csv(None, table, None, 0)
     assert len(load_csv(tmp_path / "train_images", table, None, 0).train) == 4
 
@@ -194,12 +205,14 @@ def test_photos_in_a_folder_beside_the_table_are_pointed_to(tmp_path: Path, suff
 def test_paths_may_have_backslashes_or_be_absolute_or_differ_in_case(tmp_path: Path) -> None:
     for name in ("Birds/Robin/1.png", "Birds/Robin/2.png", "b.png"):
         photo(tmp_path / name)
-    lines = ["path,label", r"Birds\Robin\1.png,a", f"{tmp_path / 'b.png'},b", "birds/ROBIN/2.PNG,a"]
+    photo(tmp_path / "c.png")
+    lines = ["path,label", r"Birds\Robin\1.png,a", f"{tmp_path / 'b.png'},b", "birds/ROBIN/2.PNG,a", "/c.png,b"]
     train = load_csv(None, write(tmp_path / "labels.csv", lines), None, 0).train
-    assert [Path(train[i].path).relative_to(tmp_path).as_posix() for i in range(3)] == [
+    assert [Path(train[i].path).relative_to(tmp_path).as_posix() for i in range(4)] == [
         "Birds/Robin/1.png",
         "b.png",
         "Birds/Robin/2.png",
+        "c.png",
     ]
 
 

@@ -56,20 +56,24 @@ def read_rows(file: Path) -> tuple[Columns, list[Row]]:
     """
     if not file.is_file():
         raise ValueError(f"there is no table {file}; give it with {option('data.table')} FILE")
-    text = _text(file)
-    head = text.splitlines()[0] if text.splitlines() else ""
-    columns, separator = find_columns(f"{file}, line 1", head)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines = list(io.StringIO(_text(file), newline=""))
+    # Empty lines, and the "sep=;" that tells Excel the separator, may come before the header.
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("sep=")), len(lines))
+    columns, separator = find_columns(f"{file}, line {first + 1}", "".join(lines[first : first + 1]).strip("\r\n"))
+    reader = csv.reader(lines[first + 1 :], delimiter=separator, strict=True)
+    before = first + 1
     try:
-        next(reader)
-        return columns, [_row(f"{file}, line {reader.line_num}", columns, fields) for fields in reader if any(fields)]
+        return columns, [
+            _row(f"{file}, line {before + reader.line_num}", columns, fields) for fields in reader if any(fields)
+        ]
     except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: it is no CSV ({error}); correct the line") from error
+        line = before + reader.line_num
+        raise ValueError(f"{file}, line {line}: it is no CSV ({error}); correct the line") from error
 
 
 def _text(file: Path) -> str:
     content = file.read_bytes()
-    if content.startswith(UTF16):
+    if content.startswith(UTF16) or b"\0" in content[:100]:
         raise ValueError(f"{file} is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)")
     try:
         return content.decode("utf-8-sig")
@@ -124,25 +128,28 @@ def _refuse_again(row: Row, first: Row) -> None:
 
 def _find(row: Row, root: Path, finder: Finder) -> Path:
     """A photo by its path, with slashes of either kind, or by its name without a suffix."""
-    names = dict.fromkeys([row.name, row.name.replace("\\", "/")])
-    for name in [*names, *(os.path.normpath(name) for name in names)]:
+    slashes = row.name.replace("\\", "/")
+    for name in dict.fromkeys([row.name, slashes, os.path.normpath(slashes), slashes.lstrip("/")]):
         if found := finder.look(root / name):
             return found
-    path = root / row.name.replace("\\", "/")
+    path = root / slashes
     stems = [found for found in finder.by_stem(path) if is_photo(found.name)]
     if len(stems) == 1:
         return stems[0]
     if stems:
         raise ValueError(f"{row.place}: {row.name!r} can be {' or '.join(map(str, stems))}; write the suffix")
-    raise ValueError(
-        f"{row.place}: there is no image {path}; {_elsewhere(path, root, finder)}correct or remove the line"
-    )
+    elsewhere = _elsewhere(path, root, finder)
+    hint = "correct the path or remove the line"
+    if elsewhere is not None:
+        table = row.place.rpartition(", line ")[0]
+        hint = f"it is in {elsewhere}: use {option('data.root')} {elsewhere} {option('data.table')} {table}"
+    raise ValueError(f"{row.place}: there is no image {path}; {hint}")
 
 
-def _elsewhere(path: Path, root: Path, finder: Finder) -> str:
+def _elsewhere(path: Path, root: Path, finder: Finder) -> Path | None:
     """The folder of the root that has a photo which the root itself has not."""
     for folder in sorted(root.iterdir()) if path.parent == root else ():
         inside = folder / path.name
         if not is_system(folder.name) and folder.is_dir() and (finder.look(inside) or finder.by_stem(inside)):
-            return f"it is in {folder}, which {option('data.root')} can name; or "
-    return ""
+            return folder
+    return None
