@@ -22,8 +22,8 @@ from scapnet.config import ModelConfig
 from scapnet.experiments.environment import environment
 from scapnet.experiments.recipes import recipe_of
 from scapnet.experiments.tables import TABLES
-from scapnet.optim import make_optimizer
 from scapnet.serialization import from_dict, to_dict
+from scapnet.training.optim import make_optimizer
 
 CLASSES = 200
 

@@ -25,14 +25,14 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
-from scapnet.console import ProgressBar
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
-from scapnet.run import Run
-from scapnet.train import fit
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.loop import fit
+from scapnet.training.run import Run
 
 COLOURS = ("red", "lime", "blue", "white")
 RGB = {"red": [255, 0, 0], "lime": [0, 255, 0], "blue": [0, 0, 255], "white": [255, 255, 255]}

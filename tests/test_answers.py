@@ -14,8 +14,8 @@ import pytest
 from samples import NAMES as CLASSES
 from samples import Command, Refuse, painted, sentence
 from scapnet.answers import as_csv, as_json
-from scapnet.console import ProgressBar
 from scapnet.data.inputs import load_photo
+from scapnet.terminal.console import ProgressBar
 
 Answer = dict[str, Any]
 

@@ -14,11 +14,11 @@ from samples import TINY, photo
 from scapnet import cli
 from scapnet.build import build_model
 from scapnet.checkpoint import save_pretrained
+from scapnet.cli.flags import with_present_flags
 from scapnet.config import Config, ViewConfig
 from scapnet.experiments.reproduce import FIGURES
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import TABLES
-from scapnet.flags import with_present_flags
 from scapnet.presets import paper
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scapnet.predict import predict, predict_photo
     from scapnet.prediction import Part, Prediction, Skipped
     from scapnet.presets import get_preset
-    from scapnet.train import resume, train
+    from scapnet.training.loop import resume, train
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
 _HOME = {
@@ -79,7 +79,7 @@ _HOME = {
         "Skipped",
     ),
     "presets": ("get_preset",),
-    "train": (
+    "training.loop": (
         "resume",
         "train",
     ),

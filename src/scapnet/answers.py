@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scapnet.checkpoint import from_pretrained
-from scapnet.console import ProgressBar, make_console, printable, say
 from scapnet.data.files import Listing, passed_over
 from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
 from scapnet.features import FeatureFile, feature_file
 from scapnet.outputs import check_file, partial_name, writing
 from scapnet.predict import NOTHING, AtLeast, best_device, expand, predict_photos, threshold_of
 from scapnet.prediction import Prediction, Skipped
+from scapnet.terminal.console import ProgressBar, make_console, printable, say
 
 Format = Literal["table", "json", "csv"]
 SUFFIXES: dict[Format, str] = {"table": ".txt", "json": ".json", "csv": ".csv"}

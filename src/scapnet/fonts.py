@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from PIL.ImageFont import FreeTypeFont, Layout
 
-from scapnet.console import printable
+from scapnet.terminal.console import printable
 
 BUILT_IN = ""  # stands for Pillow's own font, which has little more than ASCII
 # Fonts of Windows, macOS and Android with many scripts, for machines without fontconfig.

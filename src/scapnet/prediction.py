@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from scapnet.console import printable
+from scapnet.terminal.console import printable
 
 UNKNOWN = "unknown"  # the answer where no class is likely enough
 

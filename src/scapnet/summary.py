@@ -7,10 +7,10 @@ from typing import Any
 from rich.table import Column, Table
 from torch import Tensor
 
-from scapnet.console import make_console, printable, say
 from scapnet.data.audit.check import Report
 from scapnet.data.sample import SPLITS
 from scapnet.metrics.per_class import class_scores, most_confused
+from scapnet.terminal.console import make_console, printable, say
 
 # The share of a gate's choice that the position explains, above which its pictures mislead: it was 13 to 20% on drawn
 # birds, where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).

@@ -15,7 +15,6 @@ from torchvision.transforms.v2 import functional as tv
 
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
-from scapnet.console import make_console, say
 from scapnet.data.broken import sort_out
 from scapnet.data.files import Listing, passed_over
 from scapnet.data.images import to_photo
@@ -28,6 +27,7 @@ from scapnet.network import Network, NetworkOutput
 from scapnet.outputs import check_file, writing
 from scapnet.predict import NOTHING, best_device, expand, read_photos, run_views, view_of
 from scapnet.prediction import Skipped
+from scapnet.terminal.console import make_console, say
 
 # Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
 COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73")

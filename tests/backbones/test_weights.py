@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from scapnet.backbones import create, read_weights
 from scapnet.backbones.weights import load_weights, model_folder, weight_file
-from scapnet.hints import command
+from scapnet.terminal.hints import command
 
 State = dict[str, Tensor]
 

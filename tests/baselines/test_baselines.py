@@ -18,12 +18,12 @@ from scapnet.baselines.rra import RRA, RecurrentAttention, RRALoss
 from scapnet.build import build_model, part_count, title, view_of
 from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
-from scapnet.console import ProgressBar
-from scapnet.optim import clip_gradients
 from scapnet.predict import predict_images
-from scapnet.run import Run
-from scapnet.schedule import work_of
-from scapnet.train import resume, train, train_epoch, validate
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.loop import resume, train, train_epoch, validate
+from scapnet.training.optim import clip_gradients
+from scapnet.training.run import Run
+from scapnet.training.schedule import work_of
 
 TINY = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 NTS = model_with(TINY, network="nts", gate__enabled=False, relation__enabled=False)

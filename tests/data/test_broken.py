@@ -12,14 +12,14 @@ from accelerate import Accelerator
 
 from samples import VIEW, net, photos
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, TrainConfig, ViewConfig
-from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, next_readable, sort_out
 from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate_model
-from scapnet.run import Run
 from scapnet.summary import score_rows
-from scapnet.train import fit, resume, train
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.loop import fit, resume, train
+from scapnet.training.run import Run
 from scapnet.visualize import contact_sheet
 
 CONFIG = DataConfig("folder", size=32, resize=36, rotation=10, workers=0, broken_share=0.1)

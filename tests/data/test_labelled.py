@@ -7,7 +7,7 @@ import pytest
 from samples import class_folders, write
 from scapnet.data.files import PassedOver
 from scapnet.data.labelled import load_labelled
-from scapnet.hints import command
+from scapnet.terminal.hints import command
 
 CLASSES = ("apple", "berry", "test", "ü")
 

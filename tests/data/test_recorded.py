@@ -15,7 +15,7 @@ from scapnet.data.photos import PhotoList
 from scapnet.data.record import record_of, write_record
 from scapnet.data.recorded import class_changes, data_of_run, recorded_splits
 from scapnet.data.sample import SPLITS, Splits
-from scapnet.hints import command
+from scapnet.terminal.hints import command
 
 DRAWN = {"a": 6, "b": 6}
 OWN = {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 2, "test/b": 2}

@@ -14,7 +14,7 @@ from scapnet.data.photos import PhotoList
 from scapnet.data.record import write_record
 from scapnet.data.recorded import data_of_run
 from scapnet.data.scored import Chosen, choose, trained_on
-from scapnet.hints import command
+from scapnet.terminal.hints import command
 
 CLASSES = ("a", "b", "c")
 Choose = Callable[..., Chosen]

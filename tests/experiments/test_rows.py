@@ -10,7 +10,7 @@ from scapnet.experiments.recipes import PAPER, recipe_of, with_seed
 from scapnet.experiments.rows import Row, changed, equal_compute, equal_steps, keep, scaled, two_stages
 from scapnet.experiments.tables import TABLES
 from scapnet.experiments.tables.changes import PLAIN
-from scapnet.schedule import stage_of
+from scapnet.training.schedule import stage_of
 
 
 @pytest.mark.parametrize("name", ["model.gird", "mode.grid", "grid", "model.gate.grid.side"])

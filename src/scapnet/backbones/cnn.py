@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from scapnet.backbones.weights import Loaded, load_weights, network_name, weight_file
 from scapnet.errors import reason
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 STRIDE = 16
 

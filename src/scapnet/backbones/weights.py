@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scapnet.errors import reason
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 DEPTH = 6  # of nested containers that are looked into
 AVERAGED = re.compile(r"(^|[._])(ema|teacher|averaged)([._]|$)")  # weights averaged over the steps of training

@@ -12,15 +12,15 @@ import tyro
 from tyro.conf import CascadeSubcommandArgs, Positional, arg
 from tyro.extras import SubcommandApp
 
-from scapnet import hints
 from scapnet.allocator import keep_memory
 from scapnet.cli.data import data_check, data_show
+from scapnet.cli.flags import check_resume, with_present_flags
 from scapnet.config import Config
 from scapnet.config.checks import collected_errors, raised_errors
 from scapnet.errors import last_line
-from scapnet.faults import machine_fault
-from scapnet.flags import check_resume, with_present_flags
 from scapnet.presets import PRESETS
+from scapnet.terminal import hints
+from scapnet.terminal.faults import machine_fault
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
     {name: preset() for name, preset in PRESETS.items()},
@@ -38,7 +38,7 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
         config: the preset.
         out: the run folder; by default runs/PRESET.
     """
-    from scapnet.train import train
+    from scapnet.training.loop import train
 
     train(config, out)
 
@@ -67,7 +67,7 @@ def resume(
         table: the same for the table of a csv data set.
         workers: loader processes; by default as before.
     """
-    from scapnet.train import resume
+    from scapnet.training.loop import resume
 
     resume(run, epochs, root, table, workers)
 
@@ -92,9 +92,9 @@ def eval_(
         workers: loader processes; by default from the number of cores.
         tta: test-time augmentation: average the answers with those for the mirrored photos.
     """
-    from scapnet.console import say
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
+    from scapnet.terminal.console import say
 
     score = score_run(run, split, root, best, table, say, workers, tta)
     show_scores(score.result)
@@ -239,7 +239,7 @@ def _explain(error: Exception) -> None:
     fault = machine_fault(error)
     if os.environ.get("SCAPNET_DEBUG") or (fault is None and not isinstance(error, ValueError | OSError)):
         raise error
-    from scapnet.console import printable
+    from scapnet.terminal.console import printable
 
     print(f"scapnet: {fault or printable(last_line(error))}", file=sys.stderr)
     sys.exit(2)

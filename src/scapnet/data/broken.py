@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from scapnet.data.images import UnreadableImage
 from scapnet.data.sample import FineGrained, Sample
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 
 def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scapnet.data.files import one_name
 from scapnet.data.photos import PhotoList
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 
 def check_root(root: Path | None, name: str, get: str = "") -> Path:

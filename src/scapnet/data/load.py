@@ -15,7 +15,7 @@ from scapnet.data.splits import by_folds
 from scapnet.data.synthetic import finches
 from scapnet.data.synthetic.cache import CachedFinches
 from scapnet.data.synthetic.finches import Finches
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 LOADERS: dict[str, Callable[[DataConfig], Splits]] = {
     "finches": lambda config: _finches(config),

@@ -13,7 +13,7 @@ from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import sides
 from scapnet.data.sample import FineGrained
 from scapnet.data.transforms import EvalViews, TrainViews, Views, seed_of
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 
 class EpochSampler(Sampler[int]):

@@ -11,7 +11,7 @@ from scapnet.data.load import data_root, load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.record import DataRecord, lists_of, names_of, read_record, record_of
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 
 def _key(name: str) -> str:

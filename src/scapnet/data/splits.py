@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from scapnet.data.groups import fold_groups, held_out_groups
 from scapnet.data.sample import FineGrained, Splits
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 
 class Divisible(FineGrained, Protocol):

@@ -17,7 +17,7 @@ from scapnet.experiments.recipes import for_machine
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables.changes import PLAIN
 from scapnet.network import Network, as_module, device_of
-from scapnet.schedule import work_of
+from scapnet.training.schedule import work_of
 
 
 class Cost(NamedTuple):

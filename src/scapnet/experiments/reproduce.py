@@ -26,10 +26,10 @@ from scapnet.experiments.recipes import classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
-from scapnet.hints import command
 from scapnet.model import SCAPNet
 from scapnet.network import Network
 from scapnet.outputs import check_folder
+from scapnet.terminal.hints import command
 
 FIGURES = {
     "fig2": "Architecture with the shape of each tensor",

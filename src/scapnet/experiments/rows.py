@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scapnet.config import Config
-from scapnet.schedule import work_of
+from scapnet.training.schedule import work_of
 
 Changes = Mapping[str, Any]  # "section.setting" to a value, or to a function of the recipe that returns one
 

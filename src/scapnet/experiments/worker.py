@@ -15,10 +15,10 @@ from scapnet.checkpoint import read_run
 from scapnet.config import Config
 from scapnet.errors import reason
 from scapnet.experiments.identity import same_settings
-from scapnet.hints import command
 from scapnet.jsonfile import read_json
 from scapnet.serialization import from_dict
-from scapnet.train import resume, train
+from scapnet.terminal.hints import command
+from scapnet.training.loop import resume, train
 
 
 def train_or_resume(folder: Path, config: Config) -> Path:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scapnet.config import DataConfig
-from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import ODD, Facts
 from scapnet.data.audit.reading import Entry, entries_of, read_facts, short
 from scapnet.data.info import PublishedSizes
@@ -18,6 +17,7 @@ from scapnet.data.load import load_data
 from scapnet.data.sample import Splits
 from scapnet.jsonfile import write_json
 from scapnet.outputs import check_folder
+from scapnet.terminal.console import ProgressBar
 
 HINT = "give a folder for the report and the notes with --out"
 FOLDER = ".scapnet-check"  # in the root; hidden, so that it is not read as a class

@@ -9,11 +9,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
-from scapnet.console import ProgressBar
 from scapnet.data.audit.facts import Facts, Task, missing, read_all
 from scapnet.data.loaders import cores_here
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.errors import reason
+from scapnet.terminal.console import ProgressBar
 
 CHUNK = 32  # images of one task, which a kill loses
 WORTH = 1000  # images for which one more process pays

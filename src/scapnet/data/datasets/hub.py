@@ -10,7 +10,7 @@ from scapnet.data.sample import SPLITS, Sample, Splits
 from scapnet.data.spelling import split_name
 from scapnet.data.splits import by_fraction
 from scapnet.errors import reason
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 INFO = DatasetInfo("hub", "a Hugging Face data set", licence="see its card", get="give its name, OWNER/NAME")
 

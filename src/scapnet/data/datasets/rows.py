@@ -12,7 +12,7 @@ from scapnet.data.files import is_system, one_name
 from scapnet.data.formats import is_photo
 from scapnet.data.lists import Finder
 from scapnet.data.spelling import split_name
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 SUFFIXES = (".csv", ".tsv")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")

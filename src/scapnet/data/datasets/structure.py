@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scapnet.data.files import DEAD, SYSTEM, Listing, PassedOver, find_photos, is_system, one_name, photos_in
 from scapnet.data.formats import is_like_photo, is_photo, why_no_photo
 from scapnet.data.spelling import split_name
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 ClassFolders = dict[str, list[Path]]  # by the name of the class; the same accents in two forms are one name
 TABLES = (".csv", ".tsv")

@@ -17,13 +17,13 @@ from scapnet.data.recorded import data_of_run
 from scapnet.data.sample import FineGrained, Splits
 from scapnet.data.transforms import Views
 from scapnet.evaluate import Evaluation, evaluate_model
-from scapnet.hints import option
 from scapnet.network import Loss, Network, as_module
-from scapnet.optim import backbones_of, freeze_backbones, make_average, make_optimizer
-from scapnet.resuming import extension
-from scapnet.runfolder import RunFolder
-from scapnet.schedule import Phase, phase_of
-from scapnet.tracking import check_tracker, start_tracker
+from scapnet.terminal.hints import option
+from scapnet.training.optim import backbones_of, freeze_backbones, make_average, make_optimizer
+from scapnet.training.resuming import extension
+from scapnet.training.runfolder import RunFolder
+from scapnet.training.schedule import Phase, phase_of
+from scapnet.training.tracking import check_tracker, start_tracker
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:

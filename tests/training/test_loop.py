@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 
 from samples import TINY, log_of, own_photos, train_and_kill
 from scapnet.config import Config, TrainConfig
-from scapnet.console import ProgressBar
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
-from scapnet.run import Run
 from scapnet.serialization import from_dict, to_dict
-from scapnet.train import begin_epoch, resume, train, train_epoch
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.loop import begin_epoch, resume, train, train_epoch
+from scapnet.training.run import Run
 
 
 def assert_the_same_run(one: Path, other: Path) -> None:

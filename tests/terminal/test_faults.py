@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scapnet import hints
 from scapnet.data.loaders import check_open_files
-from scapnet.faults import machine_fault
+from scapnet.terminal import hints
+from scapnet.terminal.faults import machine_fault
 
 SHM = "unable to allocate shared memory(shm) for file </torch_24323_259868757_0>: No space left on device (28)"
 

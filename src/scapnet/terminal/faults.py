@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 
-from scapnet.hints import option
+from scapnet.terminal.hints import option
 
 # What PyTorch, safetensors and the C library say; none of these errors has a class of its own.
 SHARED_MEMORY = ("shared memory", "bus error", "</torch_")

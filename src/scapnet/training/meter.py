@@ -5,9 +5,9 @@ import time
 import torch
 from torch import Tensor
 
-from scapnet.console import ProgressBar
 from scapnet.data.transforms import Views
 from scapnet.network import NetworkOutput
+from scapnet.terminal.console import ProgressBar
 
 TERMS = ("loss", "cls", "act", "con", "sub")
 

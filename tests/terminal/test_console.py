@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scapnet import console
-from scapnet.console import ProgressBar, make_console, printable, say
+from scapnet.terminal import console
+from scapnet.terminal.console import ProgressBar, make_console, printable, say
 
 NAMES = {
     "robin [red]": "robin [red]",
@@ -59,7 +59,7 @@ def test_without_a_terminal_a_line_is_written_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 11.0, 11.0, 12.0, 22.5, 22.5])
-    monkeypatch.setattr("scapnet.console.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("scapnet.terminal.console.time.monotonic", lambda: next(clock))
     with ProgressBar("images") as bar:
         bar.start("photos", 9000)
         for count in (1, 1500, 1, 20):

@@ -1,7 +1,8 @@
 """Going on with a run: its settings, its last checkpoint, and what may change: the number of epochs, the data's place.
 
-Nothing but the epoch decides the learning rate (`scapnet.schedule`). A run that gets more epochs goes on as if it had
-been given them at the start: a cosine that had come down to 0 is at the rate that the longer one has at that epoch.
+Nothing but the epoch decides the learning rate (`scapnet.training.schedule`). A run that gets more epochs goes on as if
+it had been given them at the start: a cosine that had come down to 0 is at the rate that the longer one has at that
+epoch.
 """
 
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import Any
 from scapnet.checkpoint import read_run
 from scapnet.config import Config, TrainConfig
 from scapnet.data.record import moved
-from scapnet.hints import option
 from scapnet.jsonfile import read_json
-from scapnet.runfolder import last_checkpoint
-from scapnet.schedule import learning_rate
+from scapnet.terminal.hints import option
+from scapnet.training.runfolder import last_checkpoint
+from scapnet.training.schedule import learning_rate
 
 
 def continued(

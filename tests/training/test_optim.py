@@ -5,7 +5,7 @@ import pytest
 from scapnet.build import build_model
 from scapnet.config import ModelConfig, PartsConfig, TrainConfig
 from scapnet.network import Network
-from scapnet.optim import backbones_of, freeze_backbones, make_optimizer, parameter_groups, set_learning_rate
+from scapnet.training.optim import backbones_of, freeze_backbones, make_optimizer, parameter_groups, set_learning_rate
 
 
 def network(shared: bool = False) -> Network:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from samples import own_photos, photos
 from scapnet.backbones.cnn import Backbone
 from scapnet.checkpoint import from_pretrained
-from scapnet.console import ProgressBar
 from scapnet.experiments.rows import changed
 from scapnet.losses import SCAPNetLoss
 from scapnet.network import as_module
-from scapnet.run import Run
-from scapnet.train import begin_epoch, fit, train_epoch
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.loop import begin_epoch, fit, train_epoch
+from scapnet.training.run import Run
 
 
 def backbones(run: Run) -> list[dict[str, Tensor]]:

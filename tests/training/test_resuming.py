@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from samples import TINY, Refuse, class_folders, log_of, sentence
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.config import Config, SyntheticConfig
-from scapnet.hints import command
 from scapnet.jsonfile import write_json
-from scapnet.resuming import continued
-from scapnet.run import Run
-from scapnet.runfolder import last_checkpoint
 from scapnet.serialization import to_dict
-from scapnet.train import resume, train
+from scapnet.terminal.hints import command
+from scapnet.training.loop import resume, train
+from scapnet.training.resuming import continued
+from scapnet.training.run import Run
+from scapnet.training.runfolder import last_checkpoint
 
 ONE = replace(
     TINY,

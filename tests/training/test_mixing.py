@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from samples import own_photos, train_and_kill
-from scapnet.mixing import mix, paste
-from scapnet.train import resume, train
+from scapnet.training.loop import resume, train
+from scapnet.training.mixing import mix, paste
 
 CLASSES = 5
 

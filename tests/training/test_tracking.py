@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from samples import log_of, own_photos
-from scapnet.train import train
+from scapnet.training.loop import train
 
 
 def test_tensorboard_gets_the_numbers_of_the_log(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_tensorboard_gets_the_numbers_of_the_log(tmp_path: Path) -> None:
 
 
 def test_a_missing_tracker_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scapnet.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("scapnet.training.tracking.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="the tracker wandb needs the package wandb"):
         train(own_photos(tmp_path / "data", tracker="wandb"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -4,8 +4,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
+from scapnet.cli.flags import check_resume, renamed_flags, with_present_flags
 from scapnet.config import Config
-from scapnet.flags import check_resume, renamed_flags, with_present_flags
 
 
 def flags(config: object, prefix: str = "--") -> set[str]:

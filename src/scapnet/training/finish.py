@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from scapnet.console import ProgressBar
 from scapnet.data.broken import sort_out
 from scapnet.data.sample import FineGrained
 from scapnet.evaluate import Evaluation, write_tables
 from scapnet.jsonfile import write_json
 from scapnet.metrics.per_class import rejection_threshold
-from scapnet.run import Run
 from scapnet.summary import show_classes, show_scores
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.run import Run
 from scapnet.visualize import part_grid
 
 

@@ -11,21 +11,21 @@ from torch import Tensor
 
 from scapnet.build import part_count
 from scapnet.config import Config
-from scapnet.console import ProgressBar
 from scapnet.data.broken import check_share, sort_out
 from scapnet.data.layout import layout
 from scapnet.data.transforms import Views
-from scapnet.finish import finish, show
-from scapnet.hints import option
-from scapnet.meter import Meter, show_step
 from scapnet.metrics.per_class import rejection_threshold
-from scapnet.mixing import mix
 from scapnet.network import GateLoss, NetworkOutput, as_module
-from scapnet.optim import clip_gradients, set_learning_rate
 from scapnet.outputs import check_folder
-from scapnet.resuming import continued
-from scapnet.run import Run, make_accelerator
-from scapnet.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of, work_of
+from scapnet.terminal.console import ProgressBar
+from scapnet.terminal.hints import option
+from scapnet.training.finish import finish, show
+from scapnet.training.meter import Meter, show_step
+from scapnet.training.mixing import mix
+from scapnet.training.optim import clip_gradients, set_learning_rate
+from scapnet.training.resuming import continued
+from scapnet.training.run import Run, make_accelerator
+from scapnet.training.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of, work_of
 
 
 def fit(run: Run, bar: ProgressBar) -> None:
@@ -213,7 +213,7 @@ def resume(
 
     Args:
         out: the run folder.
-        epochs: how many to train in all, also if the run is finished (see `scapnet.resuming`); by default as before.
+        epochs: how many to train in all, also of a finished run (see `scapnet.training.resuming`).
         root: where the data lies now, if it has moved.
         table: the same for the table of a csv data set.
         workers: loader processes; by default as before.

@@ -6,7 +6,7 @@ import pytest
 
 from samples import TINY
 from scapnet.config import LossConfig, TrainConfig
-from scapnet.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of
+from scapnet.training.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of
 
 
 def test_learning_rate_and_activation_weight_are_functions_of_the_epoch() -> None:

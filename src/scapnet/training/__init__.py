@@ -1,0 +1,1 @@
+"""The training loop, what it steps and what it leaves on disk."""
