@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from scapnet.experiments.recipes import FIRST_SEED, PAPER, classes_of, for_machine, recipe_of, with_seed
+from scapnet.experiments.recipes import FIRST_SEED, OURS, PAPER, classes_of, for_machine, recipe_of, with_seed
 from scapnet.experiments.rows import another_seed
 from scapnet.experiments.tables import TABLES
 from toy_runs import BASE
 
-SETS = ("finches", "grocery", *PAPER)
+SETS = (*OURS, *PAPER)
 
 
 @pytest.mark.parametrize("data", SETS)
@@ -19,10 +19,10 @@ def test_seeds_draw_anew_and_pair_all_rows(data: str) -> None:
     seeds = [with_seed(recipe_of(data, None), seed) for seed in range(12)]
     assert len({config.train.seed for config in seeds}) == 12
     assert min(config.train.seed for config in seeds) >= FIRST_SEED == 1000
-    if data in ("finches", "grocery"):
+    if data in OURS:
         assert len({config.data for config in seeds}) == (12 if data == "finches" else 4)
         assert all(config.data.seed >= FIRST_SEED for config in seeds)
-    if data == "grocery":
+    if data in ("grocery", "cub100"):
         assert [c.data.fold for c in seeds] == [*range(4)] * 3  # the fifth is for trials
         assert {c.data.seed for c in seeds} == {1000}  # of another seed, the trials' photos would be in other folds
     rows = [row for table in TABLES.values() for row in table.rows if row.name and row.applies_to(data)]
@@ -44,7 +44,16 @@ def test_a_recipe_takes_a_place_and_weights() -> None:
 
 
 def test_numbers_of_classes() -> None:
-    known = {"finches": 32, "grocery": 81, "cub": 200, "aircraft": 100, "veg200": 200, "fru92": 92, "vegfru": 292}
+    known = {
+        "finches": 32,
+        "grocery": 81,
+        "cub100": 100,
+        "cub": 200,
+        "aircraft": 100,
+        "veg200": 200,
+        "fru92": 92,
+        "vegfru": 292,
+    }
     assert {data: classes_of(recipe_of(data, None)) for data in SETS} == known
 
 

@@ -30,6 +30,7 @@ from toy_runs import answers, record
         (("table4", "--seeds", 0), "seeds 0 must be at least 1"),
         (("table4", "--data", "grocery"), "--root"),
         (("fig8", "--data", "cub", "--root", "gone"), "gone"),
+        (("frontier", "--data", "cub", "--root", "."), "finches, grocery, cub100"),
         (("table4", "--jobs", -1), "must not be negative"),
         (("table4", "--minutes", -1), "must not be negative"),
     ],
@@ -59,7 +60,7 @@ def test_the_list_names_everything(
     monkeypatch.setattr(sys, "argv", ["scapnet", "reproduce", "list", "--data", data])
     cli.main()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert set(lines) == {*TABLES, *FIGURES}
+    assert set(lines) == {*TABLES, *FIGURES, "frontier"}
     assert lines["fig2"] == "fig2     Architecture with the shape of each tensor: 0 runs per seed, about 0.0 hours"
     assert lines["fig8"].startswith("fig8     CAM beside the gate: 2 runs per seed")
     assert f"combinations: {runs} runs" in lines["table4"]

@@ -157,8 +157,8 @@ def reproduce(
     """Run what a table or a figure of the paper lacks, and write it beside the paper's figures.
 
     Args:
-        what: table3 to table12, fig2, fig4, fig8, fig9 or fig10; list shows them with the expected time.
-        data: finches, grocery, cub, aircraft, veg200, fru92 or vegfru.
+        what: table3 to table12, fig2, fig4, fig8, fig9, fig10 or frontier; list shows them with the expected time.
+        data: finches, grocery, cub100, cub, aircraft, veg200, fru92 or vegfru.
         root: folder of the data set; the finches need none.
         weights: a file with the backbone's starting weights, instead of those that would be downloaded.
         seeds: runs of each row.

@@ -11,9 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.build import build_model
 from scapnet.config import Config
-from scapnet.data.load import dataset_info
 from scapnet.experiments.environment import hardware
-from scapnet.experiments.recipes import for_machine
+from scapnet.experiments.recipes import for_machine, sizes_of
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables.changes import PLAIN
 from scapnet.network import Network, as_module, device_of
@@ -108,7 +107,7 @@ def training_images(config: Config) -> int:
     """Images of an epoch, by the published sizes of the data set."""
     if config.data.name == "finches":
         return config.data.synthetic.train_length
-    counts = dataset_info(config.data.name).counts[0]
+    counts = sizes_of(config)
     if config.data.folds:
         return ((counts.train or 0) + (counts.val or 0)) * (config.data.folds - 1) // config.data.folds
     return counts.train or 0

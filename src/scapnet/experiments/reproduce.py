@@ -22,10 +22,11 @@ from scapnet.experiments.figures.charts import Point, curves, histogram_chart, k
 from scapnet.experiments.figures.parts import cam_beside_gate, parts_with_and_without
 from scapnet.experiments.figures.style import NO_MATPLOTLIB
 from scapnet.experiments.page import write_table
-from scapnet.experiments.recipes import classes_of, recipe_of, with_seed
+from scapnet.experiments.recipes import OURS, classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
+from scapnet.experiments.tables.frontier import FRONTIER
 from scapnet.model import SCAPNet
 from scapnet.network import Network
 from scapnet.outputs import check_folder
@@ -38,6 +39,7 @@ FIGURES = {
     "fig9": "Kept share against accuracy over beta",
     "fig10": "Parts chosen with and without L_con",
 }
+LISTED = {**TABLES, FRONTIER.name: FRONTIER}
 MODELS = {"fig4": ("full",), "fig8": ("full", "plain"), "fig10": ("full", "con-0")}  # the rows that a figure shows
 WITH_MATPLOTLIB = ("fig4", "fig8", "fig9", "table12")
 PHOTOS = 6
@@ -91,8 +93,8 @@ def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
     runner = request.runner()
     second = seconds_per_image(runner.base)
     found = []
-    for name, title in {**{table.name: table.title for table in TABLES.values()}, **FIGURES}.items():
-        rows = TABLES[name].rows if name in TABLES else _models_of(name)
+    for name, title in {**{table.name: table.title for table in LISTED.values()}, **FIGURES}.items():
+        rows = LISTED[name].rows if name in LISTED else _models_of(name)
         runs = _trained(runner.plan(rows, [0]))
         found.append((name, title, len(runs), hours([run.config for run in runs], second)))
     return found
@@ -109,18 +111,20 @@ def reproduce(request: Request) -> list[Path]:
     """
     _check(request)
     runner = request.runner()
-    if request.what not in TABLES or request.minutes != 0:
+    if request.what not in LISTED or request.minutes != 0:
         with command(["reproduce"]):
             load_data(with_seed(runner.base, 0).data)  # one sentence now is better than one from every run
-    if request.what in TABLES:
-        return _table(request, runner, TABLES[request.what])
+    if request.what in LISTED:
+        return _table(request, runner, LISTED[request.what])
     return [_figure(request, runner)]
 
 
 def _check(request: Request) -> None:
-    known = {**TABLES, **FIGURES}
+    known = {**LISTED, **FIGURES}
     if request.what not in known:
         raise ValueError(f"there is no {request.what}; choose one of {', '.join(known)}, or list")
+    if request.what == FRONTIER.name and request.data not in OURS:
+        raise ValueError(f"the frontier has rows for {', '.join(OURS)}; choose one of them with --data")
     if request.seeds < 1:
         raise ValueError(f"seeds {request.seeds} must be at least 1")
     if request.jobs < 0 or (request.minutes or 0) < 0:
@@ -145,9 +149,16 @@ def _announce(runner: Runner, missing: Sequence[RowRun], total: int) -> None:
 # --- Tables ---
 
 
+def _plan(runner: Runner, table: Table, seeds: Sequence[int]) -> list[RowRun]:
+    """All runs of a table; those of its first rows come before the others, whatever their seed."""
+    rows = {row.name: row for row in table.rows}
+    others = [row for row in table.rows if row.name not in table.first]
+    return runner.plan([rows[name] for name in table.first], seeds) + runner.plan(others, seeds)
+
+
 def _table(request: Request, runner: Runner, table: Table) -> list[Path]:
     runner.check(table.rows)
-    runs = runner.plan(table.rows, range(request.seeds))
+    runs = _plan(runner, table, range(request.seeds))
     if request.minutes != 0:
         _announce(runner, _trained(runner.missing(runs)), len(_trained(runs)))
     try:

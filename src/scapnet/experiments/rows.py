@@ -55,6 +55,7 @@ class Table:
         notes: on the whole table.
         costs: show what each row's network costs.
         claims: pairs of rows of which the first should be better, according to the paper or as a control.
+        first: names of rows that are trained before the others.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Table:
     notes: tuple[str, ...] = ()
     costs: bool = False
     claims: tuple[tuple[str, str], ...] = ()
+    first: tuple[str, ...] = ()
 
 
 def changed(config: Config, changes: Changes) -> Config:
@@ -111,7 +113,17 @@ def keep(*quotas: int) -> Callable[[Config], tuple[int, ...]]:
 
 def equal_compute(recipe: Config) -> int:
     """Epochs in which the plain backbone sees as many pixels as the recipe's network does in the recipe's epochs."""
-    return math.ceil(sum(work_of(recipe, epoch) for epoch in range(recipe.train.epochs)))
+    return equal_pixels(recipe.data.size)(recipe)
+
+
+def equal_pixels(size: int) -> Callable[[Config], int]:
+    """Epochs, rounded up, in which the backbone at ``size`` px sees as many pixels as the recipe's network does."""
+
+    def epochs(recipe: Config) -> int:
+        work = sum(work_of(recipe, epoch) for epoch in range(recipe.train.epochs))
+        return math.ceil(work * (recipe.data.size / size) ** 2)
+
+    return epochs
 
 
 def equal_steps(recipe: Config) -> int:

@@ -12,11 +12,11 @@ import timm
 from scapnet.build import build_model, part_count
 from scapnet.config import Config
 from scapnet.experiments.identity import deciding_settings
-from scapnet.experiments.recipes import PAPER, recipe_of, with_seed
+from scapnet.experiments.recipes import OURS, PAPER, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.tables import TABLES
 
-SETS = ("finches", "grocery", *PAPER)
+SETS = (*OURS, *PAPER)
 
 
 def rows_of(data: str) -> Iterator[tuple[Table, Row]]:

@@ -2,8 +2,6 @@
 
 from scapnet.experiments.rows import Changes, Row, two_stages
 
-OURS = ("finches", "grocery")  # the data sets that the paper does not have
-
 PLAIN: Changes = {"model.network": "plain"}
 NO_PARTS: Changes = {"model.parts.enabled": False, "model.relation.enabled": False}
 NO_RELATION: Changes = {"model.relation.enabled": False}

@@ -1,12 +1,11 @@
 """Tables IV and V: the modules of SCAPNet and their combinations, and how they are trained."""
 
-from scapnet.experiments.recipes import PAPER
+from scapnet.experiments.recipes import OURS, PAPER
 from scapnet.experiments.rows import Changes, Row, Table, another_seed, equal_compute, equal_steps
 from scapnet.experiments.tables.changes import (
     DAGGER,
     NO_MASK,
     NO_RELATION,
-    OURS,
     PLAIN,
     TWO_STAGES,
     cub_air,

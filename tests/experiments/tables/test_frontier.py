@@ -1,0 +1,33 @@
+"""The rows of the frontier: as many pixels in training, whatever the size of the view."""
+
+import pytest
+
+from scapnet.experiments.identity import same_settings
+from scapnet.experiments.recipes import OURS, recipe_of, with_seed
+from scapnet.experiments.tables import TABLES
+from scapnet.experiments.tables.frontier import FRONTIER
+from scapnet.training.schedule import work_of
+
+
+@pytest.mark.parametrize("data", OURS)
+def test_all_rows_are_trained_on_as_many_pixels(data: str) -> None:
+    base = with_seed(recipe_of(data, None), 0)
+    for row in FRONTIER.rows:
+        config = row.config(base)
+        epoch = (config.data.size / base.data.size) ** 2  # pixels of the main branch's view
+        pixels = epoch * sum(work_of(config, n) for n in range(config.train.epochs))
+        wanted = sum(work_of(base, n) for n in range(base.train.epochs))
+        assert wanted <= pixels < wanted + epoch
+        assert config.data.resize / config.data.size == base.data.resize / base.data.size
+    assert {row.config(base).data.size for row in FRONTIER.rows} == {128, 160, 192, 224, 288}
+
+
+def test_the_backbone_at_the_recipes_size_is_a_run_of_table_4() -> None:
+    (table4,) = (row for row in TABLES["table4"].rows if row.name == "plain-long")
+    for data in OURS:
+        base = with_seed(recipe_of(data, None), 0)
+        assert same_settings(table4.config(base), FRONTIER.rows[0].config(base))
+
+
+def test_the_first_rows_are_rows() -> None:
+    assert set(FRONTIER.first) < {row.name for row in FRONTIER.rows}
