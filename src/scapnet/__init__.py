@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scapnet.data.load import load_data
     from scapnet.data.sample import Sample, Splits
     from scapnet.evaluate import evaluate
+    from scapnet.explain import Evidence, Explanation, PartEvidence, explain
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput
     from scapnet.modules import GateOutput, GridGate, PartRelation, PartSelection, PartsOutput
@@ -51,6 +52,12 @@ _HOME = {
         "Splits",
     ),
     "evaluate": ("evaluate",),
+    "explain": (
+        "Evidence",
+        "Explanation",
+        "PartEvidence",
+        "explain",
+    ),
     "losses": (
         "SCAPNetLoss",
         "activation_loss",
@@ -89,6 +96,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Config",
     "DataConfig",
+    "Evidence",
+    "Explanation",
     "GateConfig",
     "GateOutput",
     "GridGate",
@@ -96,6 +105,7 @@ __all__ = [
     "ModelConfig",
     "Network",
     "Part",
+    "PartEvidence",
     "PartRelation",
     "PartSelection",
     "PartsConfig",
@@ -115,6 +125,7 @@ __all__ = [
     "build_model",
     "consistency_loss",
     "evaluate",
+    "explain",
     "from_pretrained",
     "get_preset",
     "load_data",

@@ -1,0 +1,83 @@
+"""Why one class and not another: the numbers of one photo.
+
+M parts, D feature size.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from scapnet.terminal.console import printable
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a branch or a part says of two classes."""
+
+    share: float  # what it adds to the difference of the two probabilities; below 0 it speaks for the other class
+    answer: float  # its logit of the class that is explained, less the mean over all classes
+    versus: float  # the same of the other class
+
+
+@dataclass(frozen=True)
+class PartEvidence(Evidence):
+    """What one part says of two classes."""
+
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
+    scale: int  # its side in units of the grid; the anchor level of NTS-Net
+    score: float  # how much the network wanted to look there; P(keep), or the informativeness of NTS-Net
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a photo was given one class and not another, as terms that sum to the difference of the two probabilities."""
+
+    path: str
+    answer: str  # the class that is explained
+    versus: str  # the class that it is compared with
+    probability: float  # of the answer
+    versus_probability: float
+    best: str  # the network's own answer, which another class may have been compared with
+    whole: Evidence  # the main branch, which sees the whole picture
+    parts: tuple[PartEvidence, ...]
+    bias: float = 0.0  # what the bias of a classifier that joins parts adds; belongs to no part
+    embeddings: Tensor | None = field(default=None, repr=False, compare=False)  # (M, D) of the parts
+
+    @property
+    def difference(self) -> float:
+        """The probability of the answer less that of the other class, which all shares sum to."""
+        return self.probability - self.versus_probability
+
+    @property
+    def parts_share(self) -> float:
+        """What all parts together add to the difference."""
+        return sum(part.share for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the embeddings, as JSON can hold it."""
+        values = {key: value for key, value in vars(self).items() if key != "embeddings"}
+        parts = [dict(vars(part)) for part in self.parts]
+        return values | {"whole": dict(vars(self.whole)), "parts": parts, "difference": self.difference}
+
+    def sentence(self) -> str:
+        """The finding in words."""
+        names = f"{printable(self.answer)} ({self.probability:.1%}) and not {printable(self.versus)}"
+        head = f"{printable(self.path)}: {names} ({self.versus_probability:.1%})"
+        if not self.parts:
+            return f"{head}; this network looks at no parts, so the whole picture is all the evidence there is"
+        for_, against = sum(part.share > 0 for part in self.parts), sum(part.share < 0 for part in self.parts)
+        votes = f"{for_} of {len(self.parts)} parts speak for it" + (f", {against} against" if against else "")
+        return f"{head}; {votes}"
+
+    def table(self) -> str:
+        """The finding and its terms as lines of text, in percentage points."""
+        rows = [("whole picture", self.whole.share, "")]
+        for m, part in enumerate(self.parts, 1):
+            box = ", ".join(f"{edge:.0f}" for edge in part.box)
+            rows.append((f"part {m}", part.share, f"scale {part.scale} [{box}]"))
+        if self.bias:
+            rows.append(("bias", self.bias, ""))
+        rows.append(("difference", self.difference, ""))
+        lines = [f"  {100 * share:+6.1f}  {name:13} {where}".rstrip() for name, share, where in rows]
+        return "\n".join([self.sentence(), *lines])

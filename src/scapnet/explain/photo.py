@@ -1,0 +1,164 @@
+"""Why photos were given one class and not another.
+
+B batch, K classes, M parts.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from scapnet.data.inputs import Photo, load_photo, photo_name
+from scapnet.explain.evidence import (
+    BIAS,
+    NEEDED,
+    WHOLE,
+    Branch,
+    branches_of,
+    capturing,
+    centred,
+    part_embeddings,
+    shares,
+)
+from scapnet.explain.explanation import Evidence, Explanation, PartEvidence
+from scapnet.network import Network, NetworkOutput
+from scapnet.predict import PhotoView, photo_boxes, run_views, view_of
+
+
+def explain(
+    model: Network, photo: Photo, versus: str | int | None = None, answer: str | int | None = None
+) -> Explanation:
+    """Why a photo was given one class and not another.
+
+    The shares of the whole picture and of the parts sum to the difference of the two classes' probabilities; see
+    `scapnet.explain.evidence` for the formula.
+
+    Args:
+        model: from `scapnet.from_pretrained`, or another network of the package with its ``classes`` and ``view``.
+        photo: as `scapnet.predict_photo` takes it.
+        versus: the class to compare with, a name or a number; by default the best one besides the answer.
+        answer: the class to explain; by default the network's own answer.
+
+    Raises:
+        ValueError: no readable photo, no such class, or two times the same.
+    """
+    return explain_views(model, [view_of(load_photo(photo), photo_name(photo), model)], versus, answer)[0]
+
+
+def explain_views(
+    model: Network,
+    views: Sequence[PhotoView],
+    versus: str | int | None = None,
+    answer: str | int | None = None,
+    start: int = 0,
+) -> list[Explanation]:
+    """Explanations of a batch of photos; for the arguments see `explain`.
+
+    Args:
+        model, versus, answer: see `explain`.
+        views: of `scapnet.predict.view_of`.
+        start: number of the first photo, which random parts are drawn by.
+    """
+    chosen = None if answer is None else class_number(model.classes, answer)
+    other = None if versus is None else class_number(model.classes, versus)
+    with capturing(model, NEEDED) as captured:
+        said = run_views(model, views, range(start, start + len(views)))
+    branches = branches_of(model, said.output, captured)
+    probs = sum((branch.weight * branch.probs() for branch in branches), torch.zeros(()))
+    pairs = [_pair(row, chosen, other, model.classes, view.path) for row, view in zip(probs, views, strict=True)]
+    a, b = torch.tensor(pairs).unbind(1)
+    terms = [Terms(branch, a, b) for branch in branches]
+    embeddings = part_embeddings(captured) if said.output.parts is not None else None
+    found = []
+    for i, view in enumerate(views):
+        parts = _parts(said.output, i, view, terms)
+        best = model.classes[int(probs[i].argmax())]
+        names = model.classes[a[i]], model.classes[b[i]]
+        numbers = float(probs[i, a[i]]), float(probs[i, b[i]])
+        bias = sum(term.share(i, BIAS) for term in terms)
+        rows = None if embeddings is None else embeddings[i].clone()
+        whole = evidence(terms, i, WHOLE)
+        found.append(Explanation(view.path, *names, *numbers, best, whole, parts, bias, rows))
+    return found
+
+
+class Terms:
+    """The terms of a branch for a pair of classes a, b (B,) of each photo."""
+
+    def __init__(self, branch: Branch, a: Tensor, b: Tensor) -> None:
+        rows = torch.arange(len(a))
+        logits = centred(branch)
+        self.owners = branch.owners
+        self.shares = shares(branch, a, b)  # (B, T)
+        self.logits = torch.stack([logits[rows, :, a], logits[rows, :, b]], -1)  # (B, T, 2)
+
+    def share(self, i: int, owner: int) -> float:
+        """What an owner's term adds to p_a - p_b of photo i; 0 where it has none."""
+        return float(self.shares[i, self.owners.index(owner)]) if owner in self.owners else 0.0
+
+
+def evidence(terms: Sequence[Terms], i: int, owner: int) -> Evidence:
+    """The evidence of one owner for photo i; all 0 for a part that no classifier sees."""
+    for term in terms:
+        if owner in term.owners:
+            return Evidence(term.share(i, owner), *term.logits[i, term.owners.index(owner)].tolist())
+    return Evidence(0.0, 0.0, 0.0)
+
+
+def _parts(output: NetworkOutput, i: int, view: PhotoView, terms: Sequence[Terms]) -> tuple[PartEvidence, ...]:
+    if output.parts is None or output.part_logits is None:
+        return ()
+    boxes = photo_boxes(output.parts.boxes[i], view.frame, view.height, view.width)
+    found = []
+    for m, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+        said, scale, score = evidence(terms, i, m), int(output.parts.scales[i, m]), float(output.parts.scores[i, m])
+        found.append(PartEvidence(said.share, said.answer, said.versus, (x0, y0, x1, y1), scale, score))
+    return tuple(found)
+
+
+def _pair(probs: Tensor, chosen: int | None, other: int | None, classes: Sequence[str], path: str) -> tuple[int, int]:
+    """The class to explain and the one to compare it with, of a photo's probabilities (K,)."""
+    a = int(probs.argmax()) if chosen is None else chosen
+    if other is None:
+        rest = probs.clone()
+        rest[a] = -1
+        return a, int(rest.argmax())
+    if a == other:
+        hint = "leave versus out to compare it with the next best" if chosen is None else "name two different classes"
+        raise ValueError(f"{path}: the answer is {classes[a]} itself; {hint}")
+    return a, other
+
+
+def class_number(classes: Sequence[str], name: str | int) -> int:
+    """The number of a class, by its number or its name; case, and "-" or "_" for a space, do not matter.
+
+    Args:
+        classes: K names.
+        name: as a person writes it.
+
+    Raises:
+        ValueError: none or several classes are called so; the sentence names those that are nearest.
+    """
+    if isinstance(name, int):
+        if not 0 <= name < len(classes):
+            raise ValueError(f"there is no class {name}; the model has {len(classes)}, from 0 on")
+        return name
+    if name in classes:
+        return list(classes).index(name)
+    plain = [_plain(one) for one in classes]
+    found = [k for k, one in enumerate(plain) if one == _plain(name)]
+    found = found or [k for k, one in enumerate(plain) if _plain(name) and _plain(name) in one]
+    if len(found) == 1:
+        return found[0]
+    near = [classes[k] for k in found[:5]] or [
+        classes[plain.index(one)] for one in difflib.get_close_matches(_plain(name), plain, 3, 0.5)
+    ]
+    if found:
+        raise ValueError(f"the name {name!r} fits several classes ({', '.join(near)}); write one of them in full")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(classes[:3])}, ..."
+    raise ValueError(f"the model has no class {name!r}; {hint}")
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
