@@ -252,7 +252,7 @@ def test_the_bar_counts_every_file(
     out, err = command("predict", model_folder, photos, "--format", "json", "--batch-size", 1)
     assert said == [5 if counted > 5 else None, 1, 1, 1, 1, 1]
     assert len(json.loads(out)) == 4
-    kinds = [line for line in err.splitlines() if line.startswith("passed over: .txt files: ")]
+    kinds = [line for line in err.splitlines() if line.startswith("skipped: .txt files: ")]
     assert sum(int(line.split(": ")[2].split()[0]) for line in kinds) == 4
     said.clear()
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)  # the answers themselves show how far the work is

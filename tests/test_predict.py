@@ -44,7 +44,7 @@ def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:
     for some in found:
         (skipped,) = (one for one in some if isinstance(one, Skipped))
         assert skipped.path == str(tmp_path / "b.png")
-        assert skipped.reason.startswith(f"{skipped.path} is no readable image")
+        assert skipped.reason.startswith(f"{skipped.path} is not a readable image")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 2000), (2000, 40), (64, 64), (31, 200), (700, 500)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scapnet.checkpoint import from_pretrained
-from scapnet.data.files import Listing, passed_over
+from scapnet.data.files import Listing, describe_skipped
 from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
 from scapnet.features import FeatureFile, feature_file
 from scapnet.outputs import check_file, partial_name, writing
@@ -112,7 +112,7 @@ def write_answers(
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
         first = list(islice(files, COUNTED))
-        _say_passed_over(listing, bar)
+        _say_skipped(listing, bar)
         if not on_terminal:
             bar.start("photos", len(first) if len(first) < COUNTED else None)
         rows = stack.enter_context(feature_file(features)) if features else None
@@ -121,16 +121,16 @@ def write_answers(
         found = predict_photos(network, files, top, batch_size, at_least, tta, features is not None)
         for line in LINES[form](_followed(found, bar, rows)):
             write(line)
-            if len(listing.passed) >= COUNTED:
-                _say_passed_over(listing, bar)
-        _say_passed_over(listing, bar)
+            if len(listing.skipped) >= COUNTED:
+                _say_skipped(listing, bar)
+        _say_skipped(listing, bar)
 
 
-def _say_passed_over(listing: Listing, bar: ProgressBar) -> None:
+def _say_skipped(listing: Listing, bar: ProgressBar) -> None:
     """Say which files of the folders are no photos, and forget them."""
-    for phrase in passed_over(listing.passed):
-        bar.note(f"passed over: {phrase}")
-    listing.passed.clear()
+    for phrase in describe_skipped(listing.skipped):
+        bar.note(f"skipped: {phrase}")
+    listing.skipped.clear()
 
 
 def _followed(
@@ -149,7 +149,7 @@ def _followed(
             rows.add(one.path, one.features)
         yield one
     if skipped:
-        bar.note(f"{skipped} of {answered + skipped} files are no readable images")
+        bar.note(f"{skipped} of {answered + skipped} files are not readable images")
     if not answered:
         raise ValueError(NOTHING)
 

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as tv
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.data.broken import sort_out
-from scapnet.data.files import Listing, passed_over
+from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.transforms import centre_view
@@ -229,8 +229,8 @@ def show_parts(model: str, photos: Sequence[Path], out: Path, most: int = 24) ->
     save_picture(part_grid(network, islice(samples(), most), truth=False), out)
     if next(files, None) is not None:
         say(f"only the first {most} photos are drawn", console)
-    for phrase in passed_over(listing.passed):
-        say(f"passed over: {phrase}", console)
+    for phrase in describe_skipped(listing.skipped):
+        say(f"skipped: {phrase}", console)
     return out
 
 

@@ -115,7 +115,7 @@ def test_a_broken_training_photo_is_named(
         cli.main()
     said = capsys.readouterr().err
     assert stop.value.code == 2
-    assert "bad.jpg is no readable image" in sentence(said)
+    assert "bad.jpg is not a readable image" in sentence(said)
 
 
 def test_weights_of_another_network(refuse: Refuse, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_photos_that_cannot_be_had(refuse: Refuse, tmp_path: Path, run: Path) ->
     assert "at least 1" in sentence(refuse("predict", run, tmp_path / "x.txt", "--top", 0))
     for command, out in (("predict", "answer.csv"), ("show", "answer.png")):
         said = refuse(command, run, tmp_path / "x.txt", "--out", out)
-        assert "x.txt is no readable image" in said
+        assert "x.txt is not a readable image" in said
         assert said.splitlines()[-1].startswith("scapnet: no photo could be read")
     refuse("predict", run, tmp_path / "x.txt", "--format", "json")
 

@@ -31,17 +31,17 @@ def test_the_next_readable_photo_of_the_class_stands_in(tmp_path: Path) -> None:
     assert [i for i in range(8) if next_readable(data, i)[1]] == [0, 2, 6]
     samples, reasons = sort_out(data, range(4))
     assert [sample.label for sample in samples] == [1, 2]
-    assert all(f"{i}.jpg is no readable image" in reason for i, reason in zip((0, 2), reasons, strict=True))
+    assert all(f"{i}.jpg is not a readable image" in reason for i, reason in zip((0, 2), reasons, strict=True))
 
 
 def test_a_class_without_a_readable_photo_is_named(tmp_path: Path) -> None:
     data = photos(tmp_path, "abcab", {0, 3, 2})
     for index, name in ((3, "a"), (2, "c")):
-        with pytest.raises(ValueError, match=f"{index}.jpg is no readable image .* of class {name}; replace") as error:
+        with pytest.raises(ValueError, match=f"{index}.jpg is not a readable .* of class {name}; replace") as error:
             next_readable(data, index)
         assert "\n" not in str(error.value)
     loader, _ = train_loader(data, VIEW, CONFIG, 2, 0, 1)  # the sentence comes out of a worker as its last line
-    with pytest.raises(ValueError, match="is no readable image") as error:
+    with pytest.raises(ValueError, match="is not a readable image") as error:
         list(loader)
     assert str(error.value).strip().splitlines()[-1].startswith(f"ValueError: {tmp_path}")
 

@@ -1,4 +1,4 @@
-"""Finding photos: each of them once, in the order of their numbers, and what is passed over is known."""
+"""Finding photos: each of them once, in the order of their numbers, and what is skipped is known."""
 
 import os
 import unicodedata
@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from samples import photo
-from scapnet.data.files import DEAD, SYSTEM, TWICE, Listing, each_once, find_photos, natural, passed_over
+from scapnet.data.files import DEAD, SYSTEM, TWICE, Listing, describe_skipped, each_once, find_photos, natural
 
 
 def found(folder: Path, listing: Listing | None = None) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in find_photos(folder, listing or Listing())]
 
 
-def passed(folder: Path) -> dict[str, list[str]]:
-    """What is passed over, by its reason."""
+def skipped(folder: Path) -> dict[str, list[str]]:
+    """What is skipped, by its reason."""
     listing = Listing()
     list(find_photos(folder, listing))
     kinds: dict[str, list[str]] = {}
-    for path, why in listing.passed:
+    for path, why in listing.skipped:
         kinds.setdefault(why, []).append(path.relative_to(folder).as_posix())
     return kinds
 
@@ -32,7 +32,7 @@ def test_photos_are_found_below_a_folder_and_nothing_else(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     (tmp_path / "d.jpg").mkdir()
     assert found(tmp_path) == names
-    assert passed(tmp_path) == {
+    assert skipped(tmp_path) == {
         ".txt files": ["notes.txt"],
         "files without a suffix": ["jpg"],
         ".part files": ["x.jpg.part"],
@@ -79,7 +79,7 @@ def test_hidden_system_and_thumbnail_files_are_passed_over_and_said(tmp_path: Pa
     for file in ("a/1.png", name):
         photo(tmp_path / file)
     assert found(tmp_path) == ["a/1.png"]
-    assert passed(tmp_path) == {SYSTEM: [name]}
+    assert skipped(tmp_path) == {SYSTEM: [name]}
 
 
 def test_hidden_files_that_are_no_photos_are_not_worth_a_word(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_hidden_files_that_are_no_photos_are_not_worth_a_word(tmp_path: Path) ->
         (tmp_path / name).touch()
     (tmp_path / ".scapnet-check").mkdir()
     (tmp_path / ".scapnet-check" / "report.json").touch()
-    assert passed(tmp_path) == {}
+    assert skipped(tmp_path) == {}
 
 
 def test_a_file_that_links_reach_again_is_found_once(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_that_links_reach_again_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "a" / "out").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     listing = Listing()
     assert found(tmp_path / "a", listing) == ["5.png", "8.png", "b/7.png"]
-    assert passed(tmp_path / "a") == {TWICE: ["1.png", "88.png", "again/7.png", "out/9.png"]}
+    assert skipped(tmp_path / "a") == {TWICE: ["1.png", "88.png", "again/7.png", "out/9.png"]}
     assert listing.links == {tmp_path / "a" / "8.png": os.path.realpath(tmp_path / "elsewhere" / "9.png")}
 
 
@@ -124,7 +124,7 @@ def test_links_to_nothing_are_counted(tmp_path: Path) -> None:
     (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
     (tmp_path / "3.png").symlink_to(tmp_path / "3.png")
     assert found(tmp_path) == ["1.png"]
-    assert passed(tmp_path) == {DEAD: ["2.png", "3.png"]}
+    assert skipped(tmp_path) == {DEAD: ["2.png", "3.png"]}
 
 
 def test_names_that_are_no_unicode_are_found(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_names_that_are_no_unicode_are_found(tmp_path: Path) -> None:
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jpg")
     assert found(tmp_path) == []
-    assert passed(tmp_path) == {"pipes and devices": ["x.jpg"]}
+    assert skipped(tmp_path) == {"pipes and devices": ["x.jpg"]}
 
 
 def test_what_is_named_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_what_is_named_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.
     listing = Listing()
     kept = list(each_once([Path(name) for name in named], listing))
     assert kept == [Path(name) for name in ("a", "c.png", "a/notes.txt", "a/.hidden")]
-    assert {why for _, why in listing.passed} == {TWICE}
+    assert {why for _, why in listing.skipped} == {TWICE}
 
 
 def test_each_kind_is_one_phrase_with_its_first_file(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_each_kind_is_one_phrase_with_its_first_file(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     listing = Listing()
     list(find_photos(tmp_path, listing))
-    assert passed_over(listing.passed) == [
+    assert describe_skipped(listing.skipped) == [
         f".txt files: 2 ({tmp_path / 'a.txt'}, ...)",
         f".mp4 files: 1 ({tmp_path / 'c.mp4'})",
     ]

@@ -77,7 +77,7 @@ def test_a_phone_s_photos_ask_for_their_plug_in() -> None:
         (b"\n<!DOCTYPE html><html>", "it is a web page"),
         (b"<HTML><head>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "it is a pointer of Git LFS"),
-        (b"hello", "its content is no image format that Pillow knows"),
+        (b"hello", "its content is not in an image format that Pillow knows"),
         (b"", "the file is empty"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_file_of_another_kind_says_what_it_is(tmp_path: Path, content: bytes, 
 def test_a_broken_photo_of_a_format_that_is_read_asks_for_no_package(tmp_path: Path) -> None:
     pytest.importorskip("pillow_heif")
     (tmp_path / "x.heic").write_bytes(FTYP + b"heic\0\0\0\0mif1heic")
-    with pytest.raises(ValueError, match="is no readable image") as error:
+    with pytest.raises(ValueError, match="is not a readable image") as error:
         read_image(tmp_path / "x.heic")
     assert "pip install" not in str(error.value)
 

@@ -105,7 +105,7 @@ def test_the_pictures_of_a_phone_that_hold_several_give_the_first(tmp_path: Path
 def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, shorter: int | None, share: float) -> None:
     content = jpeg(tmp_path / "x.jpg", 640).read_bytes()
     (tmp_path / "x.jpg").write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UnreadableImage, match=r"x\.jpg is no readable image \(.*\)$") as error:
+    with pytest.raises(UnreadableImage, match=r"x\.jpg is not a readable image \(.*\)$") as error:
         read_image(tmp_path / "x.jpg", shorter)
     assert "\n" not in str(error.value)
     assert ".cpp" not in str(error.value)
@@ -130,7 +130,7 @@ def test_a_picture_beyond_all_memory_is_one_sentence(tmp_path: Path, width: int,
     (tmp_path / "huge.png").write_bytes(png(width, height))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(UnreadableImage, match=r"huge\.png is no .* shrink it below 100,000,000.*\)$") as error:
+        with pytest.raises(UnreadableImage, match=r"huge\.png is not a .* shrink it below 100,000,000.*\)$") as error:
             read_image(tmp_path / "huge.png")
     assert "\n" not in str(error.value)
 
@@ -266,7 +266,7 @@ def test_what_is_no_readable_image_is_named_in_one_sentence(tmp_path: Path) -> N
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder.jpg").mkdir()
     for name in (*files, "folder.jpg", "missing.jpg"):
-        with pytest.raises(ValueError, match="no readable image") as error:
+        with pytest.raises(ValueError, match="not a readable image") as error:
             read_image(tmp_path / name)
         assert str(error.value).count(str(tmp_path / name)) == 1
         assert "\n" not in str(error.value)

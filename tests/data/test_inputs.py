@@ -174,9 +174,9 @@ def test_something_else_is_one_sentence_with_what_is_possible(form: str) -> None
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_bytes_that_are_no_image(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(content)
-    with pytest.raises(UnreadableImage, match="image is no readable image"):
+    with pytest.raises(UnreadableImage, match="image is not a readable image"):
         load_photo(content)
-    with (tmp_path / "x.png").open("rb") as opened, pytest.raises(UnreadableImage, match=r"x\.png is no readable"):
+    with (tmp_path / "x.png").open("rb") as opened, pytest.raises(UnreadableImage, match=r"x\.png is not a readable"):
         load_photo(opened)
 
 
@@ -184,9 +184,12 @@ def test_a_file_that_pillow_opens_and_cannot_decode(tmp_path: Path) -> None:
     painted(60, 60).save(tmp_path / "x.jpg")
     half = (tmp_path / "x.jpg").read_bytes()[:900]
     (tmp_path / "x.jpg").write_bytes(half)
-    with Image.open(tmp_path / "x.jpg") as opened, pytest.raises(UnreadableImage, match=r"x\.jpg is no readable image"):
+    with (
+        Image.open(tmp_path / "x.jpg") as opened,
+        pytest.raises(UnreadableImage, match=r"x\.jpg is not a readable"),
+    ):
         load_photo(opened)
-    with pytest.raises(UnreadableImage, match="image is no readable image"):
+    with pytest.raises(UnreadableImage, match="image is not a readable image"):
         load_photo(half)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from samples import class_folders, write
-from scapnet.data.files import PassedOver
+from scapnet.data.files import SkippedFile
 from scapnet.data.labelled import load_labelled
 from scapnet.terminal.hints import command
 
@@ -68,7 +68,7 @@ def test_folders_may_be_spelled_otherwise_than_the_model_s(tmp_path: Path) -> No
 def test_class_folders_without_photos_say_what_is_in_them(tmp_path: Path) -> None:
     (tmp_path / "apple").mkdir()
     (tmp_path / "apple" / "1.CR2").touch()
-    passed: list[PassedOver] = []
+    skipped: list[SkippedFile] = []
     with pytest.raises(ValueError, match=r"hold no photo \(\.cr2 files .*: 1 \(.*1\.CR2\)\); put photos there"):
-        load_labelled(tmp_path, None, CLASSES, passed)
-    assert [path.name for path, _ in passed] == ["1.CR2"]
+        load_labelled(tmp_path, None, CLASSES, skipped)
+    assert [path.name for path, _ in skipped] == ["1.CR2"]

@@ -184,7 +184,7 @@ def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path) -> None:
     for data in (b"<!DOCTYPE html>", b"hello", b""):
         (tmp_path / "a").write_bytes(data)
-        refused(tmp_path / "a", "it is no zip or tar archive")
+        refused(tmp_path / "a", "it is not a zip or tar archive")
 
 
 def test_a_password(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         found = load_file(path) if path.suffix == ".safetensors" else dict(_tensors(_read_pickle(path)))
     except Exception as error:  # each reader has errors of its own, and all mean the same to the user
-        raise ValueError(f"{path} is no readable weight file ({_why(error)})") from error
+        raise ValueError(f"{path} is not a readable weight file ({_why(error)})") from error
     if not any(name.strip("0123456789.") for name in found):
         raise ValueError(f"{path} holds no state dict; save one by: torch.save(network.state_dict(), FILE)")
     return found

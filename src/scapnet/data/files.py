@@ -1,4 +1,4 @@
-"""Finding the photos below a folder: each of them once, in the order of their numbers, and what is passed over.
+"""Finding the photos below a folder: each of them once, in the order of their numbers, and what is skipped.
 
 Training, prediction and ``data check`` all list folders here.
 """
@@ -19,7 +19,7 @@ Order = Literal["numbers", "text"]
 SYSTEM_FOLDERS = frozenset(
     ["__macosx", "__pycache__", "thumbnails", "lost+found", "system volume information", "recycler", "$recycle.bin"]
 ) | frozenset(["@eadir", "@recycle", "#recycle", "#snapshot"])  # of network disks
-# These could name a class, so they are passed over below one only.
+# These could name a class, so they are skipped below one only.
 THUMBNAIL_FOLDERS = frozenset(["thumbs", "thumb", "thumbnail", "_thumbs", "_thumbnails"])
 SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"])
 SYSTEM = "photos in hidden, system, thumbnail or run folders"
@@ -27,7 +27,7 @@ TWICE = "photos that are listed already"
 DEAD = "links to files that are gone"
 
 
-class PassedOver(NamedTuple):
+class SkippedFile(NamedTuple):
     """A file that is not used."""
 
     path: Path
@@ -39,7 +39,7 @@ class Listing:
     """How folders are listed, and what was met on the way."""
 
     order: Order = "numbers"
-    passed: list[PassedOver] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     links: dict[Path, str] = field(default_factory=dict)  # photos that a link led to, and where they really are
 
     def key(self, name: str) -> Any:
@@ -91,7 +91,7 @@ def each_once(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
     for path, place in places.items():
         found = place in folders or is_photo(path.name)  # another file is read only where it is named
         if place in seen or (found and any(_is_listed(place, folder) for folder in folders)):
-            listing.passed.append(PassedOver(path, TWICE))
+            listing.skipped.append(SkippedFile(path, TWICE))
         else:
             seen.add(place)
             yield path
@@ -101,14 +101,14 @@ def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
     """The photos below a folder in the order of their names, subfolders included.
 
     Links are followed, but not to a folder that the link lies in, and not to a photo below ``folder`` that is listed
-    anyway. Hidden and system files that are no photos are passed over without a word.
+    anyway. Hidden and system files that are no photos are skipped without a word.
     """
     top = os.path.realpath(folder)
     seen: set[str] = set()
     for path, place, linked in _walk(folder, top, frozenset(), listing):
         if linked:
             if place in seen or _is_listed(place, top):
-                listing.passed.append(PassedOver(path, TWICE))
+                listing.skipped.append(SkippedFile(path, TWICE))
                 continue
             seen.add(place)
             listing.links[path] = place
@@ -118,10 +118,10 @@ def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
 def _is_listed(place: str, top: str) -> bool:
     """Whether the walk comes to a file by its own path as well."""
     below = place.removeprefix(top + os.sep)
-    return below != place and not any(map(_is_passed, below.split(os.sep)))
+    return below != place and not any(map(_is_skipped, below.split(os.sep)))
 
 
-def _is_passed(name: str) -> bool:
+def _is_skipped(name: str) -> bool:
     return is_system(name) or name.lower() in THUMBNAIL_FOLDERS
 
 
@@ -135,25 +135,25 @@ def _walk(
     for entry in entries:
         path, name, link = folder / entry.name, entry.name, entry.is_symlink()
         there = os.path.realpath(path) if link else os.path.join(place, name)
-        if _is_passed(name):
-            listing.passed.extend(PassedOver(photo, SYSTEM) for photo in photos_in(path))
+        if _is_skipped(name):
+            listing.skipped.extend(SkippedFile(photo, SYSTEM) for photo in photos_in(path))
         elif link and not os.path.exists(there):
-            listing.passed.append(PassedOver(path, DEAD))
+            listing.skipped.append(SkippedFile(path, DEAD))
         elif entry.is_dir():
             if is_run(path):
-                listing.passed.extend(PassedOver(photo, SYSTEM) for photo in photos_in(path))
+                listing.skipped.extend(SkippedFile(photo, SYSTEM) for photo in photos_in(path))
             elif there not in above:
                 yield from _walk(path, there, above, listing, linked or link)
         elif not is_photo(name):
-            listing.passed.append(PassedOver(path, why_no_photo(name)))
+            listing.skipped.append(SkippedFile(path, why_no_photo(name)))
         elif not entry.is_file():
-            listing.passed.append(PassedOver(path, "pipes and devices"))
+            listing.skipped.append(SkippedFile(path, "pipes and devices"))
         else:
             yield path, there, linked or link
 
 
 def photos_in(path: Path) -> Iterator[Path]:
-    """The photos of a folder that is passed over, or the one that a hidden file is."""
+    """The photos of a folder that is skipped, or the one that a hidden file is."""
     if path.is_dir():
         for folder, _, names in os.walk(path):
             yield from (Path(folder) / name for name in names if is_photo(name))
@@ -161,9 +161,9 @@ def photos_in(path: Path) -> Iterator[Path]:
         yield path
 
 
-def passed_over(passed: Iterable[PassedOver]) -> list[str]:
-    """What is passed over, a phrase for each kind: 'links to files that are gone: 2 (a/1.jpg, ...)'."""
+def describe_skipped(skipped: Iterable[SkippedFile]) -> list[str]:
+    """What is skipped, a phrase for each kind: 'links to files that are gone: 2 (a/1.jpg, ...)'."""
     kinds: dict[str, list[Path]] = {}
-    for path, why in passed:
+    for path, why in skipped:
         kinds.setdefault(why, []).append(path)
     return [f"{why}: {len(paths):,} ({paths[0]}{', ...' if len(paths) > 1 else ''})" for why, paths in kinds.items()]

@@ -77,12 +77,12 @@ def why_no_photo(name: str) -> str:
 
 
 def why_unreadable(error: Exception, head: bytes) -> str:
-    """Why a file is no readable image, from Pillow's error and the file's first bytes."""
+    """Why a file is not a readable image, from Pillow's error and the file's first bytes."""
     if not head:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         for start, suffix, meaning in CONTENTS:
             if re.match(start, head, re.DOTALL | re.IGNORECASE) and suffix not in photo_suffixes():
                 return meaning
-        return "its content is no image format that Pillow knows"
+        return "its content is not in an image format that Pillow knows"
     return reason(error)

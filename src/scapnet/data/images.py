@@ -20,7 +20,7 @@ SPARE = 2  # times the pixels that a view needs are decoded at least
 
 
 class UnreadableImage(ValueError):
-    """A file that is no readable image; the message names it and says why."""
+    """A file that is not a readable image; the message names it and says why."""
 
 
 def read_image(path: Path, shorter: int | None = None) -> Tensor:
@@ -50,12 +50,12 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
             return photo_to_tensor(photo)
     except Image.DecompressionBombError as error:
         raise UnreadableImage(
-            f"{path} is no readable image (it is too large; shrink it below {MOST_PIXELS:,} pixels)"
+            f"{path} is not a readable image (it is too large; shrink it below {MOST_PIXELS:,} pixels)"
         ) from error
     # Pillow's plug-ins raise errors of many kinds on broken files, SyntaxError and struct.error among them.
     except Exception as error:
         why = why_unreadable(error, _head(path)).replace(str(path), "file")
-        raise UnreadableImage(f"{path} is no readable image ({why})") from error
+        raise UnreadableImage(f"{path} is not a readable image ({why})") from error
 
 
 def _head(path: Path) -> bytes:

@@ -41,7 +41,7 @@ def load_photo(photo: Photo) -> Tensor:
         (3, H, W) uint8, as `scapnet.data.images.read_image` gives it.
 
     Raises:
-        UnreadableImage: a ValueError; a file or bytes that are no readable image.
+        UnreadableImage: a ValueError; a file or bytes that are not a readable image.
         ValueError: something else, with what is possible.
     """
     if isinstance(photo, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", photo):
@@ -88,7 +88,7 @@ def _from_bytes(content: bytes, name: str) -> Tensor:
     try:
         photo = open_photo(io.BytesIO(content))
     except Exception as error:  # of many kinds, as in `read_image`
-        raise UnreadableImage(f"{name} is no readable image ({why_unreadable(error, content[:64])})") from error
+        raise UnreadableImage(f"{name} is not a readable image ({why_unreadable(error, content[:64])})") from error
     with photo:
         return _from_pillow(photo, name)
 
@@ -98,7 +98,7 @@ def _from_pillow(photo: Image.Image, name: str) -> Tensor:
         check_size(photo)
         return photo_to_tensor(photo)
     except Exception as error:
-        raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
+        raise UnreadableImage(f"{name} is not a readable image ({reason(error)})") from error
 
 
 def _channels_last(image: Tensor) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from scapnet.data.datasets.folder import read_split
 from scapnet.data.datasets.structure import labelled_structure
 from scapnet.data.datasets.table import read_table
-from scapnet.data.files import Listing, PassedOver, one_name, passed_over
+from scapnet.data.files import Listing, SkippedFile, describe_skipped, one_name
 from scapnet.data.lists import check_root
 from scapnet.data.photos import PhotoList
 
@@ -14,7 +14,7 @@ ALL = "all"  # the name of photos that are in no split
 
 
 def load_labelled(
-    root: Path | None, table: Path | None, classes: Sequence[str], passed: list[PassedOver] | None = None
+    root: Path | None, table: Path | None, classes: Sequence[str], skipped: list[SkippedFile] | None = None
 ) -> dict[str, PhotoList]:
     """The photos of a folder or a table by split, or as ``ALL`` where it has no splits.
 
@@ -22,13 +22,13 @@ def load_labelled(
         root: class folders, split folders with class folders in them, or what the paths of the table are relative to.
         table: with the header ``path,label`` or ``path,label,split``.
         classes: the model's; the labels are their indices.
-        passed: gets what is passed over in folders.
+        skipped: gets what is skipped in folders.
 
     Raises:
         ValueError: a class that is not among them, or no photos.
     """
     if table is None:
-        return _folders(check_root(root, "folder"), classes, Listing(passed=[] if passed is None else passed))
+        return _folders(check_root(root, "folder"), classes, Listing(skipped=[] if skipped is None else skipped))
     splits = read_table(table.parent if root is None else root, table, classes)
     return {ALL: splits["train"]} if set(splits) == {"train"} else splits
 
@@ -54,5 +54,5 @@ def _folders(root: Path, classes: Sequence[str], listing: Listing) -> dict[str, 
 
 
 def _inside(listing: Listing) -> str:
-    found = "; ".join(passed_over(listing.passed))
+    found = "; ".join(describe_skipped(listing.skipped))
     return f" ({found})" if found else ""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from scapnet.data.files import PassedOver, passed_over
+from scapnet.data.files import SkippedFile, describe_skipped
 from scapnet.data.sample import SPLITS, FineGrained, Splits
 
 NAMED = 8  # classes that are named
@@ -17,17 +17,17 @@ def layout(splits: Splits) -> str:
         seed 0); no test; not used: .txt files: 1 (data/notes.txt)".
     """
     parts = [_classes(splits.train.classes), *(_split(splits, name, getattr(splits, name)) for name in SPLITS)]
-    return "; ".join([*parts, *splits.notes, *not_used(splits.passed)])
+    return "; ".join([*parts, *splits.notes, *not_used(splits.skipped)])
 
 
 def layout_of(splits: Splits, name: str, data: FineGrained) -> str:
     """The same for one split, whose images may be fewer than those that are there now."""
-    return "; ".join([_split(splits, name, data), _classes(splits.train.classes), *not_used(splits.passed)])
+    return "; ".join([_split(splits, name, data), _classes(splits.train.classes), *not_used(splits.skipped)])
 
 
-def not_used(passed: Sequence[PassedOver]) -> list[str]:
-    """What is passed over, as one phrase; none where there is nothing."""
-    return [f"not used: {', '.join(passed_over(passed))}"] if passed else []
+def not_used(skipped: Sequence[SkippedFile]) -> list[str]:
+    """What is skipped, as one phrase; none where there is nothing."""
+    return [f"not used: {', '.join(describe_skipped(skipped))}"] if skipped else []
 
 
 def _classes(names: Sequence[str]) -> str:

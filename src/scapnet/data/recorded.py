@@ -181,7 +181,7 @@ def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tu
         root: what its names are relative to.
 
     Returns:
-        The recorded splits, and sentences on what is passed over.
+        The recorded splits, and sentences on what is skipped.
 
     Raises:
         ValueError: other classes, or files that are gone, have another size or another class.

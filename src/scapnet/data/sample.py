@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from scapnet.data.files import PassedOver
+from scapnet.data.files import SkippedFile
 from scapnet.data.info import FOLDER, DatasetInfo
 
 NO_MARKS = torch.zeros(0, 4)
@@ -62,4 +62,4 @@ class Splits(NamedTuple):
     notes: tuple[str, ...] = ()  # sentences on what was found or guessed
     drawn: dict[str, Any] | None = None  # JSON: how the held-out photos were chosen, if this package chose them
     sources: Mapping[str, str] = {}  # by the name of a split: the folder or table that it was read from
-    passed: tuple[PassedOver, ...] = ()  # files beside the photos that are not used
+    skipped: tuple[SkippedFile, ...] = ()  # files beside the photos that are not used

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scapnet.config import DataConfig
-from scapnet.data.files import PassedOver
+from scapnet.data.files import SkippedFile
 from scapnet.data.labelled import ALL, load_labelled
 from scapnet.data.layout import layout_of, not_used
 from scapnet.data.load import data_root, load_data
@@ -122,9 +122,9 @@ def _other(
     """Labelled photos that are not the run's own; ``unread`` says why they are not laid out as the run's data is."""
     source = table or root
     assert source is not None
-    passed: list[PassedOver] = []
+    skipped: list[SkippedFile] = []
     try:
-        home, lists = _labelled(root, table, data, classes, passed)
+        home, lists = _labelled(root, table, data, classes, skipped)
     except ValueError as error:
         raise (unread if unread and (data.name != "folder" or not source.exists()) else error) from None
     name = _split(split, list(lists), str(source))
@@ -133,23 +133,23 @@ def _other(
     absent = [classes[k] for k in range(len(classes)) if k not in here]
     which = f"{source} ({name})" if name != ALL else str(source)
     of = f"{len(here)} of the model's {len(classes)} classes, none of {some(absent)}" if absent else "all classes"
-    line = "; ".join([f"{which}: {count(len(photos), 'photo')} of {of}", *not_used(passed)])
+    line = "; ".join([f"{which}: {count(len(photos), 'photo')} of {of}", *not_used(skipped)])
     chosen = Chosen(photos, name, home, source, notes=(line,))
     return chosen if name == "train" else _without_trained(chosen, record, data)
 
 
 def _labelled(
-    root: Path | None, table: Path | None, data: DataConfig, classes: Sequence[str], passed: list[PassedOver]
+    root: Path | None, table: Path | None, data: DataConfig, classes: Sequence[str], skipped: list[SkippedFile]
 ) -> tuple[Path | None, Mapping[str, FineGrained]]:
     """Labelled photos, and what their names are relative to: for a table alone its folder, or else the run's root."""
     if table is None or root is not None:
-        return root, load_labelled(root, table, classes, passed)
+        return root, load_labelled(root, table, classes, skipped)
     try:
-        return table.parent, load_labelled(table.parent, table, classes, passed)
+        return table.parent, load_labelled(table.parent, table, classes, skipped)
     except ValueError:
         if data.root is None or not table.is_file():
             raise
-        return data.root, load_labelled(data.root, table, classes, passed)
+        return data.root, load_labelled(data.root, table, classes, skipped)
 
 
 def _split(wanted: str | None, there: Sequence[str], source: str) -> str:

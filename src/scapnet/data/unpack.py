@@ -68,7 +68,7 @@ def _entries(path: Path, folder: Path) -> Iterator[tuple[tarfile.TarInfo, Callab
             while archive.fileobj is not None and archive.fileobj.read(BLOCK):
                 pass  # the checksum of a compressed file is at its end
     else:
-        raise ValueError("it is no zip or tar archive")
+        raise ValueError("it is not a zip or tar archive")
 
 
 def _as_tar_entry(info: zipfile.ZipInfo) -> tarfile.TarInfo:

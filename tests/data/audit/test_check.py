@@ -19,7 +19,7 @@ from scapnet.data.audit import facts as facts_module
 from scapnet.data.audit import reading
 from scapnet.data.audit.check import FOLDER, Report, check_data
 from scapnet.data.audit.facts import photo_facts
-from scapnet.data.files import PassedOver
+from scapnet.data.files import SkippedFile
 from scapnet.data.info import PublishedSizes
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
@@ -188,11 +188,11 @@ def test_pictures_that_differ_only_in_depth_or_palette_are_no_duplicates(root: P
 
 
 def test_files_that_are_not_used_are_counted_and_named(root: Path) -> None:
-    passed = (
-        PassedOver(root / "train" / "a" / "IMG_1.CR2", ".cr2 files"),
-        PassedOver(Path("/else/x.txt"), ".txt files"),
+    skipped = (
+        SkippedFile(root / "train" / "a" / "IMG_1.CR2", ".cr2 files"),
+        SkippedFile(Path("/else/x.txt"), ".txt files"),
     )
-    report = check_data(Splits(listed(root, "train"), None, None, passed=passed), "x", root, quiet=True)
+    report = check_data(Splits(listed(root, "train"), None, None, skipped=skipped), "x", root, quiet=True)
     assert [(f.level, f.text, f.files) for f in report.findings] == [
         ("warning", "not used, .cr2 files: 1", (("train/a/IMG_1.CR2",),)),
         ("warning", "not used, .txt files: 1", (("/else/x.txt",),)),

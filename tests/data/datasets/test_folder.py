@@ -188,5 +188,5 @@ def test_training_and_prediction_pass_over_the_same_files(tmp_path: Path) -> Non
     splits, listing = load_folder(tmp_path, None, 0), Listing()
     files = list(find_photos(tmp_path, listing))
     assert [str(path) for path in files] == [splits.train[i].path for i in range(3)]
-    assert sorted(splits.passed) == sorted(listing.passed)
-    assert len(listing.passed) == 4
+    assert sorted(splits.skipped) == sorted(listing.skipped)
+    assert len(listing.skipped) == 4

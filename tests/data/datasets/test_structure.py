@@ -6,7 +6,7 @@ import pytest
 
 from samples import photo
 from scapnet.data.datasets.structure import Structure, labelled_structure, read_structure
-from scapnet.data.files import DEAD, Listing, passed_over
+from scapnet.data.files import DEAD, Listing, describe_skipped
 
 
 def fill(root: Path, *folders: str) -> Path:
@@ -107,7 +107,7 @@ def test_a_flat_test_folder_beside_classes_is_refused(tmp_path: Path) -> None:
 def test_a_flat_test_folder_beside_a_train_folder_is_not_used_and_said(tmp_path: Path) -> None:
     listing = Listing()
     assert read(fill(tmp_path, "train/robin", "train/wren", "test"), listing) == {"train": ["robin", "wren"]}
-    assert passed_over(listing.passed) == [
+    assert describe_skipped(listing.skipped) == [
         f"photos in {tmp_path / 'test'}, which has no class folders: 1 ({tmp_path / 'test' / '1.png'})"
     ]
 
@@ -132,7 +132,7 @@ def test_another_folder_beside_the_splits_is_not_used_and_said(tmp_path: Path) -
         listing, root = Listing(), tmp_path / str(len(others))
         fill(root, "train/robin", "train/wren", *others)
         assert list(read(root, listing)["train"]) == ["robin", "wren"]
-        assert [path.parent.name for path, _ in listing.passed] == [name for name in others if "/" not in name]
+        assert [path.parent.name for path, _ in listing.skipped] == [name for name in others if "/" not in name]
 
 
 # --- splits without a train folder ---
@@ -186,7 +186,7 @@ def test_files_beside_the_folders_are_said(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").touch()
     listing = Listing()
     read(tmp_path, listing)
-    kinds = {path.name: why for path, why in listing.passed}
+    kinds = {path.name: why for path, why in listing.skipped}
     assert kinds == {
         "readme.md": ".md files",
         "labels.csv": ".csv files",
@@ -203,7 +203,7 @@ def test_folders_of_other_files_are_no_classes(tmp_path: Path) -> None:
     photo(tmp_path / "runs" / "a" / "parts.png")
     listing = Listing()
     assert read(tmp_path, listing) == {"train": ["robin", "wren"]}
-    assert {path.name for path, _ in listing.passed} == {"1.xml", "main.py", "parts.png"}
+    assert {path.name for path, _ in listing.skipped} == {"1.xml", "main.py", "parts.png"}
 
 
 @pytest.mark.parametrize("name", [None, "1.HEIC", "1.CR2"])
@@ -222,7 +222,7 @@ def test_links_that_lead_nowhere_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere", target_is_directory=True)
     listing = Listing()
     assert read(tmp_path, listing) == {"train": ["robin", "wren"]}
-    assert [(path.name, why) for path, why in listing.passed] == [("gone", DEAD), ("loop", DEAD)]
+    assert [(path.name, why) for path, why in listing.skipped] == [("gone", DEAD), ("loop", DEAD)]
 
 
 def test_accents_in_two_forms_are_one_class(tmp_path: Path) -> None:
@@ -258,4 +258,4 @@ def test_a_relative_root_is_read_alike(tmp_path: Path, monkeypatch: pytest.Monke
     for root in (Path(), Path("set")):
         listing = Listing()
         assert read(root, listing) == {"train": ["robin", "wren"]}
-        assert [path for path, _ in listing.passed] == ([Path("notes.txt")] if root == Path() else [])
+        assert [path for path, _ in listing.skipped] == ([Path("notes.txt")] if root == Path() else [])

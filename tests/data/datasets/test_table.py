@@ -84,7 +84,7 @@ def test_a_table_without_split_has_a_share_held_out(tmp_path: Path) -> None:
             ["path,label,split", "a/1.JPG,x,train", "a/2.JPG,y,train", "a/3.JPG,z,test"],
             r"line 4: no training photo has the label 'z'",
         ),
-        (["path,label", 'a/1.JPG,"x'], r"line 2: it is no CSV"),
+        (["path,label", 'a/1.JPG,"x'], r"line 2: it is not CSV"),
     ],
 )
 def test_a_malformed_table_is_named_with_its_line(tmp_path: Path, lines: list[str], words: str) -> None:
@@ -230,8 +230,8 @@ def test_photos_that_the_table_does_not_name_are_said(tmp_path: Path) -> None:
     table = rows(tmp_path, "path,label")
     for name in ("9.png", "notes.txt", ".hidden.png"):
         photo(tmp_path / "new.png").rename(tmp_path / name)
-    passed = load_csv(None, table, None, 0).passed
-    assert [(path.name, why) for path, why in passed] == [("9.png", "photos that the table does not name")]
+    skipped = load_csv(None, table, None, 0).skipped
+    assert [(path.name, why) for path, why in skipped] == [("9.png", "photos that the table does not name")]
 
 
 def test_the_only_table_of_a_folder_is_taken(tmp_path: Path) -> None:

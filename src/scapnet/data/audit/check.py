@@ -100,7 +100,7 @@ def check_data(
         facts, read = read_facts(splits, entries, folder, jobs, bar)
     said, findings = _compare(splits, published)
     findings += _labels(splits, entries) + _unread(entries, facts) + _doubles(entries, facts) + _oddities(facts)
-    findings += _passed_over(splits, root)
+    findings += _skipped_findings(splits, root)
     findings.sort(key=lambda finding: finding.level)  # errors first
     seconds = round(time.monotonic() - started, 2)
     report = Report(name, layout(splits), _sizes(splits), _images(facts), said, read, seconds, tuple(findings))
@@ -215,12 +215,11 @@ def _oddities(facts: dict[str, Facts]) -> list[Finding]:
     return findings
 
 
-def _passed_over(splits: Splits, root: Path | None) -> list[Finding]:
-    """Files that are not used; training and prediction pass over the same ones."""
+def _skipped_findings(splits: Splits, root: Path | None) -> list[Finding]:
+    """Files that are not used; training and prediction skip the same ones."""
     kinds: dict[str, list[tuple[str, ...]]] = {}
-    for path, why in splits.passed:
+    for path, why in splits.skipped:
         kinds.setdefault(why, []).append((short(path, root),))
     return [
-        Finding("passed over", "warning", f"not used, {why}: {len(files)}", tuple(files))
-        for why, files in kinds.items()
+        Finding("skipped", "warning", f"not used, {why}: {len(files)}", tuple(files)) for why, files in kinds.items()
     ]

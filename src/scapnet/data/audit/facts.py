@@ -34,7 +34,7 @@ class Facts(NamedTuple):
     height: int
     kind: str  # format and mode
     odd: tuple[str, ...]  # words of ODD
-    error: str  # why it is no readable image, "" where it is one
+    error: str  # why it is not a readable image, "" where it is one
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scapnet.data.datasets.structure import ClassFolders, Structure, read_structure, table_hint
-from scapnet.data.files import Listing, Order, find_photos, in_order, passed_over
+from scapnet.data.files import Listing, Order, describe_skipped, find_photos, in_order
 from scapnet.data.groups import name_groups
 from scapnet.data.info import FOLDER
 from scapnet.data.lists import check_root
@@ -49,7 +49,7 @@ def load_folder(
         train, val, drawn = by_fraction(train, val_fraction, seed, root)
     sources = {split: str(home) for split, home in found.homes.items()}
     empty = [f"no photo in {folder}" for name in lists for folder in _empty(lists[name], found.splits[name])]
-    return Splits(train, val, test, FOLDER, (*found.notes, *empty), drawn, sources, tuple(listing.passed))
+    return Splits(train, val, test, FOLDER, (*found.notes, *empty), drawn, sources, tuple(listing.skipped))
 
 
 def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing, group: str | None = None) -> PhotoList:
@@ -58,7 +58,7 @@ def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing, 
     Args:
         folders: its class folders.
         classes: all classes, which must be among them.
-        listing: gets what is passed over.
+        listing: gets what is skipped.
         group: as in `load_folder`.
 
     Raises:
@@ -96,7 +96,7 @@ def _empty(data: PhotoList, folders: ClassFolders) -> list[Path]:
 def _check_empty(found: Structure, train: PhotoList, listing: Listing) -> None:
     """Refuse a class without training photos: it can never be learned."""
     if empty := _empty(train, found.splits["train"]):
-        inside = passed_over(file for file in listing.passed if any(map(file.path.is_relative_to, empty)))
+        inside = describe_skipped(file for file in listing.skipped if any(map(file.path.is_relative_to, empty)))
         names = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         why = f" ({'; '.join(inside)})" if inside else ""
         raise ValueError(f"class folders without a photo: {names}{why}; put photos there, or remove the folders")

@@ -40,7 +40,7 @@ class HubPhotos:
             image = photo_to_tensor(self.rows[self.numbers[index]][self.image])
         # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
         except Exception as error:
-            raise UnreadableImage(f"{name} is no readable image ({reason(error)})") from error
+            raise UnreadableImage(f"{name} is not a readable image ({reason(error)})") from error
         return Sample(image, self.labels[index], name)
 
     def name(self, index: int) -> str:

@@ -49,7 +49,7 @@ def default_table(root: Path) -> Path:
 
 
 def read_rows(file: Path) -> tuple[Columns, list[Row]]:
-    """The columns and the lines of a table; empty lines are passed over.
+    """The columns and the lines of a table; empty lines are skipped.
 
     Raises:
         ValueError: a file that is missing, no UTF-8 text or no table, or a line that is not as it should be.
@@ -68,7 +68,7 @@ def read_rows(file: Path) -> tuple[Columns, list[Row]]:
         ]
     except csv.Error as error:
         line = before + reader.line_num
-        raise ValueError(f"{file}, line {line}: it is no CSV ({error}); correct the line") from error
+        raise ValueError(f"{file}, line {line}: it is not CSV ({error}); correct the line") from error
 
 
 def _text(file: Path) -> str:

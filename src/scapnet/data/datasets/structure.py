@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scapnet.data.files import DEAD, SYSTEM, Listing, PassedOver, find_photos, is_system, one_name, photos_in
+from scapnet.data.files import DEAD, SYSTEM, Listing, SkippedFile, find_photos, is_system, one_name, photos_in
 from scapnet.data.formats import is_like_photo, is_photo, why_no_photo
 from scapnet.data.spelling import split_name
 from scapnet.terminal.hints import option
@@ -88,7 +88,7 @@ def read_structure(root: Path, listing: Listing) -> Structure:
     classes = others
     if "train" in homes:
         _check_rivals(homes, others, flat)
-        listing.passed += [file for found in (*others, *flat) for file in _unused(found, listing)]
+        listing.skipped += [file for found in (*others, *flat) for file in _unused(found, listing)]
     elif flat:
         notes.append(_flat_class(root, flat, homes, [found for found in others if found.photos]))
         classes = sorted([*others, *flat], key=lambda found: listing.key(found.path.name))
@@ -101,10 +101,10 @@ def read_structure(root: Path, listing: Listing) -> Structure:
     for split in sorted(homes, key=("train", "val", "test").index):
         home = homes[split] = innermost(homes[split], listing, splits.get("train", ()))
         splits[split] = by_class(subfolders(home, listing))
-        _pass_over_files(home, listing)
+        _skip_files(home, listing)
     splits = {split: _with_photos(found, listing) for split, found in splits.items()}
     for folder in (root, *root.parents):
-        _pass_over_files(folder, listing)
+        _skip_files(folder, listing)
         if folder == outer:
             break
     folders = [folder for same in splits["train"].values() for folder in same]
@@ -140,12 +140,12 @@ def _with_photos(classes: ClassFolders, listing: Listing) -> ClassFolders:
         inside = Listing(listing.order)
         if not any(map(has_photos, folders)):
             for folder in folders:
-                list(find_photos(folder, inside))  # for what it passes over
-        files = [path for path, why in inside.passed if why != SYSTEM]
-        if not inside.passed or any(is_like_photo(path.name) for path in files):
+                list(find_photos(folder, inside))  # for what it skipes
+        files = [path for path, why in inside.skipped if why != SYSTEM]
+        if not inside.skipped or any(is_like_photo(path.name) for path in files):
             found[name] = folders
         else:
-            listing.passed += inside.passed
+            listing.skipped += inside.skipped
     return found
 
 
@@ -208,22 +208,22 @@ def _flat_class(root: Path, flat: Sequence[Seen], homes: dict[str, Path], others
     )
 
 
-def _unused(found: Seen, listing: Listing) -> list[PassedOver]:
+def _unused(found: Seen, listing: Listing) -> list[SkippedFile]:
     """All files of a folder that is not used."""
     why = "is no split" if not found.split else "has no class folders"
     inside = Listing(listing.order)
-    photos = [PassedOver(path, f"photos in {found.path}, which {why}") for path in find_photos(found.path, inside)]
-    return photos + inside.passed
+    photos = [SkippedFile(path, f"photos in {found.path}, which {why}") for path in find_photos(found.path, inside)]
+    return photos + inside.skipped
 
 
-def _pass_over_files(folder: Path, listing: Listing) -> None:
+def _skip_files(folder: Path, listing: Listing) -> None:
     """Files beside class folders, or beside split folders."""
     for name in sorted(os.listdir(folder), key=listing.key):
         if is_system(name):
-            listing.passed += [PassedOver(photo, SYSTEM) for photo in photos_in(folder / name)]
+            listing.skipped += [SkippedFile(photo, SYSTEM) for photo in photos_in(folder / name)]
         elif not (folder / name).is_dir():
             why = "photos outside of class folders" if is_photo(name) else why_no_photo(name)
-            listing.passed.append(PassedOver(folder / name, why if (folder / name).exists() else DEAD))
+            listing.skipped.append(SkippedFile(folder / name, why if (folder / name).exists() else DEAD))
 
 
 def _check_inside(folders: Iterable[Path], listing: Listing) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scapnet.data.datasets.rows import Photo, default_table, find_photos, read_rows
-from scapnet.data.files import Order, PassedOver, in_order, is_system, one_name
+from scapnet.data.files import Order, SkippedFile, in_order, is_system, one_name
 from scapnet.data.formats import is_photo
 from scapnet.data.groups import name_groups
 from scapnet.data.info import DatasetInfo
@@ -118,7 +118,7 @@ def _shared_groups(lists: dict[str, PhotoList]) -> Iterator[str]:
         yield f"groups that are in more than one split: {len(shared)} ({named})"
 
 
-def _unnamed(photos: Sequence[Photo], finder: Finder) -> Iterator[PassedOver]:
+def _unnamed(photos: Sequence[Photo], finder: Finder) -> Iterator[SkippedFile]:
     """The photos beside those of a table that the table does not name."""
     named: dict[Path, set[str]] = defaultdict(set)
     for photo in photos:
@@ -126,4 +126,4 @@ def _unnamed(photos: Sequence[Photo], finder: Finder) -> Iterator[PassedOver]:
     for folder, names in named.items():
         for name in sorted(set(finder.listed(folder)[1].values()) - names):
             if is_photo(name) and not is_system(name):
-                yield PassedOver(folder / name, "photos that the table does not name")
+                yield SkippedFile(folder / name, "photos that the table does not name")
