@@ -54,6 +54,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "experiments": [
         {"__init__", "reproduce"},
+        {"frontier"},
         {"page", "runner", "worker"},
         {"comparison", "cost"},
         {"identity", "record", "tables"},

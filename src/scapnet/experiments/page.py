@@ -64,7 +64,7 @@ def markdown(table: Table, results: Sequence[RowResults], data: str, command: st
     records = [record for result in results for record in result.records.values()]
     lines = [f"# {table.title}", "", f"`{command}`", ""]
     if records:
-        lines += [*_method_lines(records, data), *_mixture_lines(results), *_fold_lines(results)]
+        lines += [*method_lines(records, data), *_mixture_lines(results), *_fold_lines(results)]
     else:
         lines += [f"Not run yet: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
     if costs:
@@ -80,7 +80,8 @@ def markdown(table: Table, results: Sequence[RowResults], data: str, command: st
     return "\n".join([*lines, *(f"- {note}" for note in notes), *([""] if notes else [])])
 
 
-def _method_lines(records: Sequence[Record], data: str) -> list[str]:
+def method_lines(records: Sequence[Record], data: str) -> list[str]:
+    """What the accuracies of some records and their differences are, and with what they were trained."""
     made = provenance(records)
     counts = [int(record.scores.get("images", 0)) for record in records]
     images = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))

@@ -21,6 +21,7 @@ from scapnet.experiments.figures.architecture import architecture
 from scapnet.experiments.figures.charts import Point, curves, histogram_chart, kept_against_accuracy, score_histogram
 from scapnet.experiments.figures.parts import cam_beside_gate, parts_with_and_without
 from scapnet.experiments.figures.style import NO_MATPLOTLIB
+from scapnet.experiments.frontier import write_frontier
 from scapnet.experiments.page import write_table
 from scapnet.experiments.recipes import OURS, classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
@@ -41,7 +42,7 @@ FIGURES = {
 }
 LISTED = {**TABLES, FRONTIER.name: FRONTIER}
 MODELS = {"fig4": ("full",), "fig8": ("full", "plain"), "fig10": ("full", "con-0")}  # the rows that a figure shows
-WITH_MATPLOTLIB = ("fig4", "fig8", "fig9", "table12")
+WITH_MATPLOTLIB = ("fig4", "fig8", "fig9", "table12", FRONTIER.name)
 PHOTOS = 6
 SCORED = 200  # images of Fig. 4
 
@@ -175,6 +176,9 @@ def _pages(request: Request, runner: Runner, table: Table) -> list[Path]:
     """Write a table with the records that are there."""
     place = request.out / request.data
     costs = _costs(runner, table) if table.costs else {}
+    if table is FRONTIER:
+        pages = request.out.with_name(FRONTIER.name)
+        return write_frontier(table, place / "rows", request.data, runner.base, request.command, costs, pages)
     files = [write_table(table, place, request.data, request.command, costs)]
     chart = _chart(table, place, request.data) if table.name in ("table12", "fig9") else None
     return [*files, chart] if chart else files

@@ -1,11 +1,14 @@
 """Accuracy against cost: the backbone at several sizes beside SCAPNet, all trained on as many pixels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from scapnet.config import Config
 from scapnet.experiments.recipes import OURS
 from scapnet.experiments.rows import Changes, Row, Table, equal_pixels
 from scapnet.experiments.tables.changes import PLAIN
+from scapnet.experiments.tables.modules import TABLE4
+from scapnet.experiments.tables.parts import TABLE9
 
 SIZES = (160, 192, 224, 288)  # px, beside the recipes' own 128
 
@@ -21,17 +24,30 @@ def at_size(size: int) -> Changes:
     return {**PLAIN, **view, "train.epochs": equal_pixels(size)}
 
 
+def known(table: Table, name: str, label: str) -> Row:
+    """A row of another table, whose runs are shared, with a label for this one."""
+    (row,) = (row for row in table.rows if row.name == name)
+    return replace(row, label=label, paper={}, note="", only=OURS)
+
+
+CURVE = ("plain-long", *(f"plain-{size}" for size in SIZES))  # the plain backbones at equal training compute
+AVERAGED = ("plain", "plain-b")  # rows for the average of two, which the picture leaves out
 FRONTIER = Table(
     "frontier",
     "Accuracy against cost",
     (
-        # The runs of Table IV's "backbone, equal compute".
-        Row("plain-long", "backbone, 128 px", {**PLAIN, "train.epochs": equal_pixels(128)}, only=OURS),
+        known(TABLE4, "plain-long", "backbone, 128 px"),
         *(Row(f"plain-{size}", f"backbone, {size} px", at_size(size), only=OURS) for size in SIZES),
-        Row("full", "SCAPNet, 128 px view, six parts", only=OURS),
+        known(TABLE4, "plain", "backbone, 128 px, as many epochs as SCAPNet"),
+        known(TABLE4, "plain-b", "the same, another seed"),
+        known(TABLE4, "plain-two", "these two averaged"),
+        known(TABLE4, "fixed", "six fixed crops + PRM"),
+        known(TABLE9, "keep-120", "SCAPNet, three parts"),
+        known(TABLE9, "keep-221", "SCAPNet, five parts"),
+        known(TABLE4, "full", "SCAPNet, six parts"),
     ),
     columns=(),
-    scores=("accuracy_main", "accuracy_parts", "kept"),
     costs=True,
+    notes=("SCAPNet's main branch has a view of 128 px, like the first row.",),
     first=("plain-long", "full", "plain-192", "plain-224", "plain-160"),  # a curve of these is worth reading
 )
