@@ -1,15 +1,18 @@
-"""Mixup and CutMix: images and labels are mixed in the same proportion, alike for the view and its source."""
+"""Mixup, CutMix and SnapMix: images and labels are mixed in the same proportion, alike for the view and its source."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Beta
+from torch.nn import functional as F
 
-from samples import own_photos, train_and_kill
+from samples import make, own_photos, train_and_kill
 from scapnet.training.loop import resume, train
-from scapnet.training.mixing import mix, paste
+from scapnet.training.mixing import Rectangle, area, class_maps, mix, paste, rectangle, semantic_percent
 
 CLASSES = 5
 
@@ -45,12 +48,93 @@ def test_cutmix_pastes_the_share_that_the_labels_say(seed: int) -> None:
 
 def test_a_rectangle_is_cut_off_at_the_border() -> None:
     images, others = torch.zeros(1, 1, 10, 10), torch.ones(1, 1, 10, 10)
-    pasted, share = paste(images, others, 0.75, torch.tensor([0.0, 0.5]))
+    place = rectangle(0.75, torch.tensor([0.0, 0.5]))
+    pasted = paste(images, others, place, place)
     expected = torch.zeros(10, 10)
     expected[2:8, :2] = 1
-    assert share == pytest.approx(0.88) == 1 - float(pasted.mean())
+    assert area(place, images) == pytest.approx(0.12) == float(pasted.mean())
     assert torch.equal(pasted[0, 0], expected)
     assert not images.any()
+
+
+def test_a_patch_is_resized_to_its_place() -> None:
+    images, others = torch.zeros(1, 1, 10, 10), torch.zeros(1, 1, 10, 10)
+    others[..., 5:, 5:] = torch.linspace(0, 1, 5)
+    pasted = paste(images, others, Rectangle(0, 0, 1, 0.2), Rectangle(0.5, 0.5, 1, 1))
+    expected = F.interpolate(others[..., 5:, 5:], size=[2, 10], mode="bilinear", align_corners=False)
+    torch.testing.assert_close(pasted[..., :2, :], expected)
+    assert not pasted[..., 2:, :].any()
+    empty = Rectangle(0.3, 0.3, 0.3, 0.3)
+    assert paste(images, others, empty, Rectangle(0, 0, 1, 1)) is images
+    assert paste(images, others, Rectangle(0, 0, 1, 1), empty) is images
+
+
+def snapmix_by_loops(content: list[list[list[float]]], size: int) -> list[list[list[float]]]:
+    """Semantic percent maps (Huang et al., Eq. 3), pixel by pixel: bilinear, at least 0, with sum 1."""
+    found = []
+    for small in content:
+        n = len(small)
+        large = [[0.0] * size for _ in range(size)]
+        for y in range(size):
+            for x in range(size):
+                v, u = (min(max((p + 0.5) * n / size - 0.5, 0), n - 1) for p in (y, x))
+                for row, a in ((int(v), 1 - v % 1), (min(int(v) + 1, n - 1), v % 1)):
+                    for column, b in ((int(u), 1 - u % 1), (min(int(u) + 1, n - 1), u % 1)):
+                        large[y][x] += a * b * small[row][column]
+        least = min(map(min, large))
+        total = sum(value - least for row in large for value in row)
+        found.append([[(value - least) / total for value in row] for row in large])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_snapmix_labels_are_the_semantic_shares_that_are_lost_and_gained(seed: int) -> None:
+    torch.manual_seed(seed)
+    maps, few = torch.randn(5, 3, 3), {key: value[:5] for key, value in batch().items()}
+    state = torch.get_rng_state()
+    images, soft = mix(few, CLASSES, snapmix=5.0, maps=lambda: maps)
+    torch.set_rng_state(state)
+    other = torch.randperm(5).tolist()  # the same draws, in the same order
+    to = rectangle(float(Beta(5.0, 5.0).sample()), torch.rand(2))
+    source = rectangle(float(Beta(5.0, 5.0).sample()), torch.rand(2))
+    percent = snapmix_by_loops(maps.tolist(), 16)
+
+    def inside(content: list[list[float]], place: Rectangle) -> float:
+        rows, columns = place.pixels(few["image"])
+        return sum(content[y][x] for y in range(rows.start, rows.stop) for x in range(columns.start, columns.stop))
+
+    expected = torch.zeros(5, CLASSES)
+    for i, j in enumerate(other):
+        expected[i, i] += 1 - inside(percent[i], to)
+        expected[i, j] += inside(percent[j], source)
+    torch.testing.assert_close(soft, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(images["image"], paste(few["image"], few["image"][other], to, source))
+
+
+def test_a_flat_class_map_counts_pixels() -> None:
+    assert torch.equal(semantic_percent(torch.ones(2, 3, 3), 4), torch.full((2, 4, 4), 1 / 16))
+
+
+def test_class_maps_are_the_classifier_s_weights_on_the_last_map() -> None:
+    model, images = make(), torch.randn(3, 3, 64, 64)
+    state = {key: value.clone() for key, value in model.train().state_dict().items()}
+    maps = class_maps(model, images, torch.tensor([2, 0, 1]))
+    assert model.training
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())  # batch norm's, too
+    with torch.no_grad():
+        last = model.eval().backbone.last_map(images)
+    for i, k in enumerate((2, 0, 1)):
+        expected = sum(w * channel for w, channel in zip(model.classifier.weight[k], last[i], strict=True))
+        torch.testing.assert_close(maps[i], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_snapmix_is_refused_for_networks_without_a_map(tmp_path: Path) -> None:
+    changes = {"backbone": "vit_tiny_patch16_224", "weights": "none", "network": "plain"}
+    config = own_photos(tmp_path / "data", snapmix=5.0)
+    config = replace(config, model=replace(config.model, **changes))
+    with pytest.raises(ValueError, match=r"SnapMix needs .* vit_tiny_patch16_224 ends in features"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_both_are_used_in_turn_by_chance() -> None:
@@ -62,7 +146,7 @@ def test_both_are_used_in_turn_by_chance() -> None:
     assert 8 < blended < 32
 
 
-@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"cutmix": 1.0, "balance": "weights"}])
+@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"cutmix": 1.0, "balance": "weights"}, {"snapmix": 5.0}])
 def test_a_run_that_mixes_resumes_exactly(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = own_photos(tmp_path / "data", checkpoint_steps=2, **changes)
     whole = train(config, tmp_path / "whole")

@@ -94,6 +94,17 @@ class Backbone(nn.Module):
         pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
         return pooled
 
+    def last_map(self, x: Tensor) -> Tensor:
+        """Images (B, 3, h, w) to the last map (B, D, H', W') of the uncut network.
+
+        Raises:
+            ValueError: the network ends in tokens, as vision transformers do.
+        """
+        features: Tensor = self.net.forward_features(x)  # type: ignore[operator]
+        if features.dim() != 4:
+            raise ValueError(f"{network_name(self.net)} ends in features {tuple(features.shape)[1:]} and not in a map")
+        return features.permute(0, 3, 1, 2) if self.channels_last else features
+
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, h, w) to features (B, D) through the uncut network."""
         features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)  # type: ignore[operator]

@@ -67,9 +67,12 @@ class TrainConfig:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, for example 0.999; it is what is scored and saved then."""
     mixup: float = 0.0
-    """Alpha of mixup, which blends two images; 0 does not."""
+    """Alpha of mixup, which blends two images; 0 switches it off."""
     cutmix: float = 0.0
-    """Alpha of CutMix, which pastes a rectangle of another image; 0 does not. With both, each batch gets one."""
+    """Alpha of CutMix, which pastes a rectangle of another image; 0 switches it off."""
+    snapmix: float = 0.0
+    """Alpha of SnapMix, CutMix with labels by class activation maps (its authors use 5); 0 switches it off. With
+    several of the three, each batch gets one of them."""
     balance: Literal["none", "weights", "sampler"] = "none"
     """For classes of unequal size: class weights in the losses, or a sampler that draws every class equally often."""
     patience: int = 0
@@ -89,7 +92,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "accumulate", "log_every"):
             at_least(f"train.{name}", getattr(self, name), 1)
         at_least("train.freeze", self.freeze, -1)
-        for name in ("backbone_lr", "cutmix", "layer_decay", "mixup", "patience"):
+        for name in ("backbone_lr", "cutmix", "layer_decay", "mixup", "patience", "snapmix"):
             at_least(f"train.{name}", getattr(self, name), 0)
         one_of("train.balance", self.balance, ("none", "weights", "sampler"))
         one_of("train.tracker", self.tracker, ("none", "tensorboard", "wandb"))

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from scapnet.terminal.console import ProgressBar
 from scapnet.terminal.hints import option
 from scapnet.training.finish import finish, show
 from scapnet.training.meter import Meter, show_step
-from scapnet.training.mixing import mix
+from scapnet.training.mixing import class_maps, mix
 from scapnet.training.optim import clip_gradients, set_learning_rate
 from scapnet.training.resuming import continued
 from scapnet.training.run import Run, make_accelerator
@@ -102,8 +103,9 @@ def set_schedule(run: Run, epoch: float) -> None:
 def train_step(run: Run, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]]:
     """Train one step; returns the network's output for a batch, and the terms of its loss."""
     images, target, train = batch, batch["target"], run.config.train
-    if train.mixup or train.cutmix:
-        images, target = mix(batch, len(run.model.classes), train.mixup, train.cutmix)
+    if train.mixup or train.cutmix or train.snapmix:
+        maps = partial(class_maps, run.model, batch["image"], target)
+        images, target = mix(batch, len(run.model.classes), train.mixup, train.cutmix, train.snapmix, maps)
     output = run.net(images["image"], images.get("source"), batch["index"])
     terms = run.loss(output, target)
     run.accelerator.backward(terms["loss"])

@@ -19,6 +19,7 @@ from scapnet.data.transforms import Views
 from scapnet.evaluate import Evaluation, evaluate_model
 from scapnet.network import Loss, Network, as_module
 from scapnet.terminal.hints import option
+from scapnet.training.mixing import check_maps
 from scapnet.training.optim import backbones_of, freeze_backbones, make_average, make_optimizer
 from scapnet.training.resuming import extension
 from scapnet.training.runfolder import RunFolder
@@ -85,6 +86,8 @@ class Run:
             self.notes.append(started)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         model.view, model.classes, model.threshold = view_of(config, model), classes, self.position.threshold
+        if config.train.snapmix:
+            check_maps(model)
         return model
 
     def _make_loss(self) -> Loss:
