@@ -2,17 +2,10 @@
 
 from dataclasses import replace
 
-from scapnet.config import (
-    Config,
-    DataConfig,
-    GateConfig,
-    LossConfig,
-    ModelConfig,
-    PartsConfig,
-    RelationConfig,
-    SyntheticConfig,
-    TrainConfig,
-)
+from scapnet.config import Config
+from scapnet.config.data import DataConfig, SyntheticConfig
+from scapnet.config.model import GateConfig, ModelConfig, PartsConfig, RelationConfig
+from scapnet.config.train import LossConfig, TrainConfig
 
 
 def paper() -> Config:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn import functional as F
 
-from samples import make, own_photos, train_and_kill
+from samples import make, model_with, own_photos, train_and_kill
 from scapnet.training.loop import resume, train
 from scapnet.training.mixing import Rectangle, area, class_maps, mix, paste, rectangle, semantic_percent
 
@@ -123,15 +123,16 @@ def test_class_maps_are_the_classifier_s_weights_on_the_last_map() -> None:
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())  # batch norm's, too
     with torch.no_grad():
         last = model.eval().backbone.last_map(images)
+    assert isinstance(model.classifier, nn.Linear)
     for i, k in enumerate((2, 0, 1)):
         expected = sum(w * channel for w, channel in zip(model.classifier.weight[k], last[i], strict=True))
         torch.testing.assert_close(maps[i], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_snapmix_is_refused_for_networks_without_a_map(tmp_path: Path) -> None:
-    changes = {"backbone": "vit_tiny_patch16_224", "weights": "none", "network": "plain"}
     config = own_photos(tmp_path / "data", snapmix=5.0)
-    config = replace(config, model=replace(config.model, **changes))
+    vit = replace(config.model, backbone="vit_tiny_patch16_224", weights="none", network="plain")
+    config = replace(config, model=model_with(vit, gate=False, parts=False, relation=False))
     with pytest.raises(ValueError, match=r"SnapMix needs .* vit_tiny_patch16_224 ends in features"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -142,7 +142,8 @@ class NTSNet(NetworkState, nn.Module):
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> "NTSLoss":
         """The paper's loss, with the weights of a config for the image's and the parts' cross-entropy."""
-        return NTSLoss(config.cls, config.sub, smoothing=config.smoothing, class_weights=class_weights)
+        entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=config.smoothing)
+        return NTSLoss(config.cls, config.sub, entropy=entropy)
 
     def location_module(self) -> nn.Module | None:
         """The Navigator."""
@@ -217,6 +218,9 @@ def ranking_loss(scores: Tensor, confidence: Tensor) -> Tensor:
     return (F.relu(1 - gap) * better).sum((1, 2)).mean()
 
 
+Entropy = nn.CrossEntropyLoss
+
+
 class NTSLoss(nn.Module):
     """Cross-entropies of the image, the parts and the Scrutinizer, and the ranking loss; all weights 1 in the paper.
 
@@ -225,8 +229,7 @@ class NTSLoss(nn.Module):
         sub: weight of L_C, the sum of the parts' cross-entropies (the public code takes their mean).
         joint: weight of L_S, the Scrutinizer's cross-entropy.
         rank: weight of `ranking_loss`.
-        smoothing: label smoothing of every cross-entropy.
-        class_weights: (K,) of every cross-entropy.
+        entropy: every cross-entropy, with its label smoothing and class weights; by default without either.
     """
 
     def __init__(
@@ -235,27 +238,23 @@ class NTSLoss(nn.Module):
         sub: float = 1.0,
         joint: float = 1.0,
         rank: float = 1.0,
-        smoothing: float = 0.0,
-        class_weights: Tensor | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
         super().__init__()
+        self.entropy = entropy or nn.CrossEntropyLoss()
         self.cls, self.sub, self.joint, self.rank = cls, sub, joint, rank
-        self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
     def forward(self, output: NTSOutput, target: Tensor) -> dict[str, Tensor]:
-        """Named terms of an output, each before its weight, and "loss", their weighted sum.
-
-        Args:
-            output: of the network.
-            target: (B,) class indices, or (B, K) soft targets.
-        """
-        terms = {"cls": self.entropy(output.logits.float(), target)}
-        if output.part_logits is not None and output.parts is not None and output.joint is not None:
-            parts = output.part_logits.shape[1]
-            targets = target.repeat_interleave(parts, 0)  # (B*M,) or (B*M, K)
-            terms["sub"] = parts * self.entropy(output.part_logits.flatten(0, 1).float(), targets)
-            terms["joint"] = self.entropy(output.joint.float(), target)
-            terms["rank"] = ranking_loss(output.parts.scores, confidences(output.part_logits.detach(), target))
+        """Terms "cls", "sub", "joint", "rank" and "loss"; see `scapnet.network.Loss`."""
+        whole = output.logits.float()
+        terms = {"cls": self.entropy(whole, target)}
+        if output.part_logits is None or output.parts is None or output.joint is None:  # stage 1
+            return weighted_sum(terms, self)
+        parts = output.part_logits.shape[1]
+        targets = target.repeat_interleave(parts, 0)  # (B*M,) or (B*M, K)
+        terms["sub"] = parts * self.entropy(output.part_logits.flatten(0, 1).float(), targets)
+        terms["joint"] = self.entropy(output.joint.float(), target)
+        terms["rank"] = ranking_loss(output.parts.scores, confidences(output.part_logits.detach(), target))
         return weighted_sum(terms, self)
 
 

@@ -136,7 +136,8 @@ class RRA(NetworkState, nn.Module):
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> "RRALoss":
         """The paper's loss and L_act, with the weights of a config."""
-        return RRALoss(config.cls, config.act, config.sub, config.smoothing, class_weights)
+        entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=config.smoothing)
+        return RRALoss(config.cls, config.act, config.sub, entropy)
 
     def location_module(self) -> nn.Module | None:
         """The gate, if there is one."""
@@ -194,29 +195,18 @@ class RRALoss(nn.Module):
         cls: weight of the global stream's cross-entropy.
         act: weight of `activation_loss`; a training loop may change it from epoch to epoch.
         sub: weight of the local stream's cross-entropy.
-        smoothing: label smoothing of both cross-entropies.
-        class_weights: (K,) of both cross-entropies.
+        entropy: both cross-entropies, with their label smoothing and class weights; by default without either.
     """
 
     def __init__(
-        self,
-        cls: float = 1.0,
-        act: float = 1.0,
-        sub: float = 1.0,
-        smoothing: float = 0.0,
-        class_weights: Tensor | None = None,
+        self, cls: float = 1.0, act: float = 1.0, sub: float = 1.0, entropy: nn.CrossEntropyLoss | None = None
     ) -> None:
         super().__init__()
         self.cls, self.act, self.sub = cls, act, sub
-        self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
+        self.entropy = entropy or nn.CrossEntropyLoss()
 
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
-        """Named terms of an output, each before its weight, and "loss", their weighted sum.
-
-        Args:
-            output: of the network.
-            target: (B,) class indices, or (B, K) soft targets.
-        """
+        """Terms "cls", "act", "sub" and "loss"; see `scapnet.network.Loss`."""
         terms = {"cls": self.entropy(output.logits.float(), target)}
         if output.gate is not None:
             terms["act"] = activation_loss(output.gate.mask)

@@ -14,6 +14,8 @@ class LossConfig:
     """alpha."""
     act: float = 1.0
     """beta."""
+    act_ramp: tuple[float, float] = (0.0, 0.0)
+    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
     con: float = 1.0
     """gamma."""
     sub: float = 1.0
@@ -22,8 +24,6 @@ class LossConfig:
     """Margin of Eq. 8."""
     smoothing: float = 0.0
     """Label smoothing."""
-    act_ramp: tuple[float, float] = (0.0, 0.0)
-    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
 
 
 @dataclass(frozen=True)

@@ -17,22 +17,13 @@ from scapnet.terminal.hints import option
 from scapnet.training.runfolder import last_checkpoint
 from scapnet.training.schedule import learning_rate
 
+Place = Path | None
+
 
 def continued(
-    run: Path,
-    epochs: int | None = None,
-    root: Path | None = None,
-    table: Path | None = None,
-    workers: int | None = None,
+    run: Path, epochs: int | None = None, root: Place = None, table: Place = None, workers: int | None = None
 ) -> Config:
-    """The settings with which a run goes on.
-
-    Args:
-        run: the run folder.
-        epochs: how many to train in all; by default as many as before.
-        root: where the data lies now, if it has moved.
-        table: the same for the table of a csv data set.
-        workers: loader processes; by default as before.
+    """The settings with which a run goes on; for the arguments see `scapnet.resume`.
 
     Raises:
         ValueError: no run there, no checkpoint of a finished run, or fewer epochs than were trained.
