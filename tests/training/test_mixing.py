@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn import functional as F
 
-from samples import make, model_with, own_photos, train_and_kill
+from samples import make, own_photos, train_and_kill
 from scapnet.training.loop import resume, train
 from scapnet.training.mixing import Rectangle, area, class_maps, mix, paste, rectangle, semantic_percent
 
@@ -132,7 +132,7 @@ def test_class_maps_are_the_classifier_s_weights_on_the_last_map() -> None:
 def test_snapmix_is_refused_for_networks_without_a_map(tmp_path: Path) -> None:
     config = own_photos(tmp_path / "data", snapmix=5.0)
     vit = replace(config.model, backbone="vit_tiny_patch16_224", weights="none", network="plain")
-    config = replace(config, model=model_with(vit, gate=False, parts=False, relation=False))
+    config = replace(config, model=vit)
     with pytest.raises(ValueError, match=r"SnapMix needs .* vit_tiny_patch16_224 ends in features"):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
