@@ -17,10 +17,10 @@ from samples import Command, make, painted
 from scapnet.checkpoint import save_pretrained
 from scapnet.data.files import Listing
 from scapnet.data.inputs import Photo
+from scapnet.data.sources import expand
 from scapnet.model import SCAPNet
 from scapnet.predict import (
     AtLeast,
-    expand,
     predict,
     predict_images,
     predict_photo,
@@ -119,7 +119,7 @@ def test_photos_are_read_one_by_one_and_no_sooner_than_their_batch_needs(tmp_pat
             asked.append(i)
             yield painted(50, 60, i) if i != 1 else tmp_path / "gone.jpg"
 
-    found = predict_photos(make(), photos(), batch_size=2)
+    found = predict_photos(make(), photos(), batch_size=2, workers=0)
     assert isinstance(next(found), Skipped)
     assert asked == [0, 1]
     assert isinstance(next(found), Prediction)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scapnet.network import Network
     from scapnet.predict import predict, predict_photo
     from scapnet.prediction import Part, Prediction, Skipped
+    from scapnet.predictor import Predictor
     from scapnet.presets import get_preset
     from scapnet.training.loop import resume, train
 
@@ -85,6 +86,7 @@ _HOME = {
         "Prediction",
         "Skipped",
     ),
+    "predictor": ("Predictor",),
     "presets": ("get_preset",),
     "training.loop": (
         "resume",
@@ -111,6 +113,7 @@ __all__ = [
     "PartsConfig",
     "PartsOutput",
     "Prediction",
+    "Predictor",
     "RelationConfig",
     "SCAPNet",
     "SCAPNetLoss",

@@ -6,22 +6,21 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from scapnet.checkpoint import from_pretrained
 from scapnet.data.files import Listing, describe_skipped
+from scapnet.data.sources import COUNTED, counted, expand
 from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
 from scapnet.features import FeatureFile, feature_file
 from scapnet.outputs import check_file, partial_name, writing
-from scapnet.predict import NOTHING, AtLeast, best_device, expand, predict_photos, threshold_of
+from scapnet.predict import NOTHING, AtLeast, PredictOptions, predict_stream
 from scapnet.prediction import Prediction, Skipped
+from scapnet.predictor import Predictor
 from scapnet.terminal.console import ProgressBar, make_console, printable, say
 
 Format = Literal["table", "json", "csv"]
 SUFFIXES: dict[Format, str] = {"table": ".txt", "json": ".json", "csv": ".csv"}
-COUNTED = 20_000  # files that are listed before work starts, so that the bar knows how many there are; more are not
 
 
 def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
@@ -78,7 +77,7 @@ def choose_format(form: Format | None, out: Path | None) -> Format:
 
 def write_answers(
     model: str,
-    photos: Sequence[Path],
+    photos: Sequence[Path | str],
     form: Format | None = None,
     out: Path | None = None,
     features: Path | None = None,
@@ -91,34 +90,31 @@ def write_answers(
 
     Args:
         model: a run folder, a model folder or a hub id.
-        photos: files, and folders of them.
+        photos: files, folders of them, and patterns such as "photos/*.jpg".
         form: by default that of the output's suffix, or a table.
         out: a file; by default stdout.
         features: a file for the main branch's features of each photo.
-        top, batch_size, at_least, tta: see `scapnet.predict.predict_photos`.
+        top, batch_size, at_least, tta: see `scapnet.Predictor`.
 
     Raises:
         ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
     """
-    if top < 1 or batch_size < 1:
-        raise ValueError(f"top {top} and batch-size {batch_size} must both be at least 1")
+    options = PredictOptions(top, batch_size, at_least, tta, features is not None)
     form = choose_format(form, out)
     features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
     listing = Listing()
     files = expand(photos, listing)
-    network = from_pretrained(model).to(best_device())
-    threshold_of(network, at_least)
+    predictor = Predictor.from_pretrained(model, **vars(options))
     # Answers that are printed on a terminal show how far the work is, and a bar would be in their way.
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
-        first = list(islice(files, COUNTED))
+        files, total = counted(files)
         _say_skipped(listing, bar)
         if not on_terminal:
-            bar.start("photos", len(first) if len(first) < COUNTED else None)
+            bar.start("photos", total)
         rows = stack.enter_context(feature_file(features)) if features else None
         write = stack.enter_context(_lines_to(out))
-        files = chain(first, files)
-        found = predict_photos(network, files, top, batch_size, at_least, tta, features is not None)
+        found = predict_stream(predictor.engine, files, predictor.options)
         for line in LINES[form](_followed(found, bar, rows)):
             write(line)
             if len(listing.skipped) >= COUNTED:

@@ -1,6 +1,6 @@
 """What is predicted of a photo.
 
-M parts, K classes, D feature size.
+M parts, K classes, N grid, D feature size.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from scapnet.data.inputs import Photo
 from scapnet.terminal.console import printable
 
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
 UNKNOWN = "unknown"  # the answer where no class is likely enough
 
 
@@ -17,7 +19,7 @@ UNKNOWN = "unknown"  # the answer where no class is likely enough
 class Part:
     """A part that the network looked at."""
 
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
+    box: Box
     scale: int  # its side in units of the grid
     score: float  # P(keep)
     name: str  # the class that this part alone votes for, or all at once where one classifier sees them all
@@ -35,10 +37,13 @@ class Prediction:
     parts: tuple[Part, ...]
     kept: float | None  # share of the grid that the gate kept
     features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) float32, where they were asked for
+    gate: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)  # (N, N) share of each unit it kept
+    view: Box | None = field(default=None, repr=False)  # what the network saw of the photo, which the grid lies over
+    photo: Photo | None = field(default=None, repr=False, compare=False)  # as it was given
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the features, as JSON can hold it."""
-        values = {key: value for key, value in vars(self).items() if key != "features"}
+        """Everything but the features and the photo itself, as JSON can hold it."""
+        values = {key: value for key, value in vars(self).items() if key not in ("features", "photo")}
         return values | {"parts": [asdict(part) for part in self.parts]}
 
     def table(self) -> str:

@@ -17,16 +17,18 @@ from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.data.broken import sort_out
 from scapnet.data.files import Listing, describe_skipped
-from scapnet.data.images import to_photo
+from scapnet.data.images import UnreadableImage, to_photo
+from scapnet.data.inputs import load_photo
 from scapnet.data.sample import FineGrained, Sample
+from scapnet.data.sources import expand
 from scapnet.data.transforms import centre_view
+from scapnet.engine import TorchEngine, best_device
 from scapnet.fonts import draw_text, drawable
 from scapnet.fonts import font as font  # users import it from here
 from scapnet.modules.boxes import crop_parts, unit_edges
-from scapnet.network import Network, NetworkOutput
+from scapnet.network import Network
 from scapnet.outputs import check_file, writing
-from scapnet.predict import NOTHING, best_device, expand, read_photos, run_views, view_of
-from scapnet.prediction import Skipped
+from scapnet.predict import NOTHING, run_views, view_of
 from scapnet.terminal.console import make_console, say
 
 # Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
@@ -114,10 +116,8 @@ def draw_marks(tile: Image.Image, marks: Tensor) -> Image.Image:
     return tile
 
 
-def _crops(source: Tensor, output: NetworkOutput, i: int) -> list[Image.Image]:
+def _crops(source: Tensor, boxes: Tensor, scales: Sequence[int]) -> list[Image.Image]:
     """The crops of one image, best first within each scale, framed in their scale's colour."""
-    assert output.parts is not None
-    boxes, scales = output.parts.boxes[i].cpu(), output.parts.scales[i].tolist()
     crops = crop_parts(source[None].float(), boxes[None], TILE // 2 - 4)
     tiles = []
     for crop, scale in zip(crops.round().clamp(0, 255).to(torch.uint8), scales, strict=True):
@@ -135,25 +135,25 @@ def part_row(model: Network, sample: Sample, truth: bool = True) -> Image.Image:
         sample: its marks, if it has any, are drawn thin and white.
         truth: whether the sample's label is known.
     """
-    photo = view_of(sample.image, sample.path, model)
-    output, probs, _ = run_views(model, [photo], [0])
+    photo = view_of(sample.image, sample.path, model.view)
+    said = run_views(TorchEngine(model), [photo], [0])
     view = to_tile(photo.source)
     tiles = [draw_marks(view, photo.frame.to_view(sample.marks))]
     crops: list[Image.Image] = []
-    if output.parts is not None:
-        tiles[0] = draw_boxes(tiles[0], output.parts.boxes[0].cpu(), output.parts.scales[0], output.parts.scores[0])
-        crops = _crops(photo.source, output, 0)
-    if output.gate is not None:
-        tiles.append(draw_gate(view, output.gate.mask[0].float().cpu()))
+    if said.boxes is not None and said.scales is not None and said.scores is not None:
+        tiles[0] = draw_boxes(tiles[0], said.boxes[0].cpu(), said.scales[0], said.scores[0])
+        crops = _crops(photo.source, said.boxes[0].cpu(), said.scales[0].tolist())
+    if said.mask is not None:
+        tiles.append(draw_gate(view, said.mask[0].float().cpu()))
     row = _side_by_side(tiles, crops)
-    probability, k = probs[0].max(-1)
+    probability, k = said.probs[0].max(-1)
     # A number after a name in Arabic or Hebrew would go to its other side.
-    said = f"predicted ({float(probability):.0%}): {class_text(model.classes, int(k))}"
+    answer = f"predicted ({float(probability):.0%}): {class_text(model.classes, int(k))}"
     right = truth and sample.label == int(k)
     name = f"true: {class_text(model.classes, sample.label)}" if truth else sample.path
     draw, width = ImageDraw.Draw(row), row.width - 2 * MARGIN
     draw_text(draw, (MARGIN, MARGIN), name, width=width)
-    draw_text(draw, (MARGIN, MARGIN + LINE), said, GOOD if right else BAD if truth else "black", width)
+    draw_text(draw, (MARGIN, MARGIN + LINE), answer, GOOD if right else BAD if truth else "black", width)
     return row
 
 
@@ -205,7 +205,7 @@ def _legend(picture: Image.Image, scales: int) -> None:
     draw_text(draw, (x, y - 1), "grey: closed by the gate")
 
 
-def show_parts(model: str, photos: Sequence[Path], out: Path, most: int = 24) -> Path:
+def show_parts(model: str, photos: Sequence[Path | str], out: Path, most: int = 24) -> Path:
     """Draw what a model looked at on the first ``most`` readable photos of files and folders.
 
     Returns:
@@ -219,11 +219,11 @@ def show_parts(model: str, photos: Sequence[Path], out: Path, most: int = 24) ->
     files = expand(photos, listing)
 
     def samples() -> Iterator[Sample]:
-        for found in read_photos(files):
-            if isinstance(found, Skipped):
-                say(f"skipped: {found.reason}", console)
-            else:
-                yield Sample(found[0], 0, found[1])
+        for file in files:
+            try:
+                yield Sample(load_photo(file), 0, str(file))
+            except UnreadableImage as error:
+                say(f"skipped: {error}", console)
 
     network = from_pretrained(model).to(best_device())
     save_picture(part_grid(network, islice(samples(), most), truth=False), out)

@@ -64,8 +64,17 @@ def network_name(net: nn.Module) -> str:
     return str((getattr(net, "pretrained_cfg", None) or {}).get("architecture") or type(net).__name__)
 
 
-def model_folder(path: Path | str) -> Path:
+def model_folder(
+    path: Path | str,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+) -> Path:
     """The folder with ``model.safetensors``: a model folder, one in a run folder, or a Hugging Face hub id's.
+
+    Args:
+        path: one of these.
+        revision, token, cache_dir: for a hub id, as `huggingface_hub.snapshot_download` takes them.
 
     Raises:
         ValueError: there is none.
@@ -86,7 +95,9 @@ def model_folder(path: Path | str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(path), allow_patterns=["config.json", "model.safetensors"]))
+        wanted = ["config.json", "model.safetensors"]
+        found = snapshot_download(str(path), revision=revision, token=token, cache_dir=cache_dir, allow_patterns=wanted)
+        return Path(found)
     except Exception as error:  # the hub client has many errors, and all mean that there is no model to load
         raise ValueError(
             f"there is no folder {folder}, and the hub gave no model of that name ({type(error).__name__})"

@@ -103,7 +103,7 @@ def eval_(
 
 def predict(
     model: Positional[str],
-    photos: Positional[list[Path]],
+    photos: Positional[list[str]],
     format: Literal["table", "json", "csv"] | None = None,
     out: Path | None = None,
     top: int = 5,
@@ -116,7 +116,7 @@ def predict(
 
     Args:
         model: a run folder, a model folder or a hub id.
-        photos: files, and folders of them.
+        photos: files, folders of them, and patterns such as "photos/*.jpg".
         format: how to write the answers; by default as the suffix of `out` says, or as a table.
         out: a .txt, .json or .csv file for the answers; by default they are printed.
         top: how many classes to name.
@@ -130,7 +130,7 @@ def predict(
     write_answers(model, photos, format, out, features, top, batch_size, at_least, tta)
 
 
-def show(model: Positional[str], photos: Positional[list[Path]], out: Path = Path("parts.png")) -> None:
+def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:
     """Draw what a model looked at: the gate, the chosen parts of each scale, the crops.
 
     Args:

@@ -9,8 +9,11 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
+import requests
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -22,9 +25,12 @@ from scapnet.errors import reason
 
 Photo = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Tensor
 IN_MEMORY = "image"  # the name of a photo that has none
+HERE = ("localhost", "127.0.0.1", "::1")
+MOST_BYTES = 200_000_000  # of a photo that is fetched from an address
+SECONDS = 30  # without a byte, after which a server has failed
 TAKES = (
-    "a photo is a path, bytes, a file opened in mode 'rb', a Pillow image, a numpy array (H, W, 3) or (H, W) of uint8 "
-    "or of floats in [0, 1], or a torch tensor (3, H, W)"
+    "a photo is a path, an address on this machine, bytes, a file opened in mode 'rb', a Pillow image, a numpy array "
+    "(H, W, 3) or (H, W) of uint8 or of floats in [0, 1], or a torch tensor (3, H, W)"
 )
 
 
@@ -32,10 +38,11 @@ def load_photo(photo: Photo) -> Tensor:
     """One photo, as the user sees it.
 
     Args:
-        photo: a path (str or `os.PathLike`); the bytes of a file; a file opened in binary mode, from its start if it
-            can seek; a Pillow image of any mode; a numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency,
-            (H, W) or (H, W, 1) grey; or a torch tensor (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays
-            and tensors hold whole numbers from 0 to 255 or floats from 0 to 1.
+        photo: a path (str or `os.PathLike`); an address ``file:///...`` or ``http://localhost...``; the bytes of a
+            file; a file opened in binary mode, from its start if it can seek; a Pillow image of any mode; a
+            numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency, (H, W) or (H, W, 1) grey; or a torch tensor
+            (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays and tensors hold whole numbers from 0 to
+            255 or floats from 0 to 1.
 
     Returns:
         (3, H, W) uint8, as `scapnet.data.images.read_image` gives it.
@@ -44,8 +51,8 @@ def load_photo(photo: Photo) -> Tensor:
         UnreadableImage: a ValueError; a file or bytes that are not a readable image.
         ValueError: something else, with what is possible.
     """
-    if isinstance(photo, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", photo):
-        raise ValueError(f"{photo} is an address and not a path; download the photo, or give its path")
+    if is_address(photo):
+        return _from_address(str(photo))
     if isinstance(photo, str | os.PathLike):
         return read_image(Path(os.fsdecode(photo)))
     if isinstance(photo, Image.Image):
@@ -62,6 +69,11 @@ def load_photo(photo: Photo) -> Tensor:
     raise ValueError(f"{TAKES}, not {_called(photo)}")
 
 
+def is_address(photo: object) -> bool:
+    """Whether it is a text such as ``http://localhost:8000/photo.jpg``."""
+    return isinstance(photo, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", photo) is not None
+
+
 def photo_name(photo: Photo) -> str:
     """The path of a photo that is or was a file, and "image" of any other."""
     known = getattr(photo, "filename" if isinstance(photo, Image.Image) else "name", None)
@@ -73,6 +85,34 @@ def _called(photo: object) -> str:
     names = {"NoneType": "None", "list": "a list; give its photos one by one", "tuple": "a tuple; as for a list"}
     kind = type(photo).__name__
     return names.get(kind, f"a {kind}")
+
+
+def _from_address(address: str) -> Tensor:
+    """A photo from an address on this machine; no other machine is asked."""
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.hostname in (None, *HERE):
+        return read_image(Path(url2pathname(parts.path)))
+    if parts.scheme not in ("http", "https") or parts.hostname not in HERE:
+        raise ValueError(f"{address} is not on this machine; download the photo, or give its path")
+    try:
+        content = _fetch(address)
+    except (requests.RequestException, ValueError) as error:
+        raise UnreadableImage(f"{address} is no readable image ({reason(error)})") from error
+    return _from_bytes(content, address)
+
+
+def _fetch(address: str) -> bytes:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy would be another machine
+        with session.get(address, stream=True, timeout=SECONDS, allow_redirects=False) as answer:
+            if answer.status_code != 200:
+                raise ValueError(f"the server answered {answer.status_code}")
+            content = bytearray()
+            for chunk in answer.iter_content(1 << 20):
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    raise ValueError(f"it has more than {MOST_BYTES // 10**6} MB")
+    return bytes(content)
 
 
 def _from_file(file: Any, name: str) -> Tensor:

@@ -23,7 +23,7 @@ from scapnet.explain.evidence import (
 )
 from scapnet.explain.explanation import Evidence, Explanation, PartEvidence
 from scapnet.network import Network, NetworkOutput
-from scapnet.predict import PhotoView, photo_boxes, run_views, view_of
+from scapnet.predict import PhotoView, photo_boxes, run_network, view_of
 
 
 def explain(
@@ -43,7 +43,7 @@ def explain(
     Raises:
         ValueError: no readable photo, no such class, or two times the same.
     """
-    return explain_views(model, [view_of(load_photo(photo), photo_name(photo), model)], versus, answer)[0]
+    return explain_views(model, [view_of(load_photo(photo), photo_name(photo), model.view)], versus, answer)[0]
 
 
 def explain_views(
@@ -63,16 +63,16 @@ def explain_views(
     chosen = None if answer is None else class_number(model.classes, answer)
     other = None if versus is None else class_number(model.classes, versus)
     with capturing(model, NEEDED) as captured:
-        said = run_views(model, views, range(start, start + len(views)))
-    branches = branches_of(model, said.output, captured)
+        output = run_network(model, views, range(start, start + len(views)))
+    branches = branches_of(model, output, captured)
     probs = sum((branch.weight * branch.probs() for branch in branches), torch.zeros(()))
     pairs = [_pair(row, chosen, other, model.classes, view.path) for row, view in zip(probs, views, strict=True)]
     a, b = torch.tensor(pairs).unbind(1)
     terms = [Terms(branch, a, b) for branch in branches]
-    embeddings = part_embeddings(captured) if said.output.parts is not None else None
+    embeddings = part_embeddings(captured) if output.parts is not None else None
     found = []
     for i, view in enumerate(views):
-        parts = _parts(said.output, i, view, terms)
+        parts = _parts(output, i, view, terms)
         best = model.classes[int(probs[i].argmax())]
         names = model.classes[a[i]], model.classes[b[i]]
         numbers = float(probs[i, a[i]]), float(probs[i, b[i]])

@@ -1,0 +1,146 @@
+"""One object that predicts photos of any kind and number, with any engine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from scapnet.backbones.weights import model_folder
+from scapnet.data.files import Listing, describe_skipped
+from scapnet.data.inputs import Photo
+from scapnet.data.sources import Photos, counted, each_photo, is_one
+from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine
+from scapnet.network import Network
+from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view, threshold_of
+from scapnet.prediction import Prediction, Skipped
+from scapnet.terminal.console import ProgressBar
+
+
+class Predictor:
+    """A trained model that answers photos.
+
+    Args:
+        model: a network with its ``classes`` and ``view``, or an engine; see `scapnet.engine`.
+        top: how many classes to name.
+        batch_size: photos that go through the network at a time.
+        at_least: the answer is "unknown" below this probability; "auto" is the model's own threshold.
+        tta: average each answer with that for the mirrored photo.
+        features: keep the main branch's features (D,) of each photo.
+        workers: threads that decode files ahead; by default as many as cores, at most four. 0 takes a photo when its
+            batch needs it and no sooner, as photos that are still being made want it.
+
+    Raises:
+        ValueError: a number that is too small, or a threshold that the model does not have.
+    """
+
+    def __init__(
+        self,
+        model: Network | Engine,
+        top: int = 5,
+        batch_size: int = 16,
+        at_least: AtLeast = None,
+        tta: bool = False,
+        features: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
+        self.options = PredictOptions(top, batch_size, at_least, tta, features, workers)
+        threshold_of(self.engine, at_least)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: Path | str,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: Path | str | None = None,
+        device: torch.device | str | None = None,
+        engine: str = "torch",
+        top: int = 5,
+        batch_size: int = 16,
+        at_least: AtLeast = None,
+        tta: bool = False,
+        features: bool = False,
+        workers: int | None = None,
+    ) -> "Predictor":
+        """A predictor with a trained model.
+
+        Args:
+            path: a run folder, a model folder, or a Hugging Face hub id ("owner/name").
+            revision: a branch, tag or commit of the hub's repository.
+            token: for a private repository; True takes the one that ``hf auth login`` stored.
+            cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
+            device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
+            engine: what runs the network: "torch".
+            top, batch_size, at_least, tta, features, workers: see `Predictor`.
+
+        Raises:
+            ValueError: no model there, no such device or engine, or a setting that does not fit.
+        """
+        check_engine(engine)
+        PredictOptions(top, batch_size, at_least, tta, features, workers)  # before a model is downloaded
+        folder = model_folder(path, revision, token, cache_dir)
+        return cls(ENGINES[engine](folder, device), top, batch_size, at_least, tta, features, workers)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        return self.engine.classes
+
+    def __call__(self, photos: Photos, progress: bool = False) -> Any:
+        """Predict one photo, or any number of them. `predict_one` and `stream` do the same with one type each.
+
+        Args:
+            photos: a path, bytes of a file, a file opened in mode "rb", a Pillow image, a numpy array (H, W, 3), a
+                torch tensor (3, H, W), or an address on this machine (``file://``, ``http://localhost``); or many: a
+                folder, a pattern ("photos/*.jpg"), a batch (B, 3, H, W) or (B, H, W, 3), a list, a generator or any
+                other collection of all these.
+            progress: show a bar on stderr; for many photos.
+
+        Returns:
+            For one photo what `predict_one` returns, for many what `stream` returns.
+
+        Raises:
+            ValueError: a path that does not exist, or something that is no photo.
+        """
+        return self.predict_one(cast(Photo, photos)) if is_one(photos) else self.stream(photos, progress)
+
+    def predict_one(self, photo: Photo) -> Prediction | Skipped:
+        """The prediction for one photo, or why it cannot be read.
+
+        Raises:
+            ValueError: a path that does not exist, or something that is no photo.
+        """
+        (one,) = each_photo(photo, Listing())
+        found = read_view(one, self.engine.view)
+        return found if isinstance(found, Skipped) else predict_views(self.engine, [found], self.options)[0]
+
+    def stream(self, photos: Photos, progress: bool = False) -> Iterator[Prediction | Skipped]:
+        """Predictions for any number of photos, which are read while the result is used, in constant memory.
+
+        Args:
+            photos: as `__call__` takes them.
+            progress: show a bar on stderr.
+
+        Returns:
+            A `Prediction` for each photo in order, and a `Skipped`, ahead of its batch, for each that cannot be read.
+
+        Raises:
+            ValueError: a path that does not exist, at once for all but those of an iterator; something that is no
+                photo, at its turn.
+        """
+        listing = Listing()
+        found = each_photo(photos, listing)
+        return self._with_bar(found, listing) if progress else predict_stream(self.engine, found, self.options)
+
+    def _with_bar(self, photos: Iterator[Photo], listing: Listing) -> Iterator[Prediction | Skipped]:
+        with ProgressBar("images") as bar:
+            photos, total = counted(photos)
+            bar.start("photos", total)
+            for one in predict_stream(self.engine, photos, self.options):
+                bar.advance(1)
+                yield one
+            for phrase in describe_skipped(listing.skipped):
+                bar.note(f"skipped: {phrase}")
