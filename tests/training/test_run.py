@@ -1,5 +1,6 @@
 """What training works on: frozen backbones, averaged weights, class weights."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,12 @@ def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
     assert isinstance(loss, SCAPNetLoss)
     assert loss.entropy.weight is not None
     torch.testing.assert_close(loss.entropy.weight, torch.tensor([46 / 3 / 30, 46 / 3 / 8, 46 / 3 / 8]))
+
+
+def test_the_layout_is_shown_before_the_network_is_built(tmp_path: Path) -> None:
+    config, said = own_photos(tmp_path / "data"), list[str]()
+    config = replace(config, model=replace(config.model, weights=str(tmp_path / "missing.safetensors")))
+    with pytest.raises(ValueError, match=r"missing\.safetensors"):
+        Run(config, tmp_path / "run", note=said.append)
+    assert [text.partition(";")[0] for text in said] == ["3 classes (a, b, c)"]
+    assert not (tmp_path / "run").exists()

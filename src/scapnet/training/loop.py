@@ -13,12 +13,11 @@ from torch import Tensor
 from scapnet.build import part_count
 from scapnet.config import Config
 from scapnet.data.broken import check_share, sort_out
-from scapnet.data.layout import layout
 from scapnet.data.transforms import Views
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, NetworkOutput, as_module
 from scapnet.outputs import check_folder
-from scapnet.terminal.console import ProgressBar
+from scapnet.terminal.console import ProgressBar, say
 from scapnet.terminal.hints import option
 from scapnet.training.finish import finish, show
 from scapnet.training.meter import Meter, show_step
@@ -201,7 +200,7 @@ def train(config: Config, out: Path | None = None) -> Path:
     if taken:
         raise ValueError(f"{folder} exists; choose another --out, or go on with it by: scapnet resume {folder}")
     check_folder(folder, "choose another --out")
-    return _run(Run(config, folder, accelerator=accelerator))
+    return _run(Run(config, folder, accelerator=accelerator, note=say))
 
 
 def resume(
@@ -223,14 +222,12 @@ def resume(
     Raises:
         ValueError: ``out`` is no run folder, or its data has changed.
     """
-    return _run(Run(continued(out, epochs, root, table, workers), out, resume=True))
+    return _run(Run(continued(out, epochs, root, table, workers), out, resume=True, note=say))
 
 
 def _run(run: Run) -> Path:
     """Train what is left, then score the model and show the result."""
     with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
-        for note in (layout(run.data), *run.notes):
-            bar.note(note)
         fit(run, bar)
         result, found = finish(run, bar)
     if run.accelerator.is_main_process:

@@ -1,5 +1,6 @@
 """A run: its settings, data, network and optimizer, prepared for a phase of training, and its folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 from scapnet.build import build_model, view_of
 from scapnet.checkpoint import from_pretrained, read_run, start_from_model, write_model
 from scapnet.config import Config, TrainConfig
+from scapnet.data.layout import layout
 from scapnet.data.loaders import class_weights, default_workers, eval_loader, train_loader
 from scapnet.data.record import write_record
 from scapnet.data.recorded import data_of_run
@@ -48,12 +50,20 @@ class Run:
         out: its folder, which is made only when the data and the network were found to be right.
         resume: go on from the last checkpoint in ``out``.
         accelerator: by default a new one.
+        note: gets the data's layout before the network is built, and what else a person should know.
 
     Raises:
         ValueError: settings or data that cannot make a run, or a checkpoint that does not fit it.
     """
 
-    def __init__(self, config: Config, out: Path, resume: bool = False, accelerator: Accelerator | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        resume: bool = False,
+        accelerator: Accelerator | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
         self.config = config
         set_seed(config.train.seed)
         self.accelerator = accelerator or make_accelerator(config.train)
@@ -62,7 +72,10 @@ class Run:
             self.folder.find_checkpoint()
         self.position = self.folder.position
         self.data: Splits
-        self.data, self.record, self.notes = data_of_run(config.data, out if resume else None)
+        self.data, self.record, notes = data_of_run(config.data, out if resume else None)
+        self.note = note if note is not None and self.accelerator.is_main_process else lambda text: None
+        for text in (layout(self.data), *notes):
+            self.note(text)
         check_data(config.train, self.data)
         self.model = self._build()
         self.average = make_average(self.model, config.train.ema)
@@ -83,7 +96,7 @@ class Run:
         config, classes = self.config, tuple(self.data.train.classes)
         model = build_model(config.model, len(classes), config.data.size, start=self.folder.saved is None)
         if started := start_from_model(model, classes):
-            self.notes.append(started)
+            self.note(started)
         set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
         model.view, model.classes, model.threshold = view_of(config, model), classes, self.position.threshold
         if config.train.snapmix:
@@ -113,7 +126,7 @@ class Run:
         """Write down the settings that a run goes on with, and what another number of epochs means."""
         if self.config.train.epochs != before.train.epochs:
             sentence, line = extension(before.train, self.config.train, self.position.epoch, self.position.step)
-            self.notes.append(sentence)
+            self.note(sentence)
             self.folder.log(line)
         self.folder.write_config(self.config)
         self.folder.write_position()  # or the next resume would cut the line off again
