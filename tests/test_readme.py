@@ -62,7 +62,7 @@ def test_the_module_of_the_readme_trains_in_ten_lines() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    for function in ("train", "resume", "eval_", "predict", "show", "data_show", "data_check", "reproduce"):
+    for function in ("train", "resume", "eval_", "predict", "show", "explain", "data_show", "data_check", "reproduce"):
         original = getattr(cli, function)
 
         def stand_in(*_: object, name: str = function, **__: object) -> None:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from scapnet.data.load import load_data
     from scapnet.data.sample import Sample, Splits
     from scapnet.evaluate import evaluate
-    from scapnet.explain import Evidence, Explanation, PartEvidence, explain
+    from scapnet.explain import (
+        Evidence,
+        Explanation,
+        PairExplanation,
+        PartEvidence,
+        TrainingPhotos,
+        explain,
+        explain_pair,
+    )
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput
     from scapnet.modules import GateOutput, GridGate, PartRelation, PartSelection, PartsOutput
@@ -56,8 +64,11 @@ _HOME = {
     "explain": (
         "Evidence",
         "Explanation",
+        "PairExplanation",
         "PartEvidence",
+        "TrainingPhotos",
         "explain",
+        "explain_pair",
     ),
     "losses": (
         "SCAPNetLoss",
@@ -106,6 +117,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "Network",
+    "PairExplanation",
     "Part",
     "PartEvidence",
     "PartRelation",
@@ -123,12 +135,14 @@ __all__ = [
     "Splits",
     "SyntheticConfig",
     "TrainConfig",
+    "TrainingPhotos",
     "ViewConfig",
     "activation_loss",
     "build_model",
     "consistency_loss",
     "evaluate",
     "explain",
+    "explain_pair",
     "from_pretrained",
     "get_preset",
     "load_data",

@@ -143,6 +143,33 @@ def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path
     print(show_parts(model, photos, out))
 
 
+def explain(
+    model: Positional[str],
+    photo: Positional[Path | None] = None,
+    versus: tuple[str, ...] = (),
+    out: Path = Path("explain.png"),
+    format: Literal["table", "json"] = "table",
+    split: Literal["test", "val", "train"] | None = None,
+    root: Root = None,
+    table: Table = None,
+) -> None:
+    """Why a photo was given one class and not another, part by part; or what tells two classes apart.
+
+    Args:
+        model: a run folder; for a photo also a model folder or a hub id.
+        photo: the photo; without one, two classes are compared over the held-out photos of a run.
+        versus: the class to compare the answer with, by default the second best; or two classes.
+        out: the picture.
+        format: how to print the figures.
+        split: the photos of a pair of classes; by default val, or test where there is no val.
+        root: where the run's data lies now, if it has moved.
+        table: the same for a table of photos.
+    """
+    from scapnet.explain.command import show_explanation
+
+    show_explanation(model, photo, versus, out, format == "json", split, root, table)
+
+
 def reproduce(
     what: Positional[str],
     data: str = "finches",
@@ -194,7 +221,7 @@ def checked(command: Callable[..., None], errors: Sequence[str]) -> Callable[...
 def app(errors: Sequence[str] = ()) -> SubcommandApp:
     """All commands; ``errors`` is filled while the arguments are parsed."""
     commands, data = SubcommandApp(), SubcommandApp()
-    for command in list[Callable[..., None]]((train, resume, eval_, predict, show, reproduce)):
+    for command in list[Callable[..., None]]((train, resume, eval_, predict, show, explain, reproduce)):
         commands.command(name=command.__name__.rstrip("_"))(checked(command, errors))
     data.command(name="show")(checked(data_show, errors))
     data.command(name="check")(checked(data_check, errors))

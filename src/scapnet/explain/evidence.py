@@ -79,7 +79,12 @@ def _module(model: Network) -> nn.Module:
     return model
 
 
-NEEDED = ("scrutinizer", "part_classifier", "recurrent", "recurrent.lstm", "relation")  # what `branches_of` reads
+NEEDED = ("classifier", "scrutinizer", "part_classifier", "recurrent", "recurrent.lstm", "relation")
+
+
+def main_features(captured: Captured) -> Tensor:
+    """(B, D) features of the main branch, the input of its classifier, of captured modules NEEDED."""
+    return captured.inputs("classifier").detach().float().cpu()
 
 
 def branches_of(model: Network, output: NetworkOutput, captured: Captured) -> list[Branch]:

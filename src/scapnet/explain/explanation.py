@@ -3,12 +3,43 @@
 M parts, D feature size.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from scapnet.terminal.console import printable
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1
+
+
+@dataclass(frozen=True)
+class PartNeighbour:
+    """A part of a training photo."""
+
+    path: str
+    sample: int  # its index in the training split
+    box: Box  # in [0, 1] of the photo
+    similarity: float  # cosine of the embeddings
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training photo."""
+
+    path: str
+    sample: int
+    similarity: float  # cosine of the main branch's features
+    parts: tuple[PartNeighbour, ...]  # for each part of the explained photo the one here that is most like it
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What a photo resembles most among the training photos of one class, the nearest first."""
+
+    name: str  # of the class
+    photos: tuple[Neighbour, ...]
+    parts: tuple[tuple[PartNeighbour, ...], ...]  # for each part of the explained photo, at most one of a photo
 
 
 @dataclass(frozen=True)
@@ -24,7 +55,7 @@ class Evidence:
 class PartEvidence(Evidence):
     """What one part says of two classes."""
 
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
+    box: Box  # in pixels of the photo
     scale: int  # its side in units of the grid; the anchor level of NTS-Net
     score: float  # how much the network wanted to look there; P(keep), or the informativeness of NTS-Net
 
@@ -42,7 +73,9 @@ class Explanation:
     whole: Evidence  # the main branch, which sees the whole picture
     parts: tuple[PartEvidence, ...]
     bias: float = 0.0  # what the bias of a classifier that joins parts adds; belongs to no part
+    neighbours: tuple[Neighbours, ...] = ()  # of the answer and of the other class, where training photos were given
     embeddings: Tensor | None = field(default=None, repr=False, compare=False)  # (M, D) of the parts
+    features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) of the whole picture
 
     @property
     def difference(self) -> float:
@@ -55,10 +88,9 @@ class Explanation:
         return sum(part.share for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the embeddings, as JSON can hold it."""
-        values = {key: value for key, value in vars(self).items() if key != "embeddings"}
-        parts = [dict(vars(part)) for part in self.parts]
-        return values | {"whole": dict(vars(self.whole)), "parts": parts, "difference": self.difference}
+        """Everything but the features, as JSON can hold it."""
+        values = asdict(replace(self, embeddings=None, features=None))
+        return {key: value for key, value in values.items() if value is not None} | {"difference": self.difference}
 
     def sentence(self) -> str:
         """The finding in words."""

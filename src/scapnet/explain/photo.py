@@ -5,6 +5,7 @@ B batch, K classes, M parts.
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,16 +19,22 @@ from scapnet.explain.evidence import (
     branches_of,
     capturing,
     centred,
+    main_features,
     part_embeddings,
     shares,
 )
 from scapnet.explain.explanation import Evidence, Explanation, PartEvidence
+from scapnet.explain.neighbours import TrainingPhotos, neighbours
 from scapnet.network import Network, NetworkOutput
 from scapnet.predict import PhotoView, photo_boxes, run_network, view_of
 
 
 def explain(
-    model: Network, photo: Photo, versus: str | int | None = None, answer: str | int | None = None
+    model: Network,
+    photo: Photo,
+    versus: str | int | None = None,
+    answer: str | int | None = None,
+    training: TrainingPhotos | None = None,
 ) -> Explanation:
     """Why a photo was given one class and not another.
 
@@ -39,11 +46,16 @@ def explain(
         photo: as `scapnet.predict_photo` takes it.
         versus: the class to compare with, a name or a number; by default the best one besides the answer.
         answer: the class to explain; by default the network's own answer.
+        training: photos of the model's run, among which the most similar ones of both classes are looked for.
 
     Raises:
         ValueError: no readable photo, no such class, or two times the same.
     """
-    return explain_views(model, [view_of(load_photo(photo), photo_name(photo), model.view)], versus, answer)[0]
+    found = explain_views(model, [view_of(load_photo(photo), photo_name(photo), model.view)], versus, answer)[0]
+    if training is None:
+        return found
+    numbers = (class_number(model.classes, name) for name in (found.answer, found.versus))
+    return replace(found, neighbours=tuple(neighbours(found, training, k) for k in numbers))
 
 
 def explain_views(
@@ -51,26 +63,26 @@ def explain_views(
     views: Sequence[PhotoView],
     versus: str | int | None = None,
     answer: str | int | None = None,
-    start: int = 0,
+    index: Sequence[int] | None = None,
 ) -> list[Explanation]:
     """Explanations of a batch of photos; for the arguments see `explain`.
 
     Args:
         model, versus, answer: see `explain`.
         views: of `scapnet.predict.view_of`.
-        start: number of the first photo, which random parts are drawn by.
+        index: their numbers, which random parts are drawn by; by default from 0 on.
     """
     chosen = None if answer is None else class_number(model.classes, answer)
     other = None if versus is None else class_number(model.classes, versus)
     with capturing(model, NEEDED) as captured:
-        output = run_network(model, views, range(start, start + len(views)))
+        output = run_network(model, views, range(len(views)) if index is None else index)
     branches = branches_of(model, output, captured)
     probs = sum((branch.weight * branch.probs() for branch in branches), torch.zeros(()))
     pairs = [_pair(row, chosen, other, model.classes, view.path) for row, view in zip(probs, views, strict=True)]
     a, b = torch.tensor(pairs).unbind(1)
     terms = [Terms(branch, a, b) for branch in branches]
     embeddings = part_embeddings(captured) if output.parts is not None else None
-    found = []
+    features, found = main_features(captured), []
     for i, view in enumerate(views):
         parts = _parts(output, i, view, terms)
         best = model.classes[int(probs[i].argmax())]
@@ -79,7 +91,7 @@ def explain_views(
         bias = sum(term.share(i, BIAS) for term in terms)
         rows = None if embeddings is None else embeddings[i].clone()
         whole = evidence(terms, i, WHOLE)
-        found.append(Explanation(view.path, *names, *numbers, best, whole, parts, bias, rows))
+        found.append(Explanation(view.path, *names, *numbers, best, whole, parts, bias, (), rows, features[i].clone()))
     return found
 
 
