@@ -18,14 +18,14 @@ from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.csvfile import write_csv
 from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.record import names_of
-from scapnet.data.sample import mark_names
+from scapnet.data.sample import FineGrained, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
 from scapnet.jsonfile import write_json
 from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.metrics.per_class import class_scores, mean_per_class
-from scapnet.network import NetworkOutput
+from scapnet.network import Network, NetworkOutput
 from scapnet.outputs import check_folder
 
 
@@ -136,6 +136,9 @@ class RunScore(NamedTuple):
     result: dict[str, Any]  # what ``eval-SPLIT.json`` holds
     found: Evaluation
     classes: tuple[str, ...]
+    model: Network  # on the device that it was scored on
+    data: FineGrained
+    stem: Path  # how the names of the files begin: RUN/eval-SPLIT
 
 
 def score_run(
@@ -187,11 +190,11 @@ def score_run(
         result["root"] = str(chosen.other)
     if chosen.left_out:
         result["trained_on_left_out"] = chosen.left_out
+    stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{chosen.label}"
     if accelerator.is_main_process:
-        stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{chosen.label}"
         write_json(run / f"{stem}.json", result)
         write_tables(run, stem, found, model.classes, names_of(chosen.data, chosen.root))
-    return RunScore(result, found, model.classes)
+    return RunScore(result, found, model.classes, model, chosen.data, run / stem)
 
 
 def evaluate(

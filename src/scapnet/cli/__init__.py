@@ -80,6 +80,8 @@ def eval_(
     best: bool = False,
     workers: int | None = None,
     tta: bool = False,
+    explain: bool = False,
+    explain_images: int = 200,
 ) -> None:
     """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
@@ -91,14 +93,25 @@ def eval_(
         best: score the model that was best on the validation split, not the last epoch's.
         workers: loader processes; by default from the number of cores.
         tta: test-time augmentation: average the answers with those for the mirrored photos.
+        explain: also measure whether what the network shows is what its answers rest on.
+        explain_images: on how many of the images, at most.
     """
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
     from scapnet.terminal.console import say
 
+    if explain:
+        from scapnet.faithfulness.measure import check_images
+
+        check_images(explain_images)
     score = score_run(run, split, root, best, table, say, workers, tta)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
+    if explain:
+        from scapnet.faithfulness.measure import explain_run
+        from scapnet.faithfulness.table import show_faithfulness
+
+        show_faithfulness(explain_run(score, explain_images))
 
 
 def predict(

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import evaluation_mode
-from scapnet.experiments.hooks import last_maps
 from scapnet.fonts import font
+from scapnet.hooks import last_maps
 from scapnet.model import SCAPNet
 
 Shape = tuple[int, ...]

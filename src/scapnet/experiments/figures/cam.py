@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.data.images import to_photo
 from scapnet.experiments.figures.style import palette
-from scapnet.experiments.hooks import last_maps
+from scapnet.hooks import last_maps
 from scapnet.network import Network, NetworkOutput, as_module
 from scapnet.predict import run_model
 

@@ -1,0 +1,67 @@
+"""How the class scores of a network add up from its main branch and its parts.
+
+B batch, C classes that are explained, K classes, M parts, S side of the view.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_convert
+
+from scapnet.network import NetworkOutput
+
+
+def _centred(logits: Tensor) -> Tensor:
+    """Logits (..., K) less their mean over the classes, which no softmax depends on; 0 then speaks for no class."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits - logits.mean(-1, keepdim=True)
+
+
+def has_votes(output: NetworkOutput) -> bool:
+    """Whether each part has logits of its own; one classifier over all parts at once gives them none."""
+    parts, logits = output.parts, output.part_logits
+    return parts is not None and logits is not None and logits.shape[1] == parts.boxes.shape[1]
+
+
+def class_scores(output: NetworkOutput) -> Tensor:
+    """The score (B, K) of each class: the mean of both branches' centred logits, or the main branch's alone."""
+    main = _centred(output.logits)
+    return main if output.part_logits is None else (main + _centred(output.part_logits).mean(1)) / 2
+
+
+def part_evidence(output: NetworkOutput) -> Tensor:
+    """What each part adds to `class_scores`: (B, M, K); the main branch adds half of its centred logits."""
+    assert output.part_logits is not None
+    return _centred(output.part_logits) / (2 * output.part_logits.shape[1])
+
+
+def pixels_inside(boxes: Tensor, size: int) -> Tensor:
+    """Which pixels of a view have their centre in boxes (..., 4) cxcywh in [0, 1]: (..., size, size) bool."""
+    corners = box_convert(boxes, "cxcywh", "xyxy").unsqueeze(-1)  # (..., 4, 1)
+    centre = (torch.arange(size, device=boxes.device) + 0.5) / size
+    across = (corners[..., 0, :] <= centre) & (centre < corners[..., 2, :])  # (..., S)
+    down = (corners[..., 1, :] <= centre) & (centre < corners[..., 3, :])
+    inside: Tensor = down.unsqueeze(-1) & across.unsqueeze(-2)
+    return inside
+
+
+def chosen_classes(values: Tensor, classes: Tensor) -> Tensor:
+    """Of values (B, ..., K) those for classes (B, C): (B, ..., C)."""
+    index = classes.view(len(classes), *[1] * (values.dim() - 2), -1)
+    return values.gather(-1, index.expand(*values.shape[:-1], -1))
+
+
+def part_maps(output: Any, classes: Tensor, size: int, spread: bool = False) -> Tensor:
+    """The evidence of all parts that cover a pixel: (B, C, S, S).
+
+    Args:
+        output: of a network whose parts vote one by one.
+        classes: (B, C) to explain.
+        size: S.
+        spread: divide each part's evidence among its pixels, so that the map sums to the parts' evidence.
+    """
+    inside = pixels_inside(output.parts.boxes, size).float()  # (B, M, S, S)
+    if spread:
+        inside = inside / inside.sum((-1, -2), keepdim=True).clamp(min=1)
+    return torch.einsum("bmc,bmyx->bcyx", chosen_classes(part_evidence(output), classes), inside)

@@ -1,0 +1,177 @@
+"""Explanations of an answer as maps over the view: the parts' evidence, and what it is compared with.
+
+B batch, C classes that are explained, M parts, S side of the view, R regions.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scapnet.data.transforms import Views
+from scapnet.faithfulness.evidence import class_scores, has_votes, part_evidence, part_maps
+from scapnet.hooks import last_maps
+from scapnet.model import SCAPNet
+from scapnet.network import Network
+
+NAMES = {
+    "parts": "parts",
+    "parts_spread": "parts, per pixel",
+    "random_boxes": "random boxes",
+    "fixed_boxes": "fixed boxes",
+    "cam": "CAM x gate",
+    "parts_and_cam": "parts + CAM x gate",
+    "input_x_gradient": "Input x Gradient",
+    "chance": "random numbers",
+}
+
+
+class Explanation(NamedTuple):
+    """What the places of a view add to the scores of some classes."""
+
+    maps: Tensor  # (B, C, S, S)
+    total: Tensor  # (B, C) of the whole explanation
+    mean: bool = False  # a region's importance is the map's mean over it; otherwise its sum
+
+    def importance(self, i: int, regions: Tensor) -> Tensor:
+        """Importance (C, R) of regions (R, S, S) bool of image i."""
+        weights = regions.to(self.maps).flatten(1)  # (R, S * S)
+        sums = self.maps[i].flatten(1) @ weights.T
+        return sums / weights.sum(1).clamp(min=1) if self.mean else sums
+
+
+def run(model: Network, batch: Views) -> Any:
+    """The output of a network in evaluation mode for a batch of views."""
+    return model(batch["image"], batch.get("source"), batch["index"])
+
+
+@contextmanager
+def chosen_by(model: SCAPNet, strategy: str) -> Iterator[None]:
+    """The same network with its parts chosen in another way: "random" or "fixed"."""
+    assert model.selection is not None
+    before = model.selection.strategy
+    model.selection.strategy = strategy  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        model.selection.strategy = before
+
+
+def by_parts(output: Any, classes: Tensor, size: int, spread: bool = False) -> Explanation:
+    """The evidence of the parts (see `part_maps`): a region's importance is that of the parts that cover it."""
+    maps = part_maps(output, classes, size, spread)
+    total = part_evidence(output).sum(1).gather(1, classes)
+    return Explanation(maps, total, mean=not spread)
+
+
+def cam(model: Network, batch: Views, classes: Tensor) -> Explanation:
+    """Class activation map of the main branch, times the gate's mask where there is a gate.
+
+    Each channel of the last map is weighted by the sum of its gradient (Grad-CAM, Selvaraju et al., 2017), which is
+    the classifier's weight after an average pool: the map is what each cell adds to the logit.
+
+    Raises:
+        ValueError: the network has no map at its end.
+    """
+    with torch.no_grad(), last_maps(model) as found:
+        output = run(model, batch)
+    if found[0].dim() != 4:
+        raise ValueError("CAM needs a network that ends in a map")
+    with torch.enable_grad():
+        last = found[0].detach().requires_grad_()  # (B, D, h, w)
+        logits = model.classifier(model.backbone.pool(last)).float()
+        logits = logits - logits.mean(1, keepdim=True)
+        share = 1.0 if output.part_logits is None else 0.5
+        maps = []
+        for column in classes.T:
+            (gradient,) = torch.autograd.grad(share * logits.gather(1, column[:, None]).sum(), last, retain_graph=True)
+            maps.append((gradient.mean((2, 3), keepdim=True) * last.detach()).sum(1).float())
+    size = batch["image"].shape[-1]
+    cells = torch.stack(maps, 1)  # (B, C, h, w)
+    large = F.interpolate(cells, size=(size, size), mode="bilinear", align_corners=False)
+    large = large * (cells[0, 0].numel() / size**2)  # the same sum
+    if output.gate is not None:
+        large = large * F.interpolate(output.gate.mask.float()[:, None], size=(size, size), mode="nearest")
+    return Explanation(large, large.sum((2, 3)))
+
+
+def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanation:
+    """Pixels in [0, 1] times the gradient of the class score, summed over the colours.
+
+    The gradient takes both ways from the pixels to the score, through the main branch and through the parts' crops;
+    which parts are chosen and what the gate closes is held fixed.
+    """
+    keys: list[str] = [key for key in ("image", "source") if key in batch]
+    mean, std = (torch.tensor(values).view(3, 1, 1).to(batch["image"]) for values in (model.view.mean, model.view.std))
+    size, maps = batch["image"].shape[-1], []
+    for column in classes.T:
+        with torch.enable_grad():
+            inputs = {key: batch[key].detach().clone().requires_grad_() for key in keys}
+            score = class_scores(run(model, {**batch, **inputs})).gather(1, column[:, None]).sum()
+            gradients = torch.autograd.grad(score, list(inputs.values()), allow_unused=True)
+        total = torch.zeros_like(batch["image"][:, 0])
+        for key, gradient in zip(keys, gradients, strict=True):
+            if gradient is None:  # a network without parts does not look at the source
+                continue
+            product = (gradient / std * (batch[key] * std + mean)).sum(1, keepdim=True)
+            ratio = (product.shape[-1] / size) ** 2
+            total = total + F.adaptive_avg_pool2d(product, size)[:, 0] * ratio
+        maps.append(total.detach())
+    stacked = torch.stack(maps, 1)
+    return Explanation(stacked, stacked.sum((2, 3)))
+
+
+def chance(batch: Views, classes: Tensor) -> Explanation:
+    """Random numbers for every pixel, in blocks of a sixteenth of the side; the same for the same image."""
+    size, maps = batch["image"].shape[-1], []
+    for i in batch["index"].tolist():
+        noise = torch.rand(classes.shape[1], 1, 16, 16, generator=torch.Generator().manual_seed(i))
+        maps.append(F.interpolate(noise, size=(size, size))[:, 0])
+    stacked = torch.stack(maps).to(batch["image"])
+    return Explanation(stacked, stacked.sum((2, 3)))
+
+
+def explanations(model: Network, batch: Views, classes: Tensor) -> dict[str, Explanation]:
+    """All explanations that a network has, by the keys of `NAMES`.
+
+    Args:
+        model: in evaluation mode.
+        batch: of views, on the network's device.
+        classes: (B, C) to explain.
+    """
+    size = batch["image"].shape[-1]
+    with torch.no_grad():
+        output = run(model, batch)
+    found = dict[str, Explanation]()
+    if has_votes(output):
+        found["parts"] = by_parts(output, classes, size)
+        found["parts_spread"] = by_parts(output, classes, size, spread=True)
+    if has_votes(output) and isinstance(model, SCAPNet) and can_choose(model):
+        for strategy in ("random", "fixed"):
+            with torch.no_grad(), chosen_by(model, strategy):
+                found[f"{strategy}_boxes"] = by_parts(run(model, batch), classes, size)
+    if output_map := _or_none(lambda: cam(model, batch, classes)):
+        found["cam"] = output_map
+        if "parts_spread" in found:
+            spread = found["parts_spread"]
+            found["parts_and_cam"] = Explanation(spread.maps + output_map.maps, spread.total + output_map.total)
+    found["input_x_gradient"] = input_x_gradient(model, batch, classes)
+    found["chance"] = chance(batch, classes)
+    return found
+
+
+def can_choose(model: SCAPNet) -> bool:
+    """Whether random or fixed windows can take the place of the chosen ones, as many as these."""
+    selection = model.selection
+    return selection is not None and selection.num_parts == sum(selection.keep)
+
+
+def _or_none(work: Callable[[], Explanation]) -> Explanation | None:
+    """None where the network has no such explanation."""
+    try:
+        return work()
+    except ValueError:
+        return None
