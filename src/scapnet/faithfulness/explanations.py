@@ -15,6 +15,7 @@ from scapnet.data.transforms import Views
 from scapnet.faithfulness.evidence import class_scores, has_votes, part_evidence, part_maps
 from scapnet.hooks import last_maps
 from scapnet.model import SCAPNet
+from scapnet.modules.ggau import GridGate
 from scapnet.network import Network
 
 NAMES = {
@@ -108,7 +109,7 @@ def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanati
     mean, std = (torch.tensor(values).view(3, 1, 1).to(batch["image"]) for values in (model.view.mean, model.view.std))
     size, maps = batch["image"].shape[-1], []
     for column in classes.T:
-        with torch.enable_grad():
+        with torch.enable_grad(), held(model):
             inputs = {key: batch[key].detach().clone().requires_grad_() for key in keys}
             score = class_scores(run(model, {**batch, **inputs})).gather(1, column[:, None]).sum()
             gradients = torch.autograd.grad(score, list(inputs.values()), allow_unused=True)
@@ -116,12 +117,35 @@ def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanati
         for key, gradient in zip(keys, gradients, strict=True):
             if gradient is None:  # a network without parts does not look at the source
                 continue
-            product = (gradient / std * (batch[key] * std + mean)).sum(1, keepdim=True)
-            ratio = (product.shape[-1] / size) ** 2
-            total = total + F.adaptive_avg_pool2d(product, size)[:, 0] * ratio
+            product = (gradient / std * (batch[key] * std + mean)).sum(1)
+            total = total + gathered(product, size)
         maps.append(total.detach())
     stacked = torch.stack(maps, 1)
     return Explanation(stacked, stacked.sum((2, 3)))
+
+
+@contextmanager
+def held(model: Network) -> Iterator[None]:
+    """Without the straight-through gradient of a hard gate, which its output does not have in evaluation."""
+    gate = getattr(model, "gate", None)
+    if not isinstance(gate, GridGate) or gate.mode != "hard":
+        yield
+        return
+    hook = gate.fc2.register_forward_hook(lambda _module, _inputs, scores: scores.detach())
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def gathered(maps: Tensor, size: int) -> Tensor:
+    """Maps (B, S', S') as (B, size, size) with the same sums: each value goes to the pixel that its centre lies in."""
+    large = maps.shape[-1]
+    if large == size:
+        return maps
+    index = ((torch.arange(large, device=maps.device) + 0.5) * size / large).long()
+    rows = maps.new_zeros(len(maps), size, large).index_add(1, index, maps)
+    return maps.new_zeros(len(maps), size, size).index_add(2, index, rows)
 
 
 def chance(batch: Views, classes: Tensor) -> Explanation:
