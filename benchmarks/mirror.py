@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.transforms.functional import hflip
 
 from scapnet.checkpoint import from_pretrained, read_run
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained
 from scapnet.experiments.environment import environment
@@ -87,7 +87,7 @@ def compare(model: SCAPNet, images: list[Tensor]) -> dict[str, float | None]:
 def photos(data: FineGrained, count: int) -> list[Tensor]:
     """Photos (3, H, W) uint8 of a split in a fixed random order, because neighbours in its own order share a class."""
     wanted = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist()
-    return [sample.image for sample in sort_out(data, wanted)[0]]
+    return [sample.image for sample in readable_samples(data, wanted)[0]]
 
 
 def _scapnet(run: Path) -> SCAPNet:

@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_skipped_with_its_reason(predictor: Predictor, ph
     assert skipped.to_dict() == {"path": str(photos / "2.png"), "reason": skipped.reason}
     assert [type(one) for one in predictor(photos)].count(Skipped) == 1
     gone = predictor(f"{server}/gone.png")
-    assert gone == Skipped(f"{server}/gone.png", f"{server}/gone.png is no readable image (the server answered 404)")
+    assert gone == Skipped(f"{server}/gone.png", f"{server}/gone.png is not a readable image (the server answered 404)")
     closed = predictor("http://127.0.0.1:9/a.png")
     assert isinstance(closed, Skipped)
     assert [type(one) for one in predictor(iter([photos / "gone.png", photos / "1.png"]))] == [Skipped, Prediction]

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.images import UnreadableImage, to_photo
 from scapnet.data.inputs import load_photo
@@ -241,7 +241,7 @@ def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image
         ValueError: none of them can be read.
     """
     picked = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
-    samples, unreadable = sort_out(data, picked)
+    samples, unreadable = readable_samples(data, picked)
     if not samples:
         raise ValueError(f"none of the pictures can be read: {unreadable[0]}")
     columns = min(columns, len(samples))

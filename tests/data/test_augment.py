@@ -67,7 +67,7 @@ def centre(picture: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_a_box_means_the_same_place_in_view_and_source(augment: Any) -> None:
+def test_a_box_marks_the_same_place_in_view_and_source(augment: Any) -> None:
     view = replace(PLAIN, source_size=192)
     views = TrainViews(Blob(), view, DataConfig("folder", augment=augment), 0)
     seen = 0
@@ -142,7 +142,7 @@ def test_presets_do_what_they_say() -> None:
     assert len({tuple(shown[:, 32, 32].tolist()) for shown in erased}) > 5  # colours change
 
 
-def test_settings_without_chance_take_the_crop_alone() -> None:
+def test_settings_without_randomness_only_crop() -> None:
     image = Finches("train", 4, 4, 80)[0].image
     view = TrainView(replace(PLAIN, resize=64), "paper", rotation=0.0, flip=False)
     assert torch.equal(seeded(view, image, 0), tv.resize(image, [64], antialias=True))
@@ -163,7 +163,7 @@ def test_the_input_is_contiguous_and_normalised() -> None:
     torch.testing.assert_close(found[:, 0, 0], torch.tensor([0.2, 0.0, -0.2]))
 
 
-def test_presets_of_the_field_are_whole_runs() -> None:
+def test_the_usual_presets_are_complete_runs() -> None:
     fgvc, strong = PRESETS["fgvc"](), PRESETS["strong"]()
     assert (fgvc.data.augment, fgvc.data.resize, fgvc.data.size, fgvc.loss.smoothing) == ("fgvc", 600, 448, 0.0)
     assert (strong.data.augment, strong.data.resize, strong.loss.smoothing) == ("strong", 600, 0.1)

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from samples import VIEW, net, photos
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, TrainConfig, ViewConfig
-from scapnet.data.broken import check_share, next_readable, sort_out
+from scapnet.data.broken import check_share, next_readable, readable_samples
 from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate_model
@@ -25,11 +25,11 @@ from scapnet.visualize import contact_sheet
 CONFIG = DataConfig("folder", size=32, resize=36, rotation=10, workers=0, broken_share=0.1)
 
 
-def test_the_next_readable_photo_of_the_class_stands_in(tmp_path: Path) -> None:
+def test_a_broken_photo_is_replaced_by_the_next_readable_one_of_its_class(tmp_path: Path) -> None:
     data = photos(tmp_path, "abacabab", {0, 2, 6})
     assert [int(Path(next_readable(data, i)[0].path).stem) for i in range(8)] == [4, 1, 4, 3, 4, 5, 4, 7]
     assert [i for i in range(8) if next_readable(data, i)[1]] == [0, 2, 6]
-    samples, reasons = sort_out(data, range(4))
+    samples, reasons = readable_samples(data, range(4))
     assert [sample.label for sample in samples] == [1, 2]
     assert all(f"{i}.jpg is not a readable image" in reason for i, reason in zip((0, 2), reasons, strict=True))
 
@@ -55,7 +55,7 @@ def test_too_many_broken_photos_stop_with_the_first_names(tmp_path: Path) -> Non
     assert "\n" not in str(error.value)
 
 
-def test_training_views_of_a_broken_photo_are_told_and_repeat(tmp_path: Path) -> None:
+def test_training_views_of_a_broken_photo_are_marked_and_repeatable(tmp_path: Path) -> None:
     views = TrainViews(photos(tmp_path, "abab", {0}), VIEW, CONFIG, 3)
     first, again, plain = views[0], views[0], views[1]
     assert (first["broken"], plain["broken"]) == (True, False)

@@ -101,7 +101,7 @@ def stored_with(icc: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
 @pytest.mark.parametrize("name", WIDE)
-def test_a_scene_has_its_colours_in_any_profile(tmp_path: Path, suffix: str, name: str) -> None:
+def test_a_scene_keeps_its_colours_in_any_profile(tmp_path: Path, suffix: str, name: str) -> None:
     stored = stored_with(WIDE[name])
     assert apart(patches(to_tensor(stored)), COLOURS) > 20  # its numbers are others
     stored.save(tmp_path / f"x.{suffix}", icc_profile=WIDE[name], quality=98)
@@ -137,7 +137,7 @@ def test_srgb_under_any_name_changes_no_pixel(tmp_path: Path, icc: bytes) -> Non
         assert read_image(tmp_path / f"plain.{suffix}").equal(read_image(tmp_path / f"profile.{suffix}"))
 
 
-def test_grey_and_printed_pictures_have_profiles_of_their_own(tmp_path: Path) -> None:
+def test_grey_and_cmyk_pictures_have_their_own_profiles(tmp_path: Path) -> None:
     grey = profile(b"GRAY", [(b"kTRC", gamma(1.0))])
     for suffix in ("png", "jpg"):
         Image.new("L", (16, 16), 128).save(tmp_path / f"grey.{suffix}", icc_profile=grey)

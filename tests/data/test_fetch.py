@@ -112,14 +112,14 @@ def test_a_file_arrives_as_it_is(site: Site, tmp_path: Path, kind: str, act: str
     assert names(tmp_path / "new") == ["set"]
 
 
-def test_passing_failures_are_tried_again(site: Site, tmp_path: Path) -> None:
+def test_temporary_failures_are_retried(site: Site, tmp_path: Path) -> None:
     site.plan = ["cut", "503", "429", "cut", "500"]
     root = download(site.file(), tmp_path / "set")
     assert (root / "file.bin").read_bytes() == BODY
     assert site.waits == [1, 2, 3, 4, 5]
 
 
-def test_the_next_call_starts_where_tries_ran_out(site: Site, tmp_path: Path) -> None:
+def test_the_next_call_continues_after_retries_ran_out(site: Site, tmp_path: Path) -> None:
     site.files["/other"] = b"1"
     both = [Archive(f"{site.url}/other", "other"), *site.file()]
     site.plan = ["serve", *["503"] * (RETRIES + 1)]
@@ -131,7 +131,7 @@ def test_the_next_call_starts_where_tries_ran_out(site: Site, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("status", ["404", "403", "410"])
-def test_final_answers_are_not_tried_again(site: Site, tmp_path: Path, status: str) -> None:
+def test_final_answers_are_not_retried(site: Site, tmp_path: Path, status: str) -> None:
     site.plan = [status]
     refused(site.file(), tmp_path / "set", f"cannot be downloaded .{status}")
     assert len(site.asked) == 1
@@ -146,7 +146,7 @@ def test_wrong_bytes_are_deleted_and_not_fetched_again(site: Site, tmp_path: Pat
 
 def test_without_a_length_or_a_checksum_half_a_file_would_look_complete(site: Site, tmp_path: Path) -> None:
     site.plan = ["no length"]
-    refused(site.file(), tmp_path / "set", "neither a length nor a checksum")
+    refused(site.file(), tmp_path / "set", "no length and no checksum is known")
 
 
 def test_redirects_lead_to_http_and_https_only(site: Site, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_redirects_lead_to_http_and_https_only(site: Site, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("url", "safe"), [("https://a/x", False), ("http://a/x", True)])
-def test_no_redirect_gives_up_encryption(url: str, safe: bool) -> None:
+def test_redirects_to_unencrypted_addresses_are_refused(url: str, safe: bool) -> None:
     response = requests.Response()
     response.url, response.status_code = url, 302
     response.headers["Location"] = "http://b/x"
@@ -305,7 +305,7 @@ def test_a_data_set_is_downloaded_by_name_and_read(site: Site, tmp_path: Path, m
     assert len(site.asked) == 1  # what is there is not fetched again
 
 
-def test_what_may_not_be_downloaded_says_what_to_get() -> None:
+def test_a_data_set_without_a_download_says_how_to_get_it() -> None:
     with pytest.raises(ValueError, match="VegFru") as error:
         load.load_data(DataConfig("veg200", download=True))
     assert "\n" not in str(error.value)

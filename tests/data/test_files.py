@@ -52,7 +52,7 @@ def test_numbers_are_in_the_order_of_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names", [["a1x", "a1x2", "a1"], ["01", "1", "001"], ["", "1", "a"], ["é2", "e\u03012", "é10"]]
 )
-def test_every_two_names_have_an_order(names: list[str]) -> None:
+def test_any_two_names_can_be_ordered(names: list[str]) -> None:
     for one in names:
         for other in names:
             assert (natural(one) < natural(other)) + (natural(one) > natural(other)) == (one != other)
@@ -75,14 +75,14 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_hidden_system_and_thumbnail_files_are_passed_over_and_said(tmp_path: Path, name: str) -> None:
+def test_hidden_system_and_thumbnail_files_are_skipped_and_reported(tmp_path: Path, name: str) -> None:
     for file in ("a/1.png", name):
         photo(tmp_path / file)
     assert found(tmp_path) == ["a/1.png"]
     assert skipped(tmp_path) == {SYSTEM: [name]}
 
 
-def test_hidden_files_that_are_no_photos_are_not_worth_a_word(tmp_path: Path) -> None:
+def test_hidden_files_that_are_not_photos_are_not_reported(tmp_path: Path) -> None:
     photo(tmp_path / "1.png")
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", ".picasa.ini", "Icon\r"):
         (tmp_path / name).touch()
@@ -91,7 +91,7 @@ def test_hidden_files_that_are_no_photos_are_not_worth_a_word(tmp_path: Path) ->
     assert skipped(tmp_path) == {}
 
 
-def test_a_file_that_links_reach_again_is_found_once(tmp_path: Path) -> None:
+def test_a_file_that_links_also_reach_is_found_once(tmp_path: Path) -> None:
     photo(tmp_path / "a" / "5.png")
     photo(tmp_path / "elsewhere" / "9.png")
     (tmp_path / "a" / "1.png").symlink_to("5.png")  # before the file itself
@@ -127,7 +127,7 @@ def test_links_to_nothing_are_counted(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {DEAD: ["2.png", "3.png"]}
 
 
-def test_names_that_are_no_unicode_are_found(tmp_path: Path) -> None:
+def test_names_that_are_not_unicode_are_found(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     try:
         photo(tmp_path / "1.jpg").rename(tmp_path / name)
@@ -143,7 +143,7 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"pipes and devices": ["x.jpg"]}
 
 
-def test_what_is_named_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_is_named_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/1.png", "a/b/2.png", "c.png", "a/.hidden/3.png"):
         photo(tmp_path / name)
     (tmp_path / "a" / "notes.txt").touch()

@@ -52,12 +52,12 @@ def test_newer_formats_are_read(tmp_path: Path, suffix: str, package: str | None
 
 
 @pytest.mark.parametrize("name", ["x.mpg", "x.h5", "x.grib", "x.eps", "x.pdf", "x.mp4", "x.svg", "x", ".jpg", "jpg"])
-def test_what_is_no_photo_is_not_one_though_pillow_registers_it(name: str) -> None:
+def test_formats_that_are_not_photos_are_not_read_though_pillow_registers_them(name: str) -> None:
     assert not is_photo(name)
 
 
 @pytest.mark.usefixtures("no_plug_ins")
-def test_a_phone_s_photos_ask_for_their_plug_in() -> None:
+def test_phone_photos_ask_for_their_plug_in() -> None:
     assert not is_photo("IMG_1.HEIC")
     for suffix in (".heic", ".jxl"):
         assert (
@@ -88,7 +88,7 @@ def test_a_file_of_another_kind_says_what_it_is(tmp_path: Path, content: bytes, 
     assert "\n" not in str(error.value)
 
 
-def test_a_broken_photo_of_a_format_that_is_read_asks_for_no_package(tmp_path: Path) -> None:
+def test_a_broken_photo_in_a_known_format_asks_for_no_package(tmp_path: Path) -> None:
     pytest.importorskip("pillow_heif")
     (tmp_path / "x.heic").write_bytes(FTYP + b"heic\0\0\0\0mif1heic")
     with pytest.raises(ValueError, match="is not a readable image") as error:
@@ -96,13 +96,13 @@ def test_a_broken_photo_of_a_format_that_is_read_asks_for_no_package(tmp_path: P
     assert "pip install" not in str(error.value)
 
 
-def test_a_format_counts_by_its_content_and_not_its_name(tmp_path: Path) -> None:
+def test_the_format_is_decided_by_content_and_not_by_name(tmp_path: Path) -> None:
     Image.new("RGB", (16, 12), "red").save(tmp_path / "x.webp")
     (tmp_path / "x.webp").rename(tmp_path / "x.jpg")
     assert read_image(tmp_path / "x.jpg").shape == (3, 12, 16)
 
 
-def test_plug_ins_that_are_missing_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_plug_ins_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setitem(sys.modules, "pillow_jxl", None)
     formats.register_plug_ins.__wrapped__()

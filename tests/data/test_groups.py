@@ -15,12 +15,12 @@ LABELS = [0] * 12 + [1] * 12 + [2] * 4 + [3] * 3
 GROUPS = [f"a{i // 3}" for i in range(12)] + [f"b{i // 2}" for i in range(12)] + ["c0", "c1", "c1", "c1", "d", "d", "d"]
 
 
-def test_a_pattern_names_groups_by_its_group_or_by_all_it_finds() -> None:
+def test_a_pattern_names_groups_by_its_group_or_its_whole_match() -> None:
     paths = [Path("x/nest7_003.jpg"), Path("x/nest7_004.jpg"), Path("x/nest12_001.jpg")]
     homes = [Path("x")] * 3
     assert name_groups(paths, homes, r"(.+)_\d+") == ["nest7", "nest7", "nest12"]
     assert name_groups(paths, homes, r"nest\d+") == ["nest7", "nest7", "nest12"]
-    with pytest.raises(ValueError, match=r"finds nothing in 1 of 3 file names, such as nest12_001\.jpg"):
+    with pytest.raises(ValueError, match=r"does not match 1 of 3 file names, such as nest12_001\.jpg"):
         name_groups(paths, homes, r"nest(\d)_")
 
 
@@ -34,7 +34,7 @@ def test_folders_below_the_class_are_groups() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
-def test_whole_groups_come_close_to_the_share_of_each_class(seed: int, fraction: float) -> None:
+def test_whole_groups_add_up_to_about_the_fraction_of_each_class(seed: int, fraction: float) -> None:
     chosen = held_out_groups(LABELS, GROUPS, fraction, seed)
     out = {GROUPS[i] for i in chosen}
     assert chosen == [i for i, name in enumerate(GROUPS) if name in out]  # whole groups
@@ -57,7 +57,7 @@ def test_groups_of_several_classes_stay_whole() -> None:
     assert {labels[i] for i in chosen} == {0, 1}
 
 
-def test_folds_of_groups_cover_all_but_lonely_ones_once() -> None:
+def test_folds_of_groups_cover_every_photo_but_single_group_classes_once() -> None:
     parts = [fold_groups(LABELS, GROUPS, 3, fold, 5) for fold in range(3)]
     assert sorted(i for part in parts for i in part) == list(range(28))  # the class of one group is in none
     for part in parts:
@@ -95,7 +95,7 @@ def test_groups_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for expression, words in ((r"(\w)(\d)", "has more than one group"), ("(", "is no regular expression")):
         with pytest.raises(ValueError, match=f"data.group .* {words}"):
             DataConfig("folder", group=expression)
-    with pytest.raises(ValueError, match="only folder and csv data has groups"):
+    with pytest.raises(ValueError, match="only folder and csv data have groups"):
         load_data(DataConfig("cub", group="folder"))
-    with pytest.raises(ValueError, match=r"groups that fill the folds; leave --data\.fold-by neighbours out"):
+    with pytest.raises(ValueError, match=r"groups, which make the folds; leave out --data\.fold-by neighbours"):
         load_data(DataConfig("folder", nests(tmp_path), folds=2, fold_by="neighbours", group="folder"))

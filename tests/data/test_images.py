@@ -93,7 +93,7 @@ def test_a_jpeg_of_another_mode_takes_the_plain_path(tmp_path: Path, mode: str, 
     assert torch.equal(read_image(tmp_path / "x.jpg", shorter), plain(tmp_path / "x.jpg"))
 
 
-def test_the_pictures_of_a_phone_that_hold_several_give_the_first(tmp_path: Path) -> None:
+def test_a_phone_photo_with_several_pictures_gives_the_first(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     picture(512).save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (512, 512), "red")])
     assert (read_image(path).int() - plain(path).int()).abs().max() <= 1
@@ -102,7 +102,7 @@ def test_the_pictures_of_a_phone_that_hold_several_give_the_first(tmp_path: Path
 
 @pytest.mark.parametrize("shorter", [None, 60])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
-def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, shorter: int | None, share: float) -> None:
+def test_a_truncated_jpeg_is_reported(tmp_path: Path, shorter: int | None, share: float) -> None:
     content = jpeg(tmp_path / "x.jpg", 640).read_bytes()
     (tmp_path / "x.jpg").write_bytes(content[: int(share * len(content))])
     with pytest.raises(UnreadableImage, match=r"x\.jpg is not a readable image \(.*\)$") as error:
@@ -126,7 +126,7 @@ def png(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
-def test_a_picture_beyond_all_memory_is_one_sentence(tmp_path: Path, width: int, height: int) -> None:
+def test_a_picture_too_large_for_memory_is_one_sentence(tmp_path: Path, width: int, height: int) -> None:
     (tmp_path / "huge.png").write_bytes(png(width, height))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -257,7 +257,7 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
     assert colour(tmp_path / "x.gif") == [255, 0, 0]
 
 
-def test_what_is_no_readable_image_is_named_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named_in_one_sentence(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "whole.jpg")
     whole = (tmp_path / "whole.jpg").read_bytes()

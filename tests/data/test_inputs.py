@@ -117,7 +117,7 @@ def test_grey(form: str) -> None:
     assert torch.equal(load_photo(photos[form]), expected.expand(3, -1, -1))
 
 
-def test_transparency_is_on_white_as_in_a_file(tmp_path: Path) -> None:
+def test_transparent_pixels_are_white_as_in_a_file(tmp_path: Path) -> None:
     rgba = np.dstack([PIXELS, np.arange(600, dtype=np.uint8).reshape(20, 30)])
     Image.fromarray(rgba).save(tmp_path / "a.png")
     expected = read_image(tmp_path / "a.png")
@@ -149,7 +149,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "channels last tensor": (torch.zeros(20, 30, 3), r"not a tensor \(20, 30, 3\)"),
     "vector": (np.zeros(5), "not an array"),
     "two channels": (np.zeros((4, 4, 2), np.uint8), "not an array"),
-    "empty": (np.zeros((0, 4, 3), np.uint8), "needs pixels"),
+    "empty": (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
     "above 1": (np.full((4, 4, 3), 200.0), "go from 200.0 to 200.0; floats must lie from 0 to 1"),
     "below 0": (torch.full((3, 4, 4), -0.5), "floats must lie from 0 to 1"),
     "not a number": (np.full((4, 4), np.nan), "floats must lie from 0 to 1"),
@@ -158,12 +158,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "complex": (np.zeros((4, 4), complex), "not an array of complex128"),
     "text": (np.array([["a"]]), "not an array of"),
     "object": (np.array([[None]]), "not an array of object"),
-    "text file": (io.StringIO("x"), "gives a str and not bytes; open it with mode 'rb'"),
+    "text file": (io.StringIO("x"), "gives str and not bytes; open it with mode 'rb'"),
 }
 
 
 @pytest.mark.parametrize("form", WRONG)
-def test_something_else_is_one_sentence_with_what_is_possible(form: str) -> None:
+def test_any_other_object_is_refused_with_what_is_accepted(form: str) -> None:
     photo, words = WRONG[form]
     with pytest.raises(ValueError, match=words) as error:
         load_photo(photo)
@@ -172,7 +172,7 @@ def test_something_else_is_one_sentence_with_what_is_possible(form: str) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
-def test_bytes_that_are_no_image(content: bytes, tmp_path: Path) -> None:
+def test_bytes_that_are_not_an_image(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(UnreadableImage, match="image is not a readable image"):
         load_photo(content)

@@ -26,7 +26,9 @@ def labels(root: Path | None, table: Path | None = None) -> dict[str, list[int]]
         ({"test": 2, "berry": 1}, {"all": [1, 2, 2]}),  # a class that is called like a split
     ],
 )
-def test_folders_are_all_or_in_splits(tmp_path: Path, counts: dict[str, int], expected: dict[str, list[int]]) -> None:
+def test_class_folders_may_be_in_splits_or_in_none(
+    tmp_path: Path, counts: dict[str, int], expected: dict[str, list[int]]
+) -> None:
     assert labels(class_folders(tmp_path, counts)) == expected
 
 
@@ -46,12 +48,14 @@ def test_a_table_has_the_labels_of_the_model(tmp_path: Path) -> None:
         ({}, "has no class folders; put the photos in"),
     ],
 )
-def test_what_is_no_class_of_the_model_is_refused(tmp_path: Path, counts: dict[str, int], words: str) -> None:
+def test_a_folder_that_is_not_a_class_of_the_model_is_refused(
+    tmp_path: Path, counts: dict[str, int], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         load_labelled(class_folders(tmp_path, counts), None, CLASSES)
 
 
-def test_a_label_that_is_no_class_of_the_model_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_label_that_is_not_a_class_of_the_model_is_refused_with_its_line(tmp_path: Path) -> None:
     class_folders(tmp_path, {"x": 1})
     table = write(tmp_path / "t.csv", ["path,label", "x/0.bmp,zebra"])
     with pytest.raises(ValueError, match=r"t\.csv, line 2: the model has no class 'zebra'"):
@@ -60,7 +64,7 @@ def test_a_label_that_is_no_class_of_the_model_is_refused_with_its_line(tmp_path
         load_labelled(tmp_path, tmp_path / "gone.csv", CLASSES)
 
 
-def test_folders_may_be_spelled_otherwise_than_the_model_s(tmp_path: Path) -> None:
+def test_folder_names_may_differ_in_accents_from_the_model_s(tmp_path: Path) -> None:
     class_folders(tmp_path, {"Test_images/u\u0308": 1, "valid/apple": 2})
     assert labels(tmp_path) == {"test": [3], "val": [0, 0]}
 
@@ -69,6 +73,6 @@ def test_class_folders_without_photos_say_what_is_in_them(tmp_path: Path) -> Non
     (tmp_path / "apple").mkdir()
     (tmp_path / "apple" / "1.CR2").touch()
     skipped: list[SkippedFile] = []
-    with pytest.raises(ValueError, match=r"hold no photo \(\.cr2 files .*: 1 \(.*1\.CR2\)\); put photos there"):
+    with pytest.raises(ValueError, match=r"hold no photos \(\.cr2 files .*: 1 \(.*1\.CR2\)\); put photos there"):
         load_labelled(tmp_path, None, CLASSES, skipped)
     assert [path.name for path, _ in skipped] == ["1.CR2"]

@@ -23,7 +23,7 @@ def test_the_line_of_splits_names_their_sources_and_what_is_not_used(tmp_path: P
     (tmp_path / "Train" / "wren" / "notes.txt").touch()
     assert layout(load_data(DataConfig("folder", tmp_path))) == (
         f"2 classes (robin, wren); train: 8 images from {tmp_path / 'Train'}; no val; test: 4 images from "
-        f"{tmp_path / 'Testing'}; not used: photos in {tmp_path / 'extra'}, which is no split: 4 "
+        f"{tmp_path / 'Testing'}; not used: photos in {tmp_path / 'extra'}, which is not a split: 4 "
         f"({tmp_path / 'extra' / '0.png'}, ...), .txt files: 1 ({tmp_path / 'Train' / 'wren' / 'notes.txt'})"
     )
 
@@ -37,7 +37,7 @@ def test_the_line_of_splits_names_their_sources_and_what_is_not_used(tmp_path: P
         (DataConfig("folder", val_fraction=0.0), "; no val; no test"),
     ],
 )
-def test_what_is_held_out_is_said(tmp_path: Path, config: DataConfig, words: str) -> None:
+def test_held_out_photos_are_reported(tmp_path: Path, config: DataConfig, words: str) -> None:
     assert words in layout(load_data(replace(config, root=fill(tmp_path, "robin", "wren"))))
 
 
@@ -46,7 +46,7 @@ def test_many_classes_are_not_all_named(tmp_path: Path) -> None:
     assert line.startswith("12 classes (0, 1, 2, 3, 4, 5, 6, 7, ...); train: ")
 
 
-def test_what_is_guessed_is_in_the_line(tmp_path: Path) -> None:
+def test_guesses_are_in_the_line(tmp_path: Path) -> None:
     line = layout(load_data(DataConfig("folder", fill(tmp_path, "bus", "car", "train"))))
     assert f"{tmp_path / 'train'} is read as a class and not as a split" in line
 

@@ -79,7 +79,7 @@ def test_a_level_that_a_data_set_lacks_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(LOADERS) - {"finches", "hub"}))
-def test_an_empty_folder_is_no_data_set(tmp_path: Path, name: str) -> None:
+def test_an_empty_folder_is_not_a_data_set(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"--data\.root|labels\.csv|class folders"):
         load_data(DataConfig(name, tmp_path))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"--data\.root"):

@@ -45,7 +45,7 @@ def test_each_training_process_keeps_a_core(processes: int, cores: int, workers:
     assert default_workers(processes, cores) == workers
 
 
-def test_cores_are_known_where_a_system_does_not_tell_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_counted_on_systems_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= cores_here() <= (os.cpu_count() or 1)
     assert default_workers() == default_workers(1, cores_here())
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
@@ -110,7 +110,7 @@ def test_the_number_of_workers_changes_no_pixel() -> None:
         assert one["target"].tolist() == [data.labels[i] for i in one["index"].tolist()]
 
 
-def test_the_sampler_shows_every_sample_once_and_goes_on_where_it_stopped() -> None:
+def test_the_sampler_shows_every_sample_once_and_continues_where_it_stopped() -> None:
     orders = []
     for epoch in range(3):
         sampler, resumed, other = EpochSampler(50, 3), EpochSampler(50, 3), EpochSampler(50, 4)

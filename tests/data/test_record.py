@@ -31,7 +31,7 @@ def test_a_record_has_every_split_and_comes_back(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "split.json").read_text())["train"] == record.files["train"]  # as versions before
 
 
-def test_a_split_of_ours_says_how_it_was_chosen(tmp_path: Path) -> None:
+def test_a_held_out_split_records_how_it_was_chosen(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", {"a": 4, "b": 4})
     config = DataConfig(root=root, val_fraction=0.25, seed=3)
     record = record_of(load_data(config), root)
@@ -59,7 +59,7 @@ def test_a_file_name_that_is_not_utf8_comes_back(tmp_path: Path) -> None:
     assert read_record(tmp_path) == record
 
 
-def test_what_a_version_before_left_is_read(tmp_path: Path) -> None:
+def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
     assert read_record(tmp_path) == DataRecord()
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "config.json").write_text('{"classes": ["x", "y"]}')

@@ -89,11 +89,11 @@ def test_data_that_has_changed_is_refused_with_what_has(tmp_path: Path, kind: st
     with command(["resume"]), pytest.raises(ValueError, match=words) as error:
         data_of_run(config, tmp_path / "run")
     assert str(error.value).startswith("the data has changed since the run began: ")
-    assert str(error.value).endswith("give the place of an unchanged copy with --root FOLDER")
+    assert str(error.value).endswith("give an unchanged copy with --root FOLDER")
     assert "\n" not in str(error.value)
 
 
-def test_a_photo_that_is_gone_is_not_mistaken_for_a_root_elsewhere(tmp_path: Path) -> None:
+def test_a_missing_photo_is_not_mistaken_for_a_moved_root(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", {"a": 3, "b": 3, "b/a": 1})
     config, splits = begin(root, tmp_path / "run", DataConfig(root=root, val_fraction=0.0))
     assert paths(splits, root)["train"][0] == "a/0.bmp"
@@ -157,7 +157,7 @@ def test_drawn_pictures_are_checked_by_class_and_count(tmp_path: Path) -> None:
     now, _, notes = data_of_run(small, tmp_path / "run")
     assert (len(now.train), notes) == (7, [])
     for changes, words in (
-        ({"train_length": 8}, "train split has 8 pictures and not 7"),
+        ({"train_length": 8}, "train split has 8 pictures instead of 7"),
         ({"num_classes": 4}, "is new"),
     ):
         other = replace(small, synthetic=replace(small.synthetic, **changes))  # type: ignore[arg-type]
@@ -179,13 +179,13 @@ def test_rows_of_the_hub_are_known_by_their_numbers() -> None:
     assert recorded_splits(record, hub([0, 1, 3], [0, 0, 1, 1]), Path("owner/birds"))[0].train.labels == (0, 0, 1)
     for now, words in (
         (hub([0, 1, 3], [1, 0, 1, 1]), r"1 photo is in another class \(train/0\)"),
-        (hub([0, 1, 2], [0, 0, 1, 1]), "its rows are others, or in another order"),
+        (hub([0, 1, 2], [0, 0, 1, 1]), "its rows have changed, or are in another order"),
     ):
         with pytest.raises(ValueError, match=words):
             recorded_splits(record, now, Path("owner/birds"))
 
 
-def test_a_split_of_a_version_before_is_used_and_completed(tmp_path: Path) -> None:
+def test_a_split_of_an_earlier_version_is_used_and_completed(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", DRAWN)
     config, before = begin(root, tmp_path / "run")
     old = {"by": "fraction", "fraction": 0.34, "seed": 0, **paths(before, root)}

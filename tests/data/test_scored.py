@@ -73,11 +73,11 @@ def test_only_the_photos_of_the_split_must_be_there(root: Path, chosen: Choose) 
             chosen("val", place)
 
 
-def test_a_split_that_is_not_there_is_said_to_be_missing(tmp_path: Path, root: Path, chosen: Choose) -> None:
+def test_a_missing_split_is_reported(tmp_path: Path, root: Path, chosen: Choose) -> None:
     with pytest.raises(ValueError, match=r"^the data has no test split; it has train and val$"):
         chosen("test")
     flat = class_folders(tmp_path / "flat", {"a": 1})
-    with pytest.raises(ValueError, match=r"flat has no test split; .* so leave --split out"):
+    with pytest.raises(ValueError, match=r"flat has no test split; .* so leave out --split"):
         chosen("test", flat)
     (root / "a").rename(root / "z")
     with pytest.raises(ValueError, match="is gone; class 'z' is new"):
@@ -157,7 +157,7 @@ def test_a_test_split_that_came_later_is_scored_without_what_was_trained_on(tmp_
     assert (found.split, names(found), found.left_out) == ("test", ["test/b/0.bmp", "test/b/1.bmp"], 1)
 
 
-def test_a_run_of_a_version_before_without_a_record_is_scored_as_it_was(tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_without_a_record_is_scored_as_before(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     config = DataConfig(root=root)
     for place in (None, root):
@@ -169,7 +169,7 @@ def test_a_run_of_a_version_before_without_a_record_is_scored_as_it_was(tmp_path
     assert choose(tmp_path, config, ("a", "b"), None, flat, None).label == "of-flat"
 
 
-def test_what_is_not_there_names_the_option_of_eval(tmp_path: Path, chosen: Choose) -> None:
+def test_messages_on_missing_data_name_the_options_of_eval(tmp_path: Path, chosen: Choose) -> None:
     with command(["eval"]):
         with pytest.raises(ValueError, match=r"there is no folder .*gone; .*with --root FOLDER"):
             chosen(None, tmp_path / "gone")
@@ -186,7 +186,7 @@ def test_drawn_pictures_do_not_hide_a_folder_of_photos(tmp_path: Path) -> None:
     assert sorted(path.name for path in field.iterdir()) == ["a"]
 
 
-def test_photos_that_a_run_was_trained_on_are_found_wherever_they_lie(tmp_path: Path) -> None:
+def test_photos_that_a_run_was_trained_on_are_found_wherever_they_are(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "data", {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 2})
     record = data_of_run(DataConfig(root=root), None)[1]
     other = [

@@ -25,7 +25,7 @@ def test_folds_are_stratified_and_cover_every_photo_once() -> None:
     assert parts != [in_fold(labels, 3, fold, 6) for fold in range(3)]
 
 
-def test_folds_hold_out_what_they_write_down(tmp_path: Path) -> None:
+def test_folds_hold_out_what_they_record(tmp_path: Path) -> None:
     for i, name in enumerate("ab"):
         for number in range(6):
             photo(tmp_path / name / f"{number}.png", COLOURS[i])
@@ -45,12 +45,12 @@ def test_folds_hold_out_what_they_write_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (DataConfig("folder", folds=1), "fold 0 of 1 folds does not exist"),
-        (DataConfig("folder", folds=3, fold=3), "fold 3 of 3 folds does not exist"),
+        (DataConfig("folder", folds=1), "there is no fold 0 of 1"),
+        (DataConfig("folder", folds=3, fold=3), "there is no fold 3 of 3"),
         (DataConfig("finches", folds=3, size=64, resize=64), "built-in data has no folds"),
     ],
 )
-def test_folds_that_cannot_be_are_refused(tmp_path: Path, config: DataConfig, words: str) -> None:
+def test_impossible_folds_are_refused(tmp_path: Path, config: DataConfig, words: str) -> None:
     for name in ("a", "b"):
         photo(tmp_path / name / "1.png")
         photo(tmp_path / name / "2.png")
@@ -58,7 +58,7 @@ def test_folds_that_cannot_be_are_refused(tmp_path: Path, config: DataConfig, wo
         load_data(replace(config, root=tmp_path))
 
 
-def test_folds_are_dealt_over_training_and_validation_photos_together(tmp_path: Path) -> None:
+def test_folds_are_made_from_training_and_validation_photos_together(tmp_path: Path) -> None:
     for name in "ab":
         for number in range(4):
             photo(tmp_path / ("val" if number == 3 else "train") / name / f"{number}.png")

@@ -79,7 +79,7 @@ def test_good_archives_of_every_kind(tmp_path: Path, mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "set/../../evil"])
-def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+def test_names_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     refused(make_tar(tmp_path / "a", "w:gz", member(name, 3)), "outside the destination")
     (tmp_path / "a").unlink()
     refused(make_zip(tmp_path / "a", name), "outside the destination")
@@ -114,13 +114,13 @@ def test_links_and_devices_of_a_zip_are_refused(tmp_path: Path, mode: int) -> No
     refused(make_zip(tmp_path / "a", mode=mode | 0o777, data=b"/etc"), "'set/more' is a link or a device")
 
 
-def test_too_large_by_what_it_says(tmp_path: Path) -> None:
+def test_an_archive_that_declares_too_much_is_refused(tmp_path: Path) -> None:
     refused(make_zip(tmp_path / "a", data=bytes(LIMIT)), f"more than {LIMIT:,} bytes")
     refused(make_tar(tmp_path / "a", "w:gz", member("set/x", LIMIT)), f"more than {LIMIT:,} bytes")
     assert not any((tmp_path / "room" / "target" / "set" / name).exists() for name in ("more", "x"))
 
 
-def test_no_more_comes_out_of_a_zip_than_it_says(tmp_path: Path) -> None:
+def test_a_zip_never_unpacks_to_more_than_it_declares(tmp_path: Path) -> None:
     def lie(data: bytearray) -> None:  # of the last member's size, in the directory at the end
         start = data.rindex(b"PK\1\2") + 24
         data[start : start + 4] = (9000).to_bytes(4, "little")
@@ -135,7 +135,7 @@ def test_too_many_files(tmp_path: Path) -> None:
     assert len(unpacked(path, files=100)) == 99
 
 
-def test_a_name_without_end_is_not_read(tmp_path: Path) -> None:
+def test_an_endless_name_is_not_read(tmp_path: Path) -> None:
     header = member("././@LongLink", MAX_HEADER + 1, tarfile.GNUTYPE_LONGNAME).tobuf(tarfile.GNU_FORMAT)
     good = make_tar(tmp_path / "a").read_bytes()[:512]  # the folder
     (tmp_path / "a").write_bytes(good + header + bytes(2 * MAX_HEADER))
@@ -181,7 +181,7 @@ def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
     refused(damage(tar, second), "a damaged header")
 
 
-def test_what_is_no_archive(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive(tmp_path: Path) -> None:
     for data in (b"<!DOCTYPE html>", b"hello", b""):
         (tmp_path / "a").write_bytes(data)
         refused(tmp_path / "a", "it is not a zip or tar archive")

@@ -1,6 +1,6 @@
-"""Training augmentation: one geometric transform, of which the view and the larger source of its parts are both made.
+"""Training augmentation: one geometric transform gives both the view and the larger source of its parts.
 
-S' side of the source. All chance is torch's own generator's.
+S' side of the source. All randomness comes from torch's own generator.
 """
 
 import math
@@ -14,17 +14,17 @@ from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import ViewConfig
 
-LONGEST = 4  # times the shorter side: a photo of 1 x 20,000 would not fit the memory resized
+LONGEST = 4  # times the shorter side: a photo of 1 x 20,000 would not fit in memory once it is resized
 
 
 def sides(view: ViewConfig) -> tuple[int, int]:
-    """The source's side S', and the shorter side of the photo before it is cropped; S' too where nothing is cropped."""
+    """The source's side S', and the shorter side of the photo before cropping; S' again if nothing is cropped."""
     source = view.source_size or view.size
     return source, round(view.resize * source / view.size) if view.fit == "crop" else source
 
 
 def resize_whole(image: Tensor, view: ViewConfig) -> Tensor:
-    """A whole photo (3, H, W) resized to (3, S', S') if it is to be squashed, else so that its longer side is S'."""
+    """Resize a whole photo (3, H, W): to (3, S', S') if it is to be squashed, else so that its longer side is S'."""
     side, longer = sides(view)[0], max(image.shape[-2:])
     squash = view.fit == "squash"
     size = [side if squash else max(1, round(side * length / longer)) for length in image.shape[-2:]]
@@ -46,7 +46,7 @@ def mean_colour(view: ViewConfig) -> list[int]:
 
 
 def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, flip: bool, fill: Tensor) -> Tensor:
-    """Rotate about the middle, crop and mirror, in one bilinear sampling of no more than the crop.
+    """Rotate about the centre, crop and mirror, with one bilinear sampling of the crop alone.
 
     torchvision's rotation samples the whole photo and costs more than twice as much (``benchmarks/loading.py``).
 
@@ -57,7 +57,7 @@ def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, fli
         left: its first column.
         side: its side S'.
         flip: whether to mirror the crop.
-        fill: (3, 1, 1) what the corners get that rotation leaves empty.
+        fill: (3, 1, 1) the colour of the corners that rotation leaves empty.
 
     Returns:
         (3, S', S') uint8.
@@ -67,23 +67,23 @@ def turned_crop(image: Tensor, angle: float, top: int, left: int, side: int, fli
     y = (torch.arange(side) + (top + 0.5 - height / 2))[:, None]
     x = x.flip(0) if flip else x
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    # Memory is written once and in place: new pages cost more here than the arithmetic.
+    # Memory is allocated once and written in place: new pages cost more here than the arithmetic.
     grid = torch.empty(side, side, 2)
     torch.add(x * (cos * 2 / width), y * (-sin * 2 / width), out=grid[..., 0])
     torch.add(x * (sin * 2 / height), y * (cos * 2 / height), out=grid[..., 1])
-    # Outside lies 0, which the fill's distance from itself is.
+    # grid_sample pads with 0, so 0 has to mean the fill.
     apart = image.to(torch.float32, memory_format=torch.contiguous_format).sub_(fill)
     found = F.grid_sample(apart[None], grid[None], align_corners=False)[0]
     return found.add_(fill).round_().to(torch.uint8)
 
 
 class TrainView:
-    """Resize, random rotation, random crop, random mirroring, and what the preset adds.
+    """Resize, rotate, crop and mirror at random, and apply what the preset adds.
 
     Args:
         view: sizes.
-        augment: "paper" is that; "fgvc" does not rotate; "strong" does not either and adds TrivialAugmentWide and
-            random erasing.
+        augment: "paper" does just that; "fgvc" does not rotate; "strong" does not rotate either and adds
+            TrivialAugmentWide and random erasing.
         rotation: degrees either way.
         flip: whether to mirror at random.
     """
@@ -92,7 +92,7 @@ class TrainView:
         self.view = view
         self.side, self.shorter = sides(view)
         self.rotation, self.flip = rotation if augment == "paper" else 0.0, flip
-        fill = mean_colour(view)  # of what lies outside
+        fill = mean_colour(view)  # outside the photo
         self.fill = torch.tensor(fill, dtype=torch.float32)[:, None, None]
         self.extra: list[Any] = []
         if augment == "strong":
@@ -100,7 +100,7 @@ class TrainView:
             self.extra = [trivial, RandomErasing(0.25, value=fill)]
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(3, H, W) uint8 to (3, S', S') uint8, at random by torch's generator."""
+        """(3, H, W) uint8 to (3, S', S') uint8, at random from torch's generator."""
         image = self._resize(image)
         angle = float(torch.empty(()).uniform_(-self.rotation, self.rotation)) if self.rotation else 0.0
         top, left = (_below(size - self.side + 1) for size in image.shape[-2:])
@@ -115,7 +115,7 @@ class TrainView:
         return source
 
     def _resize(self, image: Tensor) -> Tensor:
-        """(3, H, W) to what the view is cropped from; a whole photo is padded to (3, S', S') at a random place."""
+        """Resize (3, H, W) before the crop; a whole photo is padded to (3, S', S') at a random position."""
         if self.view.fit == "crop":
             return cast(Tensor, tv.resize(_cut(image), [self.shorter], antialias=True))
         image = resize_whole(image, self.view)
@@ -128,7 +128,7 @@ def _below(count: int) -> int:
 
 
 def _cut(image: Tensor) -> Tensor:
-    """A random piece of a photo whose longer side is more than LONGEST times the other."""
+    """A random piece of a photo whose longer side is more than LONGEST times the shorter one."""
     longest = LONGEST * min(image.shape[-2:])
     height, width = (min(size, longest) for size in image.shape[-2:])
     if (height, width) == tuple(image.shape[-2:]):

@@ -1,4 +1,4 @@
-"""Unreadable images: training uses another one of the class, evaluation leaves them out."""
+"""Unreadable images: training uses another image of the class instead, evaluation leaves them out."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ from scapnet.terminal.hints import option
 
 
 def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
-    """The sample at an index, or else the next readable one of its class, from the start after the last.
+    """The sample at an index, or the next readable one of its class, wrapping around at the end.
 
     Returns:
-        The sample, and whether the one that was asked for is broken.
+        The sample, and whether the requested one is broken.
 
     Raises:
-        ValueError: no image of the class can be read, with the first file's name.
+        ValueError: no image of the class can be read; the message names the first file.
     """
     try:
         return data[index], False
@@ -28,11 +28,11 @@ def next_readable(data: FineGrained, index: int) -> tuple[Sample, bool]:
             except UnreadableImage:
                 continue
     name = data.classes[labels[index]]
-    raise ValueError(f"{first}, nor is any other of class {name}; replace them, or remove the class") from first
+    raise ValueError(f"{first}, and neither is any other of class {name}; replace them, or remove the class") from first
 
 
-def sort_out(data: FineGrained, indices: Iterable[int]) -> tuple[list[Sample], list[str]]:
-    """The readable samples at some indices, and a sentence with the file's name for each of the others."""
+def readable_samples(data: FineGrained, indices: Iterable[int]) -> tuple[list[Sample], list[str]]:
+    """The readable samples at some indices, and for each of the others a sentence that names the file."""
     samples, reasons = [], []
     for index in indices:
         try:
@@ -51,12 +51,12 @@ def check_share(data: FineGrained, broken: Iterable[int], allowed: float) -> Non
         allowed: the largest share of all images that may be unreadable.
 
     Raises:
-        ValueError: more are, with the first three names.
+        ValueError: too many are; the message names the first three.
     """
     found = sorted(broken)
     if len(found) > allowed * len(data):
-        named = "; ".join(sort_out(data, found[:3])[1])
+        named = "; ".join(readable_samples(data, found[:3])[1])
         raise ValueError(
-            f"{len(found)} of {len(data)} training images cannot be read so far, more than the share of {allowed:g} "
+            f"{len(found)} of {len(data)} training images are unreadable so far, more than the share of {allowed:g} "
             f"that {option('data.broken-share')} allows: {named}; replace them, or allow more"
         )

@@ -1,24 +1,24 @@
-"""Colours as the user sees them: a photo with a colour profile of another kind is converted to sRGB."""
+"""Colours as the user sees them: photos with another colour profile are converted to sRGB."""
 
 import functools
 import io
 
 from PIL import Image, ImageCms
 
-NEAR = 3  # levels of 255 within which a profile is sRGB under another name: the published versions differ by as much
+NEAR = 3  # levels of 255 within which a profile counts as sRGB: its published versions differ by as much
 GRID = tuple(range(0, 256, 51))
 
 
 @functools.lru_cache(maxsize=64)
 def srgb_transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What converts the pixels of a photo to sRGB, once for all photos with the same profile.
+    """The transform from a photo's colours to sRGB, built once for all photos with the same profile.
 
     Args:
         icc: the profile that is embedded in the photo.
-        mode: of the photo: RGB, L, CMYK or LAB; no other has a conversion.
+        mode: the photo's mode; only RGB, L, CMYK and LAB are converted.
 
     Returns:
-        None where there is nothing to convert: no profile, sRGB itself, a damaged one, or one for another mode.
+        None if there is nothing to convert: no profile, sRGB itself, a damaged profile, or one for another mode.
     """
     if mode not in ("RGB", "L", "CMYK", "LAB") or not (icc or mode == "LAB"):
         return None

@@ -1,4 +1,4 @@
-"""Downloads: a data set's archives, fetched with pooch and unpacked into a folder that is there whole or not at all."""
+"""Downloads: a data set's archives, fetched with pooch and unpacked into a folder that is complete or absent."""
 
 import os
 import shutil
@@ -16,27 +16,27 @@ from scapnet.data.info import Archive
 from scapnet.data.unpack import unpack
 from scapnet.errors import reason
 
-RETRIES = 9  # pooch waits 1, 2, ... seconds before them, 45 in all
+RETRIES = 9  # pooch waits 1, 2, ... seconds before them, 45 in total
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that another try may change
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 MARGIN = 256 * 2**20  # bytes that an archive may unpack to, on top of four times its size
 
 
 def download(archives: Sequence[Archive], root: Path, limit: int | None = None) -> Path:
-    """Download and unpack archives into one new folder, which is there whole or not at all.
+    """Download archives and unpack them into one new folder, which is either complete or absent.
 
-    Everything is made in a hidden folder beside it, where archives that are complete are kept for the next call if this
-    one fails. A folder that already holds something is left alone. Two processes may call this at the same time: one
-    works, the other waits.
+    The work happens in a hidden folder beside it; if it fails, complete archives stay there for the next call. A folder
+    that already holds something is left alone. Two processes may call this at the same time: one works, the other
+    waits.
 
     Args:
         archives: all archives of a data set; a file of another kind is copied as it is.
         root: the folder that they are unpacked into.
-        limit: most bytes that may come out of one archive; by default 4 times its size and 256 MiB.
+        limit: the most bytes that one archive may unpack to; by default 4 times its size plus 256 MiB.
 
     Raises:
-        ValueError: a file that cannot be fetched, has the wrong checksum or is no safe archive; a disk that is full or
-            not writable.
+        ValueError: a file that cannot be fetched, has the wrong checksum or is not a safe archive; a disk that is full
+            or not writable.
     """
     root = Path(os.path.abspath(root))
     work = root.with_name(f".{root.name}.download")
@@ -59,7 +59,7 @@ def _filled(root: Path) -> bool:
 
 def _fill(archives: Sequence[Archive], root: Path, work: Path, limit: int | None) -> None:
     complete = {archive.filename for archive in archives}
-    for path in list(work.iterdir()):  # what a killed process left
+    for path in list(work.iterdir()):  # left by a killed process
         if path.name not in complete:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     paths = [_fetch(archive, work) for archive in archives]
@@ -85,7 +85,7 @@ def _place(path: Path, draft: Path, limit: int | None) -> None:
 
 
 def _fetch(archive: Archive, folder: Path) -> Path:
-    """A file in a folder, complete and with the right checksum if one is known; pooch keeps nothing of a failed try."""
+    """Fetch a complete file, with the right checksum if one is known; pooch keeps nothing of a failed attempt."""
     source = pooch.create(
         folder, "", registry={archive.filename: None}, urls={archive.filename: archive.url}, retry_if_failed=RETRIES
     )
@@ -95,26 +95,26 @@ def _fetch(archive: Archive, folder: Path) -> Path:
         raise ValueError(
             f"{archive.url} cannot be downloaded ({reason(error)}); try again later, or get the data set by hand"
         ) from error
-    # Not pooch's own check, which fetches a file with another checksum again as often as one whose connection broke.
+    # Not pooch's own check, which would retry after a wrong checksum as often as after a broken connection.
     found = pooch.file_hash(str(path), archive.kind) if archive.checksum else None
     if archive.checksum and found != archive.checksum.lower():
         path.unlink()
         raise ValueError(
             f"{archive.url} has {archive.kind} {found} instead of {archive.checksum}; it was deleted, so try again: "
-            "if it stays so, this is not the published file"
+            "if this happens again, it is not the published file"
         )
     return path
 
 
 class _Refused(Exception):
-    """A failure that another try would not change; pooch tries again after a ValueError or a RequestException."""
+    """A failure that a retry cannot cure; pooch retries after a ValueError or a RequestException."""
 
 
 class _Downloader(pooch.HTTPDownloader):  # type: ignore[misc]  # pooch has no types
     """Pooch's downloader with a progress bar on a terminal, and without retries where they cannot help."""
 
     def __init__(self, archive: Archive) -> None:
-        headers = {"Accept-Encoding": "identity"}  # or requests would unpack a .gz that is sent with that encoding
+        headers = {"Accept-Encoding": "identity"}  # else requests would unpack a .gz sent with that encoding
         super().__init__(sys.stderr.isatty(), 2**20, headers=headers, hooks={"response": _response_check(archive)})
 
     def __call__(self, *args: Any, **options: Any) -> None:
@@ -134,7 +134,7 @@ def _temporary(error: requests.RequestException) -> bool:
 
 
 def _response_check(archive: Archive) -> Callable[..., None]:
-    """What requests does not check of a response, redirects included; it follows these to http and https only."""
+    """The checks that requests does not make, on redirects too; it follows those to http and https only."""
 
     def check(response: requests.Response, **_: object) -> None:
         target = response.headers.get("Location", "")
@@ -142,14 +142,14 @@ def _response_check(archive: Archive) -> Callable[..., None]:
             raise _Refused(f"it redirects to {target}, without encryption")
         sized = {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}
         if not response.is_redirect and not sized and archive.checksum is None:
-            raise _Refused("the server gives neither a length nor a checksum, so half of the file would look complete")
+            raise _Refused("the server sends no length and no checksum is known, so half a file would look complete")
 
     return check
 
 
 @contextmanager
 def _writing(place: Path) -> Iterator[None]:
-    """Errors of the disk as one sentence."""
+    """Turn disk errors into one sentence."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Finding the photos below a folder: each of them once, in the order of their numbers, and what is skipped.
+"""Finding the photos below a folder, each once and in natural order, and the files that are skipped.
 
 Training, prediction and ``data check`` all list folders here.
 """
@@ -19,31 +19,31 @@ Order = Literal["numbers", "text"]
 SYSTEM_FOLDERS = frozenset(
     ["__macosx", "__pycache__", "thumbnails", "lost+found", "system volume information", "recycler", "$recycle.bin"]
 ) | frozenset(["@eadir", "@recycle", "#recycle", "#snapshot"])  # of network disks
-# These could name a class, so they are skipped below one only.
+# A class may have one of these names, so they are skipped only inside class folders.
 THUMBNAIL_FOLDERS = frozenset(["thumbs", "thumb", "thumbnail", "_thumbs", "_thumbnails"])
 SYSTEM_FILES = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r"])
 SYSTEM = "photos in hidden, system, thumbnail or run folders"
-TWICE = "photos that are listed already"
-DEAD = "links to files that are gone"
+TWICE = "photos that are already listed"
+DEAD = "links to missing files"
 
 
 class SkippedFile(NamedTuple):
     """A file that is not used."""
 
     path: Path
-    why: str  # what kind of thing it is, in the plural
+    why: str  # the kind of file, in the plural
 
 
 @dataclass
 class Listing:
-    """How folders are listed, and what was met on the way."""
+    """How folders are listed, and what was found on the way."""
 
     order: Order = "numbers"
     skipped: list[SkippedFile] = field(default_factory=list)
-    links: dict[Path, str] = field(default_factory=dict)  # photos that a link led to, and where they really are
+    links: dict[Path, str] = field(default_factory=dict)  # photos reached through a link, and their real paths
 
     def key(self, name: str) -> Any:
-        """What names are sorted by: their numbers, or letter by letter as earlier versions did."""
+        """The sort key of a name: by its numbers, or letter by letter as in earlier versions."""
         return natural(name) if self.order == "numbers" else name
 
 
@@ -64,7 +64,7 @@ def natural(name: str) -> tuple[list[Any], str]:
 
 
 def in_order(names: Iterable[str], order: Order) -> list[str]:
-    """Names of classes in order; where all of them are numbers, in that of their values."""
+    """Class names in order; if all of them are numbers, by value."""
     names = list(names)
     if order == "text":
         return sorted(names)
@@ -79,17 +79,17 @@ def is_system(name: str) -> bool:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether it is the folder of a training run, whose pictures are no photos."""
+    """Whether it is the folder of a training run, whose pictures are not photos."""
     return (folder / "log.jsonl").is_file() and (folder / "config.json").is_file()
 
 
 def each_once(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
-    """Files and folders that a user names, without those that another one of them is or holds."""
+    """The files and folders that a user names, without those that repeat another or lie inside one."""
     places = {path: os.path.realpath(path) for path in paths}
     folders = {place for place in places.values() if os.path.isdir(place)}
     seen: set[str] = set()
     for path, place in places.items():
-        found = place in folders or is_photo(path.name)  # another file is read only where it is named
+        found = place in folders or is_photo(path.name)  # a file of another kind is read only if it is named
         if place in seen or (found and any(_is_listed(place, folder) for folder in folders)):
             listing.skipped.append(SkippedFile(path, TWICE))
         else:
@@ -100,8 +100,8 @@ def each_once(paths: Iterable[Path], listing: Listing) -> Iterator[Path]:
 def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
     """The photos below a folder in the order of their names, subfolders included.
 
-    Links are followed, but not to a folder that the link lies in, and not to a photo below ``folder`` that is listed
-    anyway. Hidden and system files that are no photos are skipped without a word.
+    Links are followed, except to a folder that contains the link and to a photo below ``folder`` that is listed anyway.
+    Hidden and system files that are not photos are skipped without being counted.
     """
     top = os.path.realpath(folder)
     seen: set[str] = set()
@@ -116,7 +116,7 @@ def find_photos(folder: Path, listing: Listing) -> Iterator[Path]:
 
 
 def _is_listed(place: str, top: str) -> bool:
-    """Whether the walk comes to a file by its own path as well."""
+    """Whether the walk also reaches a file by its own path."""
     below = place.removeprefix(top + os.sep)
     return below != place and not any(map(_is_skipped, below.split(os.sep)))
 
@@ -128,7 +128,7 @@ def _is_skipped(name: str) -> bool:
 def _walk(
     folder: Path, place: str, above: frozenset[str], listing: Listing, linked: bool = False
 ) -> Iterator[tuple[Path, str, bool]]:
-    """Photos, where they really are, and whether a link led there."""
+    """Photos, their real paths, and whether they were reached through a link."""
     above = above | {place}
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: listing.key(entry.name))
@@ -153,7 +153,7 @@ def _walk(
 
 
 def photos_in(path: Path) -> Iterator[Path]:
-    """The photos of a folder that is skipped, or the one that a hidden file is."""
+    """The photos in a skipped folder, or a skipped file if it is a photo."""
     if path.is_dir():
         for folder, _, names in os.walk(path):
             yield from (Path(folder) / name for name in names if is_photo(name))
@@ -162,7 +162,7 @@ def photos_in(path: Path) -> Iterator[Path]:
 
 
 def describe_skipped(skipped: Iterable[SkippedFile]) -> list[str]:
-    """What is skipped, a phrase for each kind: 'links to files that are gone: 2 (a/1.jpg, ...)'."""
+    """One phrase for each kind of skipped file: 'links to missing files: 2 (a/1.jpg, ...)'."""
     kinds: dict[str, list[Path]] = {}
     for path, why in skipped:
         kinds.setdefault(why, []).append(path)

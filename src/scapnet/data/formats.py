@@ -1,4 +1,4 @@
-"""Which files are photos: the formats that Pillow opens here, and what to do about the others."""
+"""Which files are photos: the formats that the installed Pillow opens, and what to do about the others."""
 
 import functools
 import os
@@ -16,7 +16,7 @@ PLUG_IN = frozenset([".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl"])
 RAW = frozenset(
     [".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw", ".x3f"]
 )
-# What files of other kinds begin with, the suffix without which Pillow cannot read them, and what to say of them.
+# The first bytes of other kinds of files, the suffix whose format Pillow lacks if it cannot read them, and the message.
 CONTENTS = (
     (rb"....ftyp(hei|hev|mif|msf)", ".heic", f"it is a HEIC photo; to read it, {EXTRA}"),
     (rb"\0\0\0\x0cJXL |\xff\x0a", ".jxl", f"it is a JPEG XL photo; to read it, {EXTRA}"),
@@ -24,13 +24,13 @@ CONTENTS = (
     (rb"....ftyp(?!hei|hev|mif|msf|avi)", "", "it is a video"),
     (rb"%PDF", "", "it is a PDF document"),
     (rb"\s*<(!doctype )?html", "", "it is a web page; download the photo again"),
-    (rb"version https://git-lfs", "", "it is a pointer of Git LFS; fetch the photo itself by: git lfs pull"),
+    (rb"version https://git-lfs", "", "it is a pointer of Git LFS; fetch the photo itself with: git lfs pull"),
 )
 
 
 @functools.cache
 def register_plug_ins() -> None:
-    """Let Pillow open HEIC and JPEG XL too, where the packages of the extra ``formats`` are installed."""
+    """Let Pillow open HEIC and JPEG XL too, if the packages of the extra ``formats`` are installed."""
     Image.init()
     with suppress(ImportError):
         import pillow_heif
@@ -42,7 +42,7 @@ def register_plug_ins() -> None:
 
 @functools.cache
 def photo_suffixes() -> frozenset[str]:
-    """The suffixes, in small letters, of the formats that Pillow opens here."""
+    """The suffixes, in lower case, of the formats that the installed Pillow opens."""
     register_plug_ins()
     known = Image.registered_extensions().items()
     return frozenset(suffix for suffix, kind in known if kind in Image.OPEN and kind not in NO_PHOTOS)
@@ -58,12 +58,12 @@ def is_photo(name: str) -> bool:
 
 
 def is_like_photo(name: str) -> bool:
-    """Whether a file is a photo, also of a kind that cannot be read here."""
+    """Whether a file is a photo, even of a kind that cannot be read here."""
     return is_photo(name) or os.path.splitext(name)[1].lower() in PLUG_IN | RAW
 
 
 def why_no_photo(name: str) -> str:
-    """What kind of file it is that is no photo, in the plural.
+    """What kind of file it is if it is not a photo, in the plural.
 
     >>> why_no_photo("IMG_1.CR2")
     '.cr2 files (camera raw; export them as JPEG)'

@@ -1,4 +1,4 @@
-"""Photos of one thing, an animal or a burst for example, that are kept together when some photos are held out.
+"""Groups of photos that belong together (one animal, one burst) and are held out together.
 
 n photos.
 """
@@ -17,12 +17,12 @@ def name_groups(paths: Sequence[Path], homes: Sequence[Path], by: str) -> list[s
 
     Args:
         paths: n photos.
-        homes: the class folder of each, or the folder that the photos of a table lie in.
-        by: "folder" for the first folder below the class folder, or a regular expression that is searched for in the
-            names of the files; its group, or what it finds if it has none, is the name.
+        homes: the class folder of each, or the photo's own folder if a table names it.
+        by: "folder" for the first folder below the class folder, or a regular expression to search for in the file
+            names; its last group, or the whole match if it has none, names the group.
 
     Raises:
-        ValueError: a name in which the expression finds nothing.
+        ValueError: a file name that the expression does not match.
     """
     if by == FOLDER:
         return [_folder(path, home) for path, home in zip(paths, homes, strict=True)]
@@ -30,22 +30,22 @@ def name_groups(paths: Sequence[Path], homes: Sequence[Path], by: str) -> list[s
     missing = [path for path, match in zip(paths, found, strict=True) if match is None]
     if missing:
         raise ValueError(
-            f"the expression {by!r} of data.group finds nothing in {len(missing)} of {len(paths)} file names, such as "
-            f"{missing[0].name}; write one that fits all of them"
+            f"the expression {by!r} of data.group does not match {len(missing)} of {len(paths)} file names, such as "
+            f"{missing[0].name}; write one that matches all of them"
         )
     return [match[match.re.groups] for match in found if match is not None]
 
 
 def _folder(path: Path, home: Path) -> str:
-    """The folder below the class; a photo that lies in the class folder directly is a group of its own."""
+    """The folder below the class; a photo directly in the class folder is a group of its own."""
     below = path.relative_to(home).parts
     return str(home / below[0])
 
 
 def held_out_groups(labels: Sequence[int], groups: Sequence[str], fraction: float, seed: int) -> list[int]:
-    """Indices of whole groups that come close to a share of each class.
+    """Indices of whole groups that add up to about a given share of each class.
 
-    A class has at least one group held out, and never all of them; one with a single group has none.
+    At least one group of each class is held out, and never all of them; of a class with a single group, none is.
     """
     sizes, members = Counter(labels), _members(groups)
     target = {label: min(max(1, round(fraction * size)), size - 1) for label, size in sizes.items()}
@@ -72,9 +72,9 @@ def held_out_groups(labels: Sequence[int], groups: Sequence[str], fraction: floa
 
 
 def fold_groups(labels: Sequence[int], groups: Sequence[str], folds: int, fold: int, seed: int) -> list[int]:
-    """Indices of one of k folds of whole groups, which each class fills as evenly as they allow.
+    """Indices of one of k folds of whole groups, with each class spread over the folds as evenly as possible.
 
-    A group that holds all photos of a class is in none.
+    A group that holds all photos of a class is in no fold.
     """
     sizes, members = Counter(labels), _members(groups)
     counts = {name: Counter(labels[i] for i in indices) for name, indices in members.items()}

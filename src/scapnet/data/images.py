@@ -1,4 +1,4 @@
-"""Reading a photo of any kind as a screen shows it: upright, in sRGB colours, on white where it is transparent."""
+"""Reading any photo as a screen shows it: upright, in sRGB colours, on white where it is transparent."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ try:
 except ImportError:  # deprecated since torchvision 0.29; Pillow gives the same pixels
     decode_image = None
 
-SPARE = 2  # times the pixels that a view needs are decoded at least
+SPARE = 2  # a reduced photo keeps at least this many times the pixels that are needed
 
 
 class UnreadableImage(ValueError):
@@ -28,12 +28,12 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
 
     Args:
         path: the file.
-        shorter: pixels that are needed of the shorter side. A JPEG that has much more is decoded at a half, a quarter
-            or an eighth of its size, and never to less than twice this. Resized to ``shorter``, a photo then differs
-            by at most 1 level of 255 on average and 16 at any pixel (a test holds it).
+        shorter: how many pixels are needed along the shorter side. A JPEG with many more is decoded at a half, a
+            quarter or an eighth of its size, but never to less than twice this. Once resized to ``shorter``, the photo
+            differs by at most 1 level of 255 on average and 16 at any pixel (a test checks this).
 
     Returns:
-        (3, H, W) uint8; its bytes lie as in the file, (H, W, 3), which resizing is fastest on.
+        (3, H, W) uint8; in memory it is (H, W, 3), the fastest layout for resizing.
 
     Raises:
         UnreadableImage: a ValueError with the file's name and the reason. A JPEG may have 178 million pixels (0.6 GB
@@ -59,7 +59,7 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file; of one that cannot be opened, something that is no beginning of any."""
+    """The first bytes of a file; if it cannot be opened, a byte that no known format starts with."""
     try:
         with path.open("rb") as file:
             return file.read(64)
@@ -68,11 +68,11 @@ def _head(path: Path) -> bytes:
 
 
 def _decode(path: Path, photo: Image.Image) -> Tensor:
-    """A JPEG in colour by torchvision: the pixels of Pillow, in less than half of its time on large photos."""
+    """Decode a colour JPEG with torchvision: the same pixels as Pillow, in less than half the time on large photos."""
     content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
     try:
         image: Tensor = decode_image(content, "RGB")
-    except RuntimeError as error:  # its message is a place in torchvision's source
+    except RuntimeError as error:  # its message only points into torchvision's source
         raise OSError("the JPEG is cut off or damaged") from error
     image = turned(image, orientation(photo))
     if srgb_transform(photo.info.get("icc_profile"), "RGB") is None:
@@ -83,7 +83,7 @@ def _decode(path: Path, photo: Image.Image) -> Tensor:
 
 
 def turned(image: Tensor, orientation: int) -> Tensor:
-    """Turn (3, H, W) as EXIF's orientation says, 1 to 8: 5 to 8 swap height and width."""
+    """Turn (3, H, W) upright by EXIF's orientation, 1 to 8; 5 to 8 swap height and width."""
     if orientation > 4:
         image = image.transpose(1, 2)
     flips = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}.get(orientation, ())
@@ -121,7 +121,7 @@ def _from_deep(photo: Image.Image) -> Image.Image:
 
 
 def _white(brightest: float) -> float:
-    """The white of a picture whose mode does not tell its depth: the least usual one that its values fit."""
+    """The white level of an image whose mode does not give its depth: the smallest usual one that fits its values."""
     return next((white for white in (1.0, 255.0, 65535.0) if brightest <= white), brightest)
 
 

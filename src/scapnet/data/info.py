@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedSizes:
-    """Published sizes from one source; None where it gives none. `train` is what training uses by default."""
+    """Published sizes from one source; None where it gives none. `train` counts what training uses by default."""
 
     source: str
     classes: int | None = None
@@ -16,7 +16,7 @@ class PublishedSizes:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that the authors of a data set offer for download; one that is no archive is stored as it is."""
+    """A file that the authors of a data set offer for download; one that is not an archive is stored as it is."""
 
     url: str
     filename: str
@@ -30,15 +30,15 @@ class DatasetInfo:
     """Facts about a data set, each figure with its source.
 
     Attributes:
-        name: as ``--data.name`` takes it.
-        title: as its authors call it.
+        name: the name that ``--data.name`` takes.
+        title: the name that its authors use.
         citation: the paper that introduced it.
         licence: what its authors allow.
         homepage: where they describe it.
         get: what to get, where from, and where to put it, in one sentence.
         counts: published sizes; several where sources disagree.
         paper: the sizes that the SCAPNet paper gives (Table II).
-        downloads: files that a program may download; empty if their authors must be asked or they are gone.
+        downloads: files that a program may download; empty if the authors must be asked or the files are gone.
     """
 
     name: str
@@ -56,5 +56,5 @@ FOLDER = DatasetInfo(
     "folder",
     "class folders",
     licence="yours",
-    get="put photos in ROOT/train/CLASS/, with ROOT/val and ROOT/test where you have them, or in ROOT/CLASS/",
+    get="put photos in ROOT/train/CLASS/, with ROOT/val and ROOT/test if you have them, or in ROOT/CLASS/",
 )

@@ -1,4 +1,4 @@
-"""Photos as programs hand them over: paths, bytes, open files, Pillow images, arrays and tensors.
+"""Photos in any form that a program may pass: paths, bytes, open files, Pillow images, arrays and tensors.
 
 H, W height and width.
 """
@@ -39,9 +39,9 @@ def load_photo(photo: Photo) -> Tensor:
 
     Args:
         photo: a path (str or `os.PathLike`); an address ``file:///...`` or ``http://localhost...``; the bytes of a
-            file; a file opened in binary mode, from its start if it can seek; a Pillow image of any mode; a
-            numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency, (H, W) or (H, W, 1) grey; or a torch tensor
-            (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays and tensors hold whole numbers from 0 to
+            file; a file opened in binary mode, which is read from its start if it can seek; a Pillow image of any mode;
+            a numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency, (H, W) or (H, W, 1) grey; or a torch
+            tensor (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays and tensors hold integers from 0 to
             255 or floats from 0 to 1.
 
     Returns:
@@ -49,7 +49,7 @@ def load_photo(photo: Photo) -> Tensor:
 
     Raises:
         UnreadableImage: a ValueError; a file or bytes that are not a readable image.
-        ValueError: something else, with what is possible.
+        ValueError: any other object; the message lists what is accepted.
     """
     if is_address(photo):
         return _from_address(str(photo))
@@ -75,14 +75,15 @@ def is_address(photo: object) -> bool:
 
 
 def photo_name(photo: Photo) -> str:
-    """The path of a photo that is or was a file, and "image" of any other."""
+    """The path of a photo that is or was a file, and "image" for any other."""
     known = getattr(photo, "filename" if isinstance(photo, Image.Image) else "name", None)
     name = photo if isinstance(photo, str | os.PathLike) else known
     return os.fsdecode(name) if isinstance(name, str | os.PathLike) and name else IN_MEMORY
 
 
 def _called(photo: object) -> str:
-    names = {"NoneType": "None", "list": "a list; give its photos one by one", "tuple": "a tuple; as for a list"}
+    one_by_one = "give its photos one by one"
+    names = {"NoneType": "None", "list": f"a list; {one_by_one}", "tuple": f"a tuple; {one_by_one}"}
     kind = type(photo).__name__
     return names.get(kind, f"a {kind}")
 
@@ -97,7 +98,7 @@ def _from_address(address: str) -> Tensor:
     try:
         content = _fetch(address)
     except (requests.RequestException, ValueError) as error:
-        raise UnreadableImage(f"{address} is no readable image ({reason(error)})") from error
+        raise UnreadableImage(f"{address} is not a readable image ({reason(error)})") from error
     return _from_bytes(content, address)
 
 
@@ -116,11 +117,11 @@ def _fetch(address: str) -> bytes:
 
 
 def _from_file(file: Any, name: str) -> Tensor:
-    with suppress(AttributeError, OSError):  # what comes from a network cannot go back to its start
+    with suppress(AttributeError, OSError):  # a network stream cannot seek
         file.seek(0)
     content = file.read()
     if not isinstance(content, bytes):
-        raise ValueError(f"reading {name} gives a {type(content).__name__} and not bytes; open it with mode 'rb'")
+        raise ValueError(f"reading {name} gives {type(content).__name__} and not bytes; open it with mode 'rb'")
     return _from_bytes(content, name)
 
 
@@ -158,12 +159,12 @@ def _from_array(array: NDArray[Any]) -> Tensor:
     if grey.ndim != 2 and not (grey.ndim == 3 and grey.shape[2] in (3, 4)):
         raise ValueError(f"{TAKES}, not an array {array.shape}; transpose it, or give photos one by one")
     if not grey.size:
-        raise ValueError(f"a photo needs pixels, and this array is {array.shape}")
+        raise ValueError(f"this array of shape {array.shape} has no pixels")
     return photo_to_tensor(Image.fromarray(_to_uint8(grey)))
 
 
 def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Floats from 0 to 1, truth values, or whole numbers from 0 to 255."""
+    """Floats from 0 to 1, booleans, or integers from 0 to 255, as uint8."""
     kind = array.dtype.kind
     if kind not in "biuf":
         raise ValueError(f"{TAKES}, not an array of {array.dtype}")

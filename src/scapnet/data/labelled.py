@@ -1,4 +1,4 @@
-"""Labelled photos that a trained model has not seen: class folders or a table, with some of the model's classes."""
+"""Labelled photos that a trained model has not seen: class folders or a table, with some or all of its classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,17 @@ ALL = "all"  # the name of photos that are in no split
 def load_labelled(
     root: Path | None, table: Path | None, classes: Sequence[str], skipped: list[SkippedFile] | None = None
 ) -> dict[str, PhotoList]:
-    """The photos of a folder or a table by split, or as ``ALL`` where it has no splits.
+    """The photos of a folder or a table by split, or under ``ALL`` if it has no splits.
 
     Args:
-        root: class folders, split folders with class folders in them, or what the paths of the table are relative to.
+        root: holds class folders, or split folders with class folders in them; with a table, the folder that its paths
+            are relative to.
         table: with the header ``path,label`` or ``path,label,split``.
-        classes: the model's; the labels are their indices.
-        skipped: gets what is skipped in folders.
+        classes: the model's classes; labels are indices into them.
+        skipped: the list that skipped files are added to.
 
     Raises:
-        ValueError: a class that is not among them, or no photos.
+        ValueError: a class that the model does not have, or no photos.
     """
     if table is None:
         return _folders(check_root(root, "folder"), classes, Listing(skipped=[] if skipped is None else skipped))
@@ -45,14 +46,14 @@ def _folders(root: Path, classes: Sequence[str], listing: Listing) -> dict[str, 
     if unknown:
         raise ValueError(
             f"{unknown[0]} is not a class of the model ({len(unknown)} of {len(inside)} class folders are not); "
-            f"rename the folder to the model's name of the class, or move it away"
+            f"rename the folder to the model's name for the class, or move it away"
         )
     lists = {split or ALL: read_split(folders, list(same), listing) for split, folders in found.splits.items()}
     if not any(map(len, lists.values())):
-        raise ValueError(f"the class folders of {root} hold no photo{_inside(listing)}; put photos there")
+        raise ValueError(f"the class folders of {root} hold no photos{_skipped(listing)}; put photos there")
     return {split: photos for split, photos in lists.items() if len(photos)}
 
 
-def _inside(listing: Listing) -> str:
+def _skipped(listing: Listing) -> str:
     found = "; ".join(describe_skipped(listing.skipped))
     return f" ({found})" if found else ""

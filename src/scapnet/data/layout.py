@@ -1,4 +1,4 @@
-"""What was found where a data set lies: its classes, its splits with their sources, and what is not used."""
+"""What was found in a data set's folder: its classes, its splits with their sources, and what is not used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from scapnet.data.files import SkippedFile, describe_skipped
 from scapnet.data.sample import SPLITS, FineGrained, Splits
 
-NAMED = 8  # classes that are named
+NAMED = 8  # the most classes that are named
 
 
 def layout(splits: Splits) -> str:
-    """One line on a data set, for a person to check before anything trains on it.
+    """One line about a data set, for the user to check before training starts.
 
     Returns:
         For example "2 classes (robin, wren); train: 54 images from data; val: 6 images, held out (10% of each class,
@@ -21,12 +21,12 @@ def layout(splits: Splits) -> str:
 
 
 def layout_of(splits: Splits, name: str, data: FineGrained) -> str:
-    """The same for one split, whose images may be fewer than those that are there now."""
+    """The same for one split, of which ``data`` may hold only some of the images that are there now."""
     return "; ".join([_split(splits, name, data), _classes(splits.train.classes), *not_used(splits.skipped)])
 
 
 def not_used(skipped: Sequence[SkippedFile]) -> list[str]:
-    """What is skipped, as one phrase; none where there is nothing."""
+    """One phrase about the skipped files; empty if there are none."""
     return [f"not used: {', '.join(describe_skipped(skipped))}"] if skipped else []
 
 

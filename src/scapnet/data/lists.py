@@ -21,16 +21,16 @@ def check_root(root: Path | None, name: str, get: str = "") -> Path:
 
 
 def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
-    """The folder that holds a data set: ``root``, or the only folder at most two levels below it that has the marker.
+    """The folder that holds a data set: ``root``, or the only folder up to two levels below it with the marker.
 
     Args:
-        root: what the user gave.
-        name: of the data set.
+        root: the folder that the user gave.
+        name: the name of the data set.
         marker: a file or folder that it contains.
         get: how to obtain it, for the message.
 
     Raises:
-        ValueError: it is not there.
+        ValueError: the marker is missing, or in several folders.
     """
     root = check_root(root, name, get)
     if (root / marker).exists():
@@ -50,19 +50,19 @@ def find_home(root: Path | None, name: str, marker: str, get: str = "") -> Path:
 
 
 def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a list, split at white space, without empty lines; any line ends and a byte-order mark are accepted.
+    """The non-empty lines of a list, split at white space; any line endings and a byte-order mark are accepted.
 
     Args:
         file: UTF-8 text.
         shape: what a line should look like, for the message.
-        fields: how many fields a line has.
-        last: spaces belong to the first field instead of the last.
+        fields: the number of fields on a line.
+        last: extra spaces belong to the first field instead of the last.
 
     Yields:
         "FILE, line N" for messages, and the fields.
 
     Raises:
-        ValueError: a missing file, text that is not UTF-8, or a line of another shape.
+        ValueError: a missing file, text that is not UTF-8, or a line with another number of fields.
     """
     try:
         with file.open(encoding="utf-8-sig") as lines:
@@ -81,10 +81,10 @@ def read_rows(file: Path, shape: str, fields: int, last: bool = False) -> Iterat
 
 
 def read_names(file: Path) -> list[str]:
-    """A list of names, one on a line.
+    """A list of names, one per line.
 
     Raises:
-        ValueError: a missing file, a name twice, or none.
+        ValueError: a missing or empty file, or a repeated name.
     """
     names: dict[str, None] = {}
     for place, (name,) in read_rows(file, "NAME", 1):
@@ -96,8 +96,8 @@ def read_names(file: Path) -> list[str]:
     return list(names)
 
 
-def whole(place: str, what: str, text: str, low: int, high: int) -> int:
-    """An integer of a list, from low to high."""
+def parse_integer(place: str, what: str, text: str, low: int, high: int) -> int:
+    """An integer in a list, from low to high."""
     try:
         value = int(text)
     except ValueError:
@@ -107,8 +107,8 @@ def whole(place: str, what: str, text: str, low: int, high: int) -> int:
     return value
 
 
-def numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
-    """Finite numbers of a list."""
+def parse_numbers(place: str, what: str, texts: Sequence[str]) -> list[float]:
+    """Finite numbers in a list."""
     try:
         values = [float(text) for text in texts]
     except ValueError:
@@ -124,20 +124,20 @@ def _key(name: str) -> str:
 
 
 class Finder:
-    """Finds the files that lists name, with one listing of each folder and no access to the files."""
+    """Finds the files named in lists; it lists each folder once and opens no file."""
 
     def __init__(self) -> None:
-        self.folders: dict[Path, tuple[Path, dict[str, str]]] = {}  # by name: the folder itself and what is in it
+        self.folders: dict[Path, tuple[Path, dict[str, str]]] = {}  # by name: the real folder and its contents
         self.stems: dict[Path, dict[str, list[str]]] = {}
 
     def look(self, path: Path) -> Path | None:
-        """The file or folder of a path, even if its names differ in case (``a.JPG``) or in the form of an accent."""
+        """The file or folder at a path, even if its name differs in case (``a.JPG``) or in the form of an accent."""
         folder, known = self.listed(path.parent)
         name = known.get(path.name) or known.get(_key(path.name))
         return None if name is None else path if path.name == name and folder == path.parent else folder / name
 
     def listed(self, folder: Path) -> tuple[Path, dict[str, str]]:
-        """A folder as it is named on disk, and the names in it, by themselves and by `_key`."""
+        """A folder as it is named on disk, and the names in it, keyed by name and by `_key`."""
         if folder not in self.folders:
             there = folder if folder.is_dir() or folder == folder.parent else self.look(folder)
             names = os.listdir(there) if there is not None and there.is_dir() else []
@@ -146,7 +146,7 @@ class Finder:
         return self.folders[folder]
 
     def by_stem(self, path: Path) -> list[Path]:
-        """The files whose names without suffix are the name of a path."""
+        """The files whose names without suffix equal the name of a path."""
         folder, known = self.listed(path.parent)
         if folder not in self.stems:
             stems = self.stems[folder] = {}
@@ -158,7 +158,7 @@ class Finder:
         """The file that a list names.
 
         Raises:
-            ValueError: it is not there, with the ``place`` that names it.
+            ValueError: it does not exist; the message gives the ``place`` in the list.
         """
         found = self.look(path)
         if found is None:

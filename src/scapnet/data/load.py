@@ -1,4 +1,4 @@
-"""A data set by name."""
+"""Loading a data set by name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ LEVELS = {"aircraft": tuple(aircraft.LEVELS), "grocery": tuple(grocery.COLUMNS)}
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """What is known of a data set without reading it; a VegFru name with "-trainval" is the data set of its stem.
+    """What is known about a data set without reading it; a VegFru name may end in "-trainval".
 
     Raises:
         ValueError: no data set has this name.
@@ -53,10 +53,10 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def load_data(config: DataConfig) -> Splits:
-    """The splits that a config names.
+    """The splits of the data set that a config names.
 
     Raises:
-        ValueError: a data set that is not where it should be, or is not as it should be.
+        ValueError: a data set that is missing or damaged, or a setting that does not apply to it.
     """
     levels = LEVELS.get(config.name, ())
     if config.level is not None and config.level not in levels:
@@ -66,10 +66,10 @@ def load_data(config: DataConfig) -> Splits:
         )
     dataset_info(config.name)
     if config.group is not None and config.name not in ("folder", "csv"):
-        raise ValueError(f"only folder and csv data has groups; leave {option('data.group')} out for {config.name}")
+        raise ValueError(f"only folder and csv data have groups; leave out {option('data.group')} for {config.name}")
     config = _fetched(config) if config.download else config
     splits = LOADERS[config.name](config)
-    # A data set of which only the training half is there has lists without a photo.
+    # If only the training half of a data set is there, its other lists have no photos.
     splits = splits._replace(val=splits.val or None, test=splits.test or None)
     if not config.folds:
         return splits
@@ -77,7 +77,7 @@ def load_data(config: DataConfig) -> Splits:
 
 
 def data_root(config: DataConfig) -> Path | None:
-    """What the names of a data set's files are relative to."""
+    """The folder that the names of a data set's files are relative to."""
     if config.name == "hub":
         return Path(config.hub or "")
     if config.root is None and config.download:
@@ -100,7 +100,7 @@ def _table(config: DataConfig) -> Splits:
 
 
 def _share(config: DataConfig) -> float | None:
-    """The share of the training photos to hold out; None holds none out, or leaves that to the folds."""
+    """The fraction of the training photos to hold out; None holds out none, or leaves it to the folds."""
     return None if config.folds else config.val_fraction or None
 
 

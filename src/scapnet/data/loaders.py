@@ -1,4 +1,4 @@
-"""The loaders of a run: shuffled, augmented batches for training, centre views in order for evaluation."""
+"""Data loaders: shuffled, augmented batches for training, and centre views in order for evaluation."""
 
 import copy
 import os
@@ -17,9 +17,9 @@ from scapnet.terminal.hints import option
 
 
 class EpochSampler(Sampler[int]):
-    """Every sample once in an order of the seed and the epoch; an interrupted epoch goes on where it stopped.
+    """Every sample once, in an order set by the seed and the epoch; an interrupted epoch continues where it stopped.
 
-    Yields ``epoch * length + i``, from which `TrainViews` knows the epoch in every worker.
+    Yields ``epoch * length + i``, so that `TrainViews` knows the epoch in every worker.
     """
 
     def __init__(self, length: int, seed: int) -> None:
@@ -38,14 +38,14 @@ class EpochSampler(Sampler[int]):
 
 
 class BalancedSampler(EpochSampler):
-    """Draws with replacement, every class equally often on average; as many in an epoch as there are samples.
+    """Draws as many samples per epoch as there are, with replacement and every class equally often on average.
 
-    Yields ``n * length + i`` for the n-th draw since training began, so that a sample that is drawn twice in an epoch
-    is augmented differently each time.
+    Yields ``n * length + i`` for the n-th draw since training began, so that a sample drawn twice in an epoch is
+    augmented differently each time.
 
     Args:
-        labels: of the samples.
-        seed: of the order.
+        labels: the label of each sample.
+        seed: determines the order.
     """
 
     def __init__(self, labels: Sequence[int], seed: int) -> None:
@@ -69,32 +69,32 @@ def class_weights(labels: Sequence[int], classes: int) -> Tensor:
 
 
 def cores_here() -> int:
-    """The number of cores that this process may use, or the machine's where the system does not tell."""
+    """The number of cores that this process may use, or all of the machine's if the system does not say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers(processes: int = 1, cores: int | None = None) -> int:
     """Loader processes for each of ``processes`` training processes on this machine.
 
-    One core is left to each of these: where there is no other, a loader process only costs (``results/loading.md``).
-    Each holds two batches that wait, so that more than 8 would rather fill the memory.
+    One core is left to each of these: without a spare core, loader processes only slow training down
+    (``results/loading.md``). Each keeps two batches ready, so more than 8 would mostly fill the memory.
     """
     return min(8, max(0, (cores or cores_here()) // processes - 1))
 
 
 def check_open_files(workers: int) -> None:
-    """Refuse loader processes where the limit on open files is so low that they would wait for each other for ever.
+    """Refuse loader processes if the limit on open files is so low that they would wait for each other for ever.
 
-    The limit is raised first as far as the system lets a process raise its own.
+    The limit is first raised as far as the system allows.
 
     Raises:
-        ValueError: it is too low.
+        ValueError: it is still too low.
     """
     if not workers or sys.platform == "win32":
         return
     import resource
 
-    needed = 64 + 64 * workers  # each tensor of a batch that waits has a file
+    needed = 64 + 64 * workers  # each tensor of a waiting batch has a file
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
@@ -103,7 +103,7 @@ def check_open_files(workers: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     if raised < needed:
         raise ValueError(
-            f"only {hard} files may be open at a time, too few for {workers} loader processes; raise the limit with "
+            f"only {hard} files may be open at once, too few for {workers} loader processes; raise the limit with "
             f"ulimit -n 1024, or use {option('data.workers')} 0"
         )
 
@@ -116,7 +116,7 @@ def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **op
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
-        # Loaders draw a seed for their workers: from a generator of their own, or a resumed run's noise would differ.
+        # Loaders draw a seed for their workers; without their own generator, a resumed run's noise would differ.
         generator=torch.Generator().manual_seed(0),
         **options,  # type: ignore[arg-type]
     )
@@ -131,18 +131,18 @@ def train_loader(
     workers: int,
     balanced: bool = False,
 ) -> tuple[DataLoader[Views], EpochSampler]:
-    """Shuffled, augmented batches, and the sampler that is told the epoch. An incomplete last batch is dropped.
+    """Shuffled, augmented batches, and the sampler whose epoch the caller sets. An incomplete last batch is dropped.
 
-    Large photos are read in fewer pixels here alone: evaluation takes the exact path, as `predict` does, and must know
-    where the marks lie.
+    Only here are large photos decoded at a reduced size: evaluation reads them in full, as `predict` does, and must
+    know where the marks are.
 
     Args:
         data: the training split.
         view: the network's view.
-        config: the augmentation.
-        batch_size: B, on one process.
-        seed: of order and augmentation.
-        workers: loader processes.
+        config: the augmentation settings.
+        batch_size: B, per process.
+        seed: determines order and augmentation.
+        workers: number of loader processes.
         balanced: draw every class equally often.
     """
     sampler = BalancedSampler(data.labels, seed) if balanced else EpochSampler(len(data), seed)
@@ -156,5 +156,5 @@ def train_loader(
 
 
 def eval_loader(data: FineGrained, view: ViewConfig, batch_size: int, workers: int) -> DataLoader[Views]:
-    """Centre views in order."""
+    """Batches of centre views in order."""
     return _loader(EvalViews(data, view), batch_size, workers)

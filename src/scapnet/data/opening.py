@@ -1,6 +1,6 @@
 """Opening a photo with Pillow: its format, its size, and the way the camera was held.
 
-Only Pillow is imported, so that a process that reads for others starts at once.
+Only Pillow is imported, so that worker processes start at once.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from PIL.Image import Transpose
 
 from scapnet.data.formats import register_plug_ins
 
-MOST_PIXELS = 100_000_000  # at 16 bytes or less for each while a picture of any mode is read
+MOST_PIXELS = 100_000_000  # reading takes at most 16 bytes per pixel, whatever the mode
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -25,15 +25,15 @@ TURNS = {
 
 
 def open_photo(file: Path | BinaryIO) -> Image.Image:
-    """Open a photo; no pixel is decoded yet."""
+    """Open a photo without decoding it."""
     register_plug_ins()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged EXIF blocks, and of sizes at half of what is an error
+        warnings.simplefilter("ignore")  # about damaged EXIF blocks, and sizes above half the limit
         return Image.open(file)
 
 
 def is_plain_jpeg(photo: Image.Image) -> bool:
-    """Whether a photo is a JPEG in colour, which can be decoded in fewer pixels and needs least memory."""
+    """Whether a photo is a colour JPEG, which can be decoded at a reduced size and needs the least memory."""
     return photo.format in ("JPEG", "MPO") and photo.mode == "RGB"
 
 
@@ -41,15 +41,15 @@ def check_size(photo: Image.Image) -> None:
     """Refuse a picture that would take more than 1.7 GB of memory.
 
     Raises:
-        ValueError: it has more than 100 million pixels, and is no JPEG in colour, for which Pillow's own limit of 178
-            million holds.
+        ValueError: it has more than 100 million pixels and is not a colour JPEG, for which Pillow's own limit of 178
+            million applies.
     """
     if photo.width * photo.height > MOST_PIXELS and not is_plain_jpeg(photo):
         raise ValueError(f"it has {photo.width} x {photo.height} pixels; shrink it below {MOST_PIXELS:,}")
 
 
 def orientation(photo: Image.Image) -> int:
-    """How the camera was held: 1 to 8 as EXIF has it, and 1 where the EXIF block is damaged or says something else."""
+    """How the camera was held: EXIF's 1 to 8, and 1 if the EXIF block is damaged or has another value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Damaged blocks raise errors of many kinds, SyntaxError and struct.error among them.
@@ -64,7 +64,7 @@ def orientation(photo: Image.Image) -> int:
 
 
 def _drop_damaged(exif: Image.Exif) -> None:
-    """Pillow reads all blocks of a TIFF together with its pixels, and neither where one is damaged."""
+    """Drop damaged blocks of a TIFF: Pillow reads all blocks with the pixels and fails if one is damaged."""
     for key in TiffTags.TAGS_V2_GROUPS:
         try:
             exif.get_ifd(key)
@@ -74,7 +74,7 @@ def _drop_damaged(exif: Image.Exif) -> None:
 
 def upright(photo: Image.Image) -> Image.Image:
     """The photo, decoded and turned as its EXIF block says."""
-    orientation(photo)  # Pillow turns a TIFF itself, and must not meet a damaged block then
+    orientation(photo)  # drops damaged blocks, at which Pillow would fail when it turns a TIFF itself
     photo.load()
     turn = TURNS.get(orientation(photo))
     return photo if turn is None else photo.transpose(turn)

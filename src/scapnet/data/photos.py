@@ -15,20 +15,19 @@ from scapnet.data.sample import NO_BOX, NO_MARKS, Sample
 
 
 class PhotoList:
-    """Photos by path and label; a photo is read when it is asked for.
+    """Photos by path and label, read on demand.
 
     Args:
         paths: the files.
         labels: their labels.
         classes: names of all classes.
-        boxes: (n, 4) xyxy in pixels round each object; rows of NaN where unknown.
-        marks: (n, R, 4) xyxy in pixels; rows of NaN where a mark is not seen.
+        boxes: (n, 4) xyxy in pixels around each object; rows of NaN where unknown.
+        marks: (n, R, 4) xyxy in pixels; rows of NaN where a mark is not visible.
         mark_names: the R names.
-        groups: n names of what each photo shows, an animal or a burst for example; photos of one group are held out
-            together.
+        groups: n group names, of the same animal or burst for example; photos of one group are held out together.
     """
 
-    shorter: int | None = None  # pixels needed of the shorter side, where fewer than a photo has are enough
+    shorter: int | None = None  # pixels needed along the shorter side; None reads photos in full
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class PhotoList:
         path = self.paths[index]
         marks = NO_MARKS if self.marks is None else self.marks[index]
         box = NO_BOX if self.boxes is None else self.boxes[index]
-        # Boxes are in pixels of the whole photo, so a photo that has some is read in full.
+        # Boxes are in pixels of the full photo, so photos with boxes are read in full.
         shorter = self.shorter if self.boxes is None and self.marks is None else None
         return Sample(read_image(path, shorter), self.labels[index], str(path), marks, box)
 
@@ -72,14 +71,14 @@ class PhotoList:
         return found
 
     def relabelled(self, classes: Sequence[str]) -> "PhotoList":
-        """The same photos where the classes, or some of them and others, are in another order."""
+        """The same photos with their labels counted in another list of classes, which contains theirs."""
         number = {name: i for i, name in enumerate(classes)}
         found = copy.copy(self)
         found.labels, found.classes = tuple(number[self.classes[label]] for label in self.labels), tuple(classes)
         return found
 
     def join(self, other: "PhotoList") -> "PhotoList":
-        """These photos and then those of another split of the same data set."""
+        """These photos followed by those of another split of the same data set."""
         found = copy.copy(self)
         found.paths, found.labels = self.paths + other.paths, self.labels + other.labels
         found.boxes = None if self.boxes is None or other.boxes is None else torch.cat([self.boxes, other.boxes])

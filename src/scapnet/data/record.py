@@ -1,4 +1,4 @@
-"""What a run folder holds on the run's data: the classes and the files of every split, in ``split.json``."""
+"""What a run folder records about its data: the classes and the files of every split, in ``split.json``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ FILE = "split.json"
 
 
 def moved(data: DataConfig, root: Path | None, table: Path | None) -> DataConfig:
-    """The settings of data that lies elsewhere now; a table that lay in the old root is looked for in the new one."""
+    """The settings of data that has moved; a table from the old root is looked for in the new one."""
     if root is None:
         return data if table is None else replace(data, table=table)
     if data.name == "hub":
@@ -29,14 +29,14 @@ def moved(data: DataConfig, root: Path | None, table: Path | None) -> DataConfig
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data that a run began with. Version 0.1 kept the ``files`` of splits that it had drawn, no more."""
+    """The data that a run began with. Version 0.1 recorded only the ``files`` of splits that it had drawn itself."""
 
     classes: tuple[str, ...] = ()  # K names, in the order of the network's outputs
     files: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: names relative to the root
-    labels: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, as the files
-    sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, as the files; bytes
-    images: Mapping[str, int] = field(default_factory=dict)  # by split: how many, of pictures that are in no file
-    drawn: Mapping[str, Any] = field(default_factory=dict)  # how the held-out photos were chosen, if we chose them
+    labels: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, in the order of the files
+    sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by split, in the order of the files; bytes
+    images: Mapping[str, int] = field(default_factory=dict)  # by split: the number of pictures that are not files
+    drawn: Mapping[str, Any] = field(default_factory=dict)  # how scapnet chose the held-out photos, if it did
 
     @property
     def complete(self) -> bool:
@@ -44,12 +44,12 @@ class DataRecord:
         return bool(self.labels or self.images)
 
     def names(self, split: str, data: FineGrained) -> list[str]:
-        """What the samples of a split are called, also where they are in no files."""
+        """The names of a split's samples, even if they are not files."""
         return list(self.files.get(split, ())) or names_of(data, None)
 
 
 def record_of(splits: Splits, root: Path | None) -> DataRecord:
-    """The record of a data set, whose file names are relative to ``root``."""
+    """The record of a data set, with file names relative to ``root``."""
     lists = lists_of(splits)
     drawn = {key: value for key, value in (splits.drawn or {}).items() if key not in SPLITS}
     if not hasattr(splits.train, "name"):
@@ -64,23 +64,23 @@ def record_of(splits: Splits, root: Path | None) -> DataRecord:
 
 
 def lists_of(splits: Splits) -> dict[str, FineGrained]:
-    """The splits that there are, by name."""
+    """The existing splits, by name."""
     return {name: data for name in SPLITS if (data := getattr(splits, name)) is not None}
 
 
 def _sizes(data: FineGrained) -> list[int] | None:
-    """Bytes of the file of each sample; None where they are in no files."""
+    """The file size of each sample in bytes; None if samples are not files."""
     return [path.stat().st_size for path in data.paths] if isinstance(data, PhotoList) else None
 
 
 def names_of(data: FineGrained, root: Path | None) -> list[str]:
-    """What the samples of a split are called, relative to ``root``."""
+    """The names of a split's samples, relative to ``root``."""
     name = getattr(data, "name", None)
     return [below(name(i), root) if name else str(i) for i in range(len(data))]
 
 
 def write_record(run: Path, record: DataRecord) -> None:
-    """Write ``split.json``, if it is not there as it should be: for a million files that takes a while."""
+    """Write ``split.json`` unless it is up to date: for a million files this takes a while."""
     if (run / FILE).exists() and read_record(run) == record:
         return
     values = {**record.drawn, **record.files, "classes": list(record.classes)}
@@ -89,22 +89,22 @@ def write_record(run: Path, record: DataRecord) -> None:
 
 
 def read_record(run: Path) -> DataRecord:
-    """The record in a run folder; what an older version did not record is empty.
+    """The record in a run folder; fields that an older version did not record are empty.
 
     Raises:
-        ValueError: a file that is no record.
+        ValueError: the file is not a record.
     """
     values = read_json(run / FILE) if (run / FILE).exists() else {}
     files = {name: values.pop(name) for name in SPLITS if name in values}
     classes = tuple(values.pop("classes", ())) or _model_classes(run)
     labels, sizes, images = (values.pop(key, {}) for key in ("labels", "sizes", "images"))
     if not _fit(files, labels, sizes) or not isinstance(images, dict):
-        raise ValueError(f"{run / FILE} is damaged (its lists do not fit each other); restore it, or train a new run")
+        raise ValueError(f"{run / FILE} is damaged (its lists do not match each other); restore it, or train a new run")
     return DataRecord(classes, files, labels, sizes, images, values)
 
 
 def _fit(files: dict[str, Any], *tables: Any) -> bool:
-    """Whether there are files of a training split, and as many values in other tables as a split has files."""
+    """Whether there is a training split, and other tables have one value for each file of a split."""
     lists = all(isinstance(names, list) for names in files.values()) and ("train" in files or not files)
     return lists and all(
         isinstance(table, dict) and all(len(found) == len(files.get(name, ())) for name, found in table.items())
@@ -113,6 +113,6 @@ def _fit(files: dict[str, Any], *tables: Any) -> bool:
 
 
 def _model_classes(run: Path) -> tuple[str, ...]:
-    """The classes of the models that a run has saved; none where there are none."""
+    """The classes of a run's saved model; empty if it has saved none."""
     files = (run / name / "config.json" for name in ("model", "best"))
     return next((tuple(read_json(file).get("classes", ())) for file in files if file.is_file()), ())

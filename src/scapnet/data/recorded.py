@@ -1,4 +1,4 @@
-"""The photos that a run began with, among those that are there now: found by name, or what has changed."""
+"""Finding the photos that a run began with among those present now, by name, and reporting what has changed."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,17 +15,17 @@ from scapnet.terminal.hints import option
 
 
 def _key(name: str) -> str:
-    """File systems differ in how they store accents."""
+    """A name with its accents in one form: file systems store them in different ones."""
     return unicodedata.normalize("NFC", name)
 
 
 class Present:
-    """The photos that are there now, by name.
+    """The photos present now, by name.
 
     Args:
-        lists: by split.
-        root: what their names are relative to.
-        record: of the run; its names may begin at another folder above or below ``root``.
+        lists: the photos by split.
+        root: the folder that their names are relative to.
+        record: the run's record; its names may be relative to another folder above or below ``root``.
     """
 
     def __init__(self, lists: Mapping[str, FineGrained], root: Path | None, record: DataRecord) -> None:
@@ -38,7 +38,7 @@ class Present:
         self.strip, self.add = self._shift([_key(name) for names in record.files.values() for name in names])
 
     def _shift(self, names: Sequence[str]) -> tuple[str, str]:
-        """What to take from the front of recorded names, and what to put there, so that they begin at this root."""
+        """The prefixes to remove from and add to recorded names to make them relative to this root."""
         if not names or any(name in self.places for name in names):
             return "", ""
         name = names[0]
@@ -50,22 +50,22 @@ class Present:
         return "", outer[0] if len(outer) == 1 else ""
 
     def key(self, name: str) -> str:
-        """The present name of a recorded one."""
+        """The name that a recorded photo has now."""
         return self.add + _key(name).removeprefix(self.strip)
 
     def find(self, split: str, name: str) -> tuple[str, int] | None:
-        """The split and the index at which a photo is now, in its own split if it is there too."""
+        """The split and the index of a photo now, preferably in its recorded split."""
         key = self.key(name)
         index = self.own.get(split, {}).get(key)
         return self.places.get(key) if index is None else (split, index)
 
     def path(self, place: tuple[str, int]) -> Path | None:
-        """The file of a photo; None where it is in none."""
+        """The file of a photo; None if it is not a file."""
         data = self.lists[place[0]]
         return data.paths[place[1]] if isinstance(data, PhotoList) else None
 
     def size(self, place: tuple[str, int]) -> int | None:
-        """Bytes of a photo's file; None where it is in none."""
+        """The size of a photo's file in bytes; None if it is not a file."""
         path = self.path(place)
         return None if path is None else path.stat().st_size
 
@@ -75,7 +75,7 @@ class Present:
         return data.classes[data.labels[place[1]]]
 
     def take(self, split: str, names: Sequence[str]) -> FineGrained:
-        """The photos of some names, which are all there, in their order."""
+        """The photos with the given names, all of which exist, in that order."""
         keys = [self.key(name) for name in names]
         if self.names.get(split) == keys:
             return self.lists[split]
@@ -83,7 +83,7 @@ class Present:
         offsets = {}
         for name, data in self.lists.items():
             if not hasattr(data, "join"):
-                raise data_changed(["its rows are others, or in another order"], "train a new run")
+                raise data_changed(["its rows have changed, or are in another order"], "train a new run")
             offsets[name] = 0 if every is None else len(every)
             every = data if every is None else every.join(data)
         places = [place for name in names if (place := self.find(split, name))]
@@ -98,7 +98,7 @@ def some(names: Iterable[str], most: int = 3) -> str:
 
 
 def count(n: int, what: str) -> str:
-    """A number with its noun.
+    """A number and its noun.
 
     >>> count(1, "photo"), count(2, "photo")
     ('1 photo', '2 photos')
@@ -107,7 +107,7 @@ def count(n: int, what: str) -> str:
 
 
 def class_changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
-    """How the names of the classes differ, whatever their order, as phrases.
+    """Phrases on how the names of the classes differ, regardless of their order.
 
     >>> class_changes(["apple", "berry"], ["berry", "zapple"])
     ["class 'apple' is gone", "class 'zapple' is new"]
@@ -125,7 +125,7 @@ def class_changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
 
 
 def in_order(classes: Sequence[str], splits: Splits) -> Splits:
-    """The splits with the classes in the order of a network's outputs: another version may read them in another one."""
+    """The splits with the classes in the order of a network's outputs: other versions may read them differently."""
     here = {_key(name): name for name in splits.train.classes}
     same = [here[_key(name)] for name in classes]
     if same == list(splits.train.classes):
@@ -137,7 +137,7 @@ def in_order(classes: Sequence[str], splits: Splits) -> Splits:
 
 
 def file_changes(record: DataRecord, present: Present, splits: Iterable[str]) -> list[str]:
-    """How the files of some splits differ from the recorded ones, as phrases; files that were added do not matter."""
+    """Phrases on how the files of some splits differ from the recorded ones; added files do not matter."""
     gone, resized, moved = list[str](), list[str](), list[str]()
     for split in splits:
         sizes, labels = record.sizes.get(split), record.labels.get(split)
@@ -158,17 +158,17 @@ def file_changes(record: DataRecord, present: Present, splits: Iterable[str]) ->
 
 
 def added_note(record: DataRecord, present: Present) -> list[str]:
-    """A sentence on photos that are there now and were not when the run began; none where there are no such photos."""
+    """A sentence on photos added since the run began; empty if there are none."""
     known = {present.key(name) for names in record.files.values() for name in names}
     added = [name for name in present.places if name not in known] if record.complete else []
     return [f"{count(len(added), 'photo')} added since the run began and not used: {some(added)}"] if added else []
 
 
 def data_changed(changes: Sequence[str], instead: str) -> ValueError:
-    """The refusal of changed data, with what to do instead."""
+    """The error for changed data, with what to do instead."""
     return ValueError(
-        f"the data has changed since the run began: {'; '.join(changes)}; restore it, or {instead}, or give the place "
-        f"of an unchanged copy with {option('data.root')} FOLDER"
+        f"the data has changed since the run began: {'; '.join(changes)}; restore it, or {instead}, or give an "
+        f"unchanged copy with {option('data.root')} FOLDER"
     )
 
 
@@ -176,15 +176,15 @@ def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tu
     """The splits with the photos that a run began with, in their order.
 
     Args:
-        record: of the run.
-        splits: what is there now.
-        root: what its names are relative to.
+        record: the run's record.
+        splits: the data as it is now.
+        root: the folder that its names are relative to.
 
     Returns:
-        The recorded splits, and sentences on what is skipped.
+        The recorded splits, and sentences on photos that are not used.
 
     Raises:
-        ValueError: other classes, or files that are gone, have another size or another class.
+        ValueError: other classes, or files that are gone or have another size or class.
     """
     if record.classes:
         if changes := class_changes(record.classes, splits.train.classes):
@@ -192,7 +192,7 @@ def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tu
         splits = in_order(record.classes, splits)
     present = Present(lists_of(splits), root, record)
     changes = [
-        f"the {name} split has {len(data)} pictures and not {record.images[name]}"
+        f"the {name} split has {len(data)} pictures instead of {record.images[name]}"
         for name, data in present.lists.items()
         if name in record.images and len(data) != record.images[name]
     ]
@@ -208,23 +208,23 @@ def recorded_splits(record: DataRecord, splits: Splits, root: Path | None) -> tu
 
 
 def data_of_run(config: DataConfig, run: Path | None) -> tuple[Splits, DataRecord, list[str]]:
-    """The data of a run that begins, or with which one goes on.
+    """The data for a new run, or for one that is resumed.
 
     Args:
         config: which data.
-        run: the folder of a run that goes on.
+        run: the folder of the run to resume; None for a new run.
 
     Returns:
-        The splits, what to record of them, and sentences for a person.
+        The splits, the record of them, and sentences for the user.
 
     Raises:
-        ValueError: data that is not there, or that has changed since the run began.
+        ValueError: data that is missing, or that has changed since the run began.
     """
     now, root = load_data(config), data_root(config)
     if run is None:
         return now, record_of(now, root), []
     record = read_record(run)
     splits, notes = recorded_splits(record, now, root)
-    if not record.complete:  # an older version left it
+    if not record.complete:  # written by an older version
         record = replace(record_of(splits, root), drawn=record.drawn or splits.drawn or {})
     return splits, record, notes

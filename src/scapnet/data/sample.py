@@ -1,4 +1,4 @@
-"""The sample type that all data sets share, and the protocol of a split."""
+"""The sample type that all data sets share, and the protocol that every split follows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -10,28 +10,28 @@ from scapnet.data.files import SkippedFile
 from scapnet.data.info import FOLDER, DatasetInfo
 
 NO_MARKS = torch.zeros(0, 4)
-NO_BOX = torch.full((4,), torch.nan)  # the box of an object whose place is not annotated
+NO_BOX = torch.full((4,), torch.nan)  # the box of an object that is not annotated
 SPLITS = ("train", "val", "test")
 
 
 class Sample(NamedTuple):
     """An image before any transform, with its label and annotations.
 
-    Marks and box are used in evaluation and drawings only; training never sees them.
+    Marks and box are only used for evaluation and figures; training never sees them.
     """
 
     image: Tensor  # (3, H, W) uint8
     label: int
     path: str  # a name for messages
-    marks: Tensor = NO_MARKS  # (R, 4) float32 xyxy in pixels, a row for each `mark_names` of the data set; see there
-    box: Tensor = NO_BOX  # (4,) float32 xyxy in pixels of the image, round the whole object; NaN where unknown
+    marks: Tensor = NO_MARKS  # (R, 4) float32 xyxy in pixels, a row for each of the data set's `mark_names`
+    box: Tensor = NO_BOX  # (4,) float32 xyxy in pixels, around the whole object; NaN where unknown
 
 
 class FineGrained(Protocol):
     """A split of a data set. Its images are read one by one, on demand.
 
     A split with annotated parts also has ``mark_names``, a tuple of their R names. In a sample's marks, a point is a
-    box without size, and a part that is not seen is a row of NaN.
+    box of size 0, and a part that is not visible is a row of NaN.
     """
 
     @property
@@ -53,13 +53,13 @@ def mark_names(data: object) -> tuple[str, ...]:
 
 
 class Splits(NamedTuple):
-    """The splits of a data set; each has the classes of ``train``."""
+    """The splits of a data set; all have the classes of ``train``."""
 
     train: FineGrained
     val: FineGrained | None
     test: FineGrained | None
     info: DatasetInfo = FOLDER
     notes: tuple[str, ...] = ()  # sentences on what was found or guessed
-    drawn: dict[str, Any] | None = None  # JSON: how the held-out photos were chosen, if this package chose them
+    drawn: dict[str, Any] | None = None  # JSON: how scapnet chose the held-out photos, if it did
     sources: Mapping[str, str] = {}  # by the name of a split: the folder or table that it was read from
     skipped: tuple[SkippedFile, ...] = ()  # files beside the photos that are not used

@@ -1,4 +1,4 @@
-"""Which photos a run is scored on: the split that it recorded, wherever that lies now, or other labelled photos."""
+"""Which photos a run is scored on: its recorded split, wherever that is now, or other labelled photos."""
 
 import hashlib
 from collections import defaultdict
@@ -31,15 +31,15 @@ class Chosen(NamedTuple):
     """The photos to score."""
 
     data: FineGrained
-    split: str  # "train", "val", "test", or "all" where they are in no split
-    root: Path | None  # what the names of their files are relative to
-    other: Path | None = None  # the folder or table of photos that are not the run's own
-    left_out: int = 0  # photos that are not scored because the run was trained on them
-    notes: tuple[str, ...] = ()  # sentences for a person
+    split: str  # "train", "val", "test", or "all" if they are in no split
+    root: Path | None  # the folder that their file names are relative to
+    other: Path | None = None  # the folder or table, if they are not the run's own photos
+    left_out: int = 0  # how many are not scored because the run was trained on them
+    notes: tuple[str, ...] = ()  # sentences for the user
 
     @property
     def label(self) -> str:
-        """What the scores are called in the names of files: "test", or "of-field-test" for a folder called field."""
+        """The scores' name in file names: "test", or "of-field-test" for a folder called field."""
         if self.other is None:
             return self.split
         name = self.other.resolve().stem if self.other.is_file() else self.other.resolve().name
@@ -49,15 +49,15 @@ class Chosen(NamedTuple):
 def choose(
     run: Path, data: DataConfig, classes: Sequence[str], split: str | None, root: Path | None, table: Path | None
 ) -> Chosen:
-    """The photos that an evaluation of a run is to score.
+    """Choose the photos that an evaluation of a run scores.
 
     Args:
-        run: its folder.
-        data: its settings.
-        classes: of its model.
-        split: "train", "val" or "test"; by default test, or val where there is no test.
-        root: where the run's data lies now, or other class folders.
-        table: the same for a table.
+        run: the run folder.
+        data: the run's data settings.
+        classes: the model's classes.
+        split: "train", "val" or "test"; by default test, or val if there is no test.
+        root: where the run's data is now, or other class folders.
+        table: likewise for a table.
 
     Raises:
         ValueError: no such data, no such split, or data that has changed since the run began.
@@ -77,13 +77,13 @@ def choose(
 
 
 def _may_be_own(data: DataConfig, root: Path | None, table: Path | None) -> bool:
-    """Whether a place can hold the run's data at all: a table is for csv, and drawn pictures have no class folders."""
+    """Whether a place can hold the run's data at all: only csv data has a table, and drawn data no class folders."""
     drawn = data.name == "finches" and root is not None and root.is_dir() and any(p.is_dir() for p in root.iterdir())
     return not drawn and (table is None or data.name == "csv")
 
 
 def _is_own(record: DataRecord, splits: Splits, place: Path | None, split: str | None, before: Path | None) -> bool:
-    """Whether the data at a place is the run's, which was at another one before."""
+    """Whether the data at a place is the run's own, which was somewhere else before."""
     if not record.files:
         same = tuple(splits.train.classes) == record.classes
         return same and (bool(record.images) or not isinstance(splits.train, PhotoList) or not splits.drawn)
@@ -92,7 +92,7 @@ def _is_own(record: DataRecord, splits: Splits, place: Path | None, split: str |
 
 
 def _own(record: DataRecord, splits: Splits, place: DataConfig, split: str | None, data: DataConfig) -> Chosen:
-    """The recorded photos of a split, or those of one that has been added since."""
+    """The recorded photos of a split, or the photos of a split that has been added since."""
     instead = "give other photos"
     if changes := class_changes(record.classes, splits.train.classes):
         raise data_changed(changes, instead)
@@ -119,7 +119,7 @@ def _other(
     data: DataConfig,
     unread: ValueError | None = None,
 ) -> Chosen:
-    """Labelled photos that are not the run's own; ``unread`` says why they are not laid out as the run's data is."""
+    """Labelled photos that are not the run's own; ``unread`` says why they cannot be read like the run's data."""
     source = table or root
     assert source is not None
     skipped: list[SkippedFile] = []
@@ -141,7 +141,7 @@ def _other(
 def _labelled(
     root: Path | None, table: Path | None, data: DataConfig, classes: Sequence[str], skipped: list[SkippedFile]
 ) -> tuple[Path | None, Mapping[str, FineGrained]]:
-    """Labelled photos, and what their names are relative to: for a table alone its folder, or else the run's root."""
+    """Labelled photos and the folder of their names: for a table alone its own, or else the run's root."""
     if table is None or root is not None:
         return root, load_labelled(root, table, classes, skipped)
     try:
@@ -158,13 +158,13 @@ def _split(wanted: str | None, there: Sequence[str], source: str) -> str:
         return next(name for name in ("test", "val", ALL, "train") if name in there)
     if wanted not in there:
         names = [name for name in ("train", "val", "test") if name in there]
-        has = f"it has {' and '.join(names)}" if names else "its class folders are in no split, so leave --split out"
+        has = f"it has {' and '.join(names)}" if names else "its class folders are in no split, so leave out --split"
         raise ValueError(f"{source} has no {wanted} split; {has}")
     return wanted
 
 
 def _without_trained(chosen: Chosen, record: DataRecord, data: DataConfig) -> Chosen:
-    """Leave out the photos that the run was trained on: they are not held out, wherever they lie."""
+    """Leave out the photos that the run was trained on, wherever they are: they are not held out."""
     photos = chosen.data
     seen = trained_on(record, data_root(data), photos)
     if not seen or not isinstance(photos, PhotoList):
@@ -172,7 +172,7 @@ def _without_trained(chosen: Chosen, record: DataRecord, data: DataConfig) -> Ch
     named = some(photos.paths[i].name for i in seen)
     if len(seen) == len(photos):
         raise ValueError(
-            f"the run was trained on all {len(seen)} photos ({named}), so they cannot tell how good it is; "
+            f"the run was trained on all {len(seen)} photos ({named}), so they do not show how good it is; "
             f"give photos that it has not seen"
         )
     note = f"left out: {count(len(seen), 'photo')} that the run was trained on ({named})"
@@ -181,10 +181,10 @@ def _without_trained(chosen: Chosen, record: DataRecord, data: DataConfig) -> Ch
 
 
 def trained_on(record: DataRecord, root: Path | None, data: FineGrained) -> list[int]:
-    """Indices of the photos of another folder that the run was trained on.
+    """Indices of the photos in another folder that the run was trained on.
 
-    A photo is one of them if it has the bytes of a training photo, which is looked for below ``root``; or, where that
-    is gone, its size and its file name.
+    A photo is one of them if it has the same bytes as a training photo below ``root``, or the same size and file name
+    as a training photo that is gone.
     """
     if not isinstance(data, PhotoList):
         return []
@@ -208,13 +208,13 @@ def _digest(path: Path) -> bytes:
 
 
 def is_same_data(record: DataRecord, present: Present, splits: Iterable[str], root: Path | None) -> bool:
-    """Whether what is there is a run's data, perhaps with changes, and not other photos with like names.
+    """Whether the photos are a run's data, perhaps with changes, and not other photos with similar names.
 
     Args:
-        record: of the run, with files.
-        present: the photos that are there.
-        splits: recorded ones to look at.
-        root: where the run's data was; what is still there is compared byte by byte, a few files of it.
+        record: the run's record, with files.
+        present: the photos at the new place.
+        splits: the recorded splits to look at.
+        root: where the run's data was; a few of the files that are still there are compared byte by byte.
     """
     there = [
         (split, i, name, place)

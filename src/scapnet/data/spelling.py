@@ -16,7 +16,7 @@ PATTERNS = {
 
 
 def split_name(name: str) -> str | None:
-    """The split that a name means, alone or with a word such as "images" or "set" beside it; None if it means none.
+    """The split that a name means, alone or with a word such as "images" or "set" beside it; None if no split.
 
     >>> split_name("Training"), split_name("test_images"), split_name("valset"), split_name("trainer")
     ('train', 'test', 'val', None)

@@ -1,4 +1,4 @@
-"""Holding out training photos, stratified by class: a fraction of them, or one of k folds, from a seed."""
+"""Holding out training photos, stratified by class: a random fraction of them, or one of k folds."""
 
 import random
 from collections import defaultdict
@@ -18,7 +18,7 @@ class Divisible(FineGrained, Protocol):
         """The samples at some indices."""
 
     def name(self, index: int) -> str:
-        """What a sample is called in its data set."""
+        """The name of a sample in its data set."""
 
 
 D = TypeVar("D", bound=Divisible)
@@ -43,18 +43,18 @@ def held_out(labels: Sequence[int], fraction: float, seed: int) -> list[int]:
 
 
 def in_fold(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
-    """Indices of one of k stratified folds; the only photo of a class is in none."""
+    """Indices of one of k stratified folds; a class's only photo is in no fold."""
     chosen: list[int] = []
     first = 0
     for members in _members(labels, seed):
         if len(members) > 1:
             chosen += [index for turn, index in enumerate(members, first) if turn % folds == fold]
-            first += len(members)  # or small classes would all fill the first folds
+            first += len(members)  # else small classes would all go to the first folds
     return sorted(chosen)
 
 
 def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[int]:
-    """As `in_fold`, but each class is cut into runs of neighbours that start at random and wrap around."""
+    """As `in_fold`, but with blocks of consecutive photos of each class, from a random start and wrapping around."""
     groups: dict[int, list[int]] = defaultdict(list)
     for i, label in enumerate(labels):
         groups[label].append(i)
@@ -62,7 +62,7 @@ def in_block(labels: Sequence[int], folds: int, fold: int, seed: int) -> list[in
     for label, members in groups.items():
         dice, n = random.Random(f"{seed}/{label}"), len(members)
         if n > 1:
-            start, first = dice.randrange(n), dice.randrange(folds)  # or the larger runs would share a fold
+            start, first = dice.randrange(n), dice.randrange(folds)  # else the larger blocks would share a fold
             turned = members[start:] + members[:start]
             chosen += [index for k, index in enumerate(turned) if (first + k * folds // n) % folds == fold]
     return sorted(chosen)
@@ -73,24 +73,24 @@ def _divide(
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Training and held-out photos, and a record of their names relative to ``root``."""
     if not chosen:
-        alone = "there is one photo of each class, so none can be held out"
+        alone = "there is only one photo of each class, so none can be held out"
         raise ValueError(f"{alone}; add photos, or train on all of them with {option('data.val-fraction')} 0")
     out = set(chosen)
     kept = [i for i in range(len(train)) if i not in out]
     if gone := set(train.labels) - {train.labels[i] for i in kept}:
         lost = ", ".join(train.classes[label] for label in sorted(gone)[:5])
-        raise ValueError(f"all photos of {lost} would be held out, for they share groups; give them smaller groups")
+        raise ValueError(f"all photos of {lost} would be held out because they share groups; make the groups smaller")
     names = {"train": [below(train.name(i), root) for i in kept], "val": [below(train.name(i), root) for i in chosen]}
     return train.subset(kept), train.subset(chosen), how | names
 
 
 def below(name: str, root: Path | None) -> str:
-    """A name relative to the root, which does not change when the data set is moved."""
+    """A name relative to the root, so that it stays the same when the data set is moved."""
     return Path(name).relative_to(root).as_posix() if root is not None and Path(name).is_relative_to(root) else name
 
 
 def by_fraction(train: D, fraction: float, seed: int, root: Path | None) -> tuple[D, D, dict[str, Any]]:
-    """Hold out a share of each class; photos of one group stay together.
+    """Hold out a fraction of each class; photos of one group stay together.
 
     Returns:
         The training photos, the held-out ones, and the record of the split.
@@ -115,14 +115,14 @@ def groups_of(data: FineGrained) -> Sequence[str] | None:
 
 
 def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None, neighbours: bool = False) -> Splits:
-    """The splits with one of ``folds`` parts of the training and validation photos held out as the validation split.
+    """The splits with one of ``folds`` folds of the training and validation photos held out for validation.
 
     Args:
-        splits: with a validation split, if any, whose photos are divided together with the training photos.
-        folds: number of parts.
-        fold: which of them is held out, from 0.
-        seed: of the shuffle.
-        root: of the data set.
+        splits: the data set; a validation split is divided together with the training photos.
+        folds: the number of folds.
+        fold: which fold is held out, from 0.
+        seed: determines the shuffle.
+        root: the data set's folder.
         neighbours: keep consecutive files of a class together, as they often show the same thing.
 
     Raises:
@@ -130,25 +130,23 @@ def by_folds(splits: Splits, folds: int, fold: int, seed: int, root: Path | None
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ValueError(
-            f"fold {fold} of {folds} folds does not exist; use 2 folds or more and a fold from 0 on below it"
+            f"there is no fold {fold} of {folds}; use 2 or more folds, and a fold from 0 to one less than that"
         )
     if not hasattr(splits.train, "subset"):
         raise ValueError(
-            f"the built-in data has no folds: every picture can be drawn anew; leave {option('data.folds')} out"
+            f"the built-in data has no folds, as more pictures can always be drawn; leave out {option('data.folds')}"
         )
     train: Any = splits.train
     if splits.val is not None:
         if not hasattr(train, "join"):
-            raise ValueError(
-                f"this data has a validation split of its own to hold out; leave {option('data.folds')} out"
-            )
+            raise ValueError(f"this data already has a validation split; leave out {option('data.folds')}")
         train = train.join(splits.val)
     how: dict[str, Any] = {"by": "neighbours" if neighbours else "folds", "folds": folds, "fold": fold, "seed": seed}
     groups = groups_of(train)
     if groups is None:
         chosen = (in_block if neighbours else in_fold)(train.labels, folds, fold, seed)
     elif neighbours:
-        raise ValueError(f"this data has groups that fill the folds; leave {option('data.fold-by')} neighbours out")
+        raise ValueError(f"this data has groups, which make the folds; leave out {option('data.fold-by')} neighbours")
     else:
         how["groups"] = len(set(groups))
         chosen = fold_groups(train.labels, groups, folds, fold, seed)

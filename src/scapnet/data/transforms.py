@@ -1,6 +1,6 @@
 """From a photo to a network's views: one geometric transform for the view and for the larger source of its parts.
 
-S side of the view, S' side of the source (S where there is no larger one).
+S side of the view, S' side of the source (S if there is no larger one).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ Views = dict[str, Any]
 
 
 class ViewGeometry(NamedTuple):
-    """Where an evaluation view lies in its photo: view = photo * scale - offset, then in units of the view's side."""
+    """Where an evaluation view is in its photo: view = photo * scale - offset, in units of the view's side."""
 
     scale: tuple[float, float]  # x, y
     offset: tuple[float, float]  # x, y in pixels of the source
@@ -41,19 +41,19 @@ class ViewGeometry(NamedTuple):
 
 
 def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
-    """The middle of a photo, or the whole photo, as `ViewConfig` says.
+    """The centre of a photo, or the whole photo, as `ViewConfig` says.
 
     Args:
         image: (3, H, W) uint8.
         view: sizes.
 
     Returns:
-        (3, S', S') uint8, and where it lies in the photo.
+        (3, S', S') uint8, and where it is in the photo.
     """
     if view.fit != "crop":
         return whole_view(image, view)
     source, shorter = sides(view)
-    # What lies farther from the middle is cropped in any case.
+    # Whatever is farther from the centre would be cropped anyway.
     side = LONGEST * min(image.shape[-2:])
     height, width = min(image.shape[-2], side), min(image.shape[-1], side)
     cut_y, cut_x = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
@@ -87,15 +87,15 @@ def to_input(source: Tensor, view: ViewConfig) -> Views:
 
 
 def seed_of(*names: int) -> int:
-    """A seed from several numbers of any size; torch's generator on the CPU looks at 32 bits of it only."""
+    """A seed from several numbers of any size; torch's CPU generator uses only 32 bits."""
     return int.from_bytes(hashlib.blake2b(repr(names).encode(), digest_size=4).digest(), "big")
 
 
 class TrainViews(Dataset[Views]):
-    """Augmented views of a split. Item ``epoch * len + i`` is sample i as that epoch sees it.
+    """Augmented views of a split. Item ``epoch * len + i`` is sample i as augmented in that epoch.
 
-    Its randomness depends on the seed, the epoch and the sample alone, so that neither the number of workers nor a
-    resumed run changes a pixel. A broken image is replaced by `next_readable`, and "broken" is true.
+    The augmentation depends only on the seed, the epoch and the sample, so neither the number of workers nor resuming
+    changes a pixel. A broken image is replaced by `next_readable`, and "broken" is true.
     """
 
     def __init__(self, data: FineGrained, view: ViewConfig, config: DataConfig, seed: int) -> None:
@@ -115,10 +115,10 @@ class TrainViews(Dataset[Views]):
 
 
 class EvalViews(Dataset[Views]):
-    """Centre views of a split, with its marks (R, 4) and its object's box (4,), xyxy in [0, 1] of the view.
+    """Centre views of a split, with the marks (R, 4) and the object's box (4,), xyxy in [0, 1] of the view.
 
-    Marks that are not seen, and the box where there is none, are NaN; what lies out of the view lies out of [0, 1].
-    A broken image gives a black view and "broken" is true, so that every process goes on; no score counts it.
+    Marks that are not visible are NaN, and so is a missing box; coordinates outside the view are outside [0, 1].
+    A broken image gives a black view with "broken" true, so that every process continues; no score counts it.
     """
 
     def __init__(self, data: FineGrained, view: ViewConfig) -> None:

@@ -1,4 +1,4 @@
-"""Unpacking archives from elsewhere: tarfile's data filter for tar and zip alike, and bounds on what comes out."""
+"""Unpacking untrusted archives: tarfile's data filter for tar and zip alike, and limits on what comes out."""
 
 import stat
 import tarfile
@@ -20,13 +20,13 @@ def unpack(path: Path, folder: Path, limit: int, files: int = MAX_FILES) -> None
 
     Args:
         path: the archive.
-        folder: exists; after an error it holds what came out so far.
-        limit: most bytes that may come out.
-        files: most files and folders that may come out.
+        folder: an existing folder; after an error it holds what was unpacked so far.
+        limit: the most bytes that may come out.
+        files: the most files and folders that may come out.
 
     Raises:
-        ValueError: no archive or a damaged one; an entry outside the folder, or one that is no plain file or folder;
-            more than the limits.
+        ValueError: not an archive, or a damaged one; an entry outside the folder, or one that is not a plain file or
+            folder; more than the limits allow.
         OSError: the disk is full or not writable.
     """
     if not hasattr(tarfile, "data_filter"):
@@ -35,20 +35,20 @@ def unpack(path: Path, folder: Path, limit: int, files: int = MAX_FILES) -> None
     try:
         for count, (entry, extract) in enumerate(_entries(path, folder), 1):
             tarfile.data_filter(entry, str(folder))
-            # The filter lets links to other members pass, and neither library bounds what comes out.
+            # The filter allows links to other members, and neither library limits what comes out.
             if not (entry.isreg() or entry.isdir()):
                 raise ValueError(f"{entry.name!r} is a link or a device")
             size += entry.size
             if size > limit or count > files:
                 raise ValueError(f"it unpacks to more than {limit:,} bytes or {files:,} files")
             extract()
-    # The readers raise errors of every kind on damaged archives, IndexError and RecursionError among them.
+    # On damaged archives the readers raise errors of every kind, IndexError and RecursionError among them.
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's; bz2's and gzip's own have no number
+        if isinstance(error, OSError) and error.errno is not None:  # a disk error; those of bz2 and gzip have no errno
             raise
         raise ValueError(
-            f"{path.name} was not unpacked ({reason(error)}); download it again, and see that its address is the "
-            "archive's own"
+            f"{path.name} was not unpacked ({reason(error)}); download it again, and check that the address is that "
+            "of the archive itself"
         ) from error
 
 
@@ -59,14 +59,14 @@ def _entries(path: Path, folder: Path) -> Iterator[tuple[tarfile.TarInfo, Callab
     if zipped:
         with zipfile.ZipFile(path) as pack:
             for info in pack.infolist():
-                # Never more than its file_size comes out of a member: zipfile stops there.
+                # zipfile never extracts more than a member's file_size.
                 yield _as_tar_entry(info), partial(pack.extract, info, folder)
     elif tarfile.is_tarfile(path):
         with tarfile.open(path, tarinfo=_Entry) as archive:
             for member in archive:
                 yield member, partial(archive.extract, member, folder, filter=_without_mode)
             while archive.fileobj is not None and archive.fileobj.read(BLOCK):
-                pass  # the checksum of a compressed file is at its end
+                pass  # a compressed file's checksum is at its end
     else:
         raise ValueError("it is not a zip or tar archive")
 
@@ -83,16 +83,16 @@ def _as_tar_entry(info: zipfile.ZipInfo) -> tarfile.TarInfo:
 
 
 def _without_mode(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    """The data filter, with the permissions that new files of this user have."""
+    """The data filter, with the default permissions of new files."""
     return tarfile.data_filter(member, folder).replace(mode=None, deep=False)  # type: ignore[arg-type]
 
 
 class _Entry(tarfile.TarInfo):
-    """A header of a tar, with two checks that tarfile lacks."""
+    """A tar header, with two checks that tarfile lacks."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Refuse an endless name: tarfile would read it into memory, however long its header says it is."""
+        """Refuse an endless name: tarfile would read it into memory, however long the header says it is."""
         found = super().frombuf(buf, encoding, errors)
         if found.size > MAX_HEADER and not found.isreg():
             raise tarfile.ReadError(f"a header of {found.size:,} bytes")
@@ -100,7 +100,7 @@ class _Entry(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
-        """Refuse a damaged header after the first, which tarfile takes for the end of the archive."""
+        """Refuse a damaged header after the first, which tarfile would take for the end of the archive."""
         try:
             return super().fromtarfile(tarfile_)
         except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]

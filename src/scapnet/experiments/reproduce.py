@@ -12,7 +12,7 @@ from PIL import Image
 
 from scapnet.build import build_model, view_of
 from scapnet.checkpoint import from_pretrained
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.load import load_data
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.experiments.comparison import RowResults, read_rows
@@ -281,4 +281,4 @@ def _scapnet(model: Network) -> SCAPNet:
 def _some(data: FineGrained, count: int) -> list[Sample]:
     """Readable samples, evenly spread over a split."""
     chosen = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
-    return sort_out(data, chosen)[0]
+    return readable_samples(data, chosen)[0]

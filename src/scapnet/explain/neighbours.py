@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from scapnet.backbones.weights import model_folder
 from scapnet.checkpoint import read_run
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.record import names_of
 from scapnet.data.sample import FineGrained
 from scapnet.data.scored import choose
@@ -106,7 +106,7 @@ class TrainingPhotos:
 
 def looked_at(model: Network, data: FineGrained, indices: Sequence[int]) -> ClassParts:
     """What a network sees of the readable photos among some of a split, as one batch."""
-    samples = {i: found for i in indices for found in sort_out(data, [i])[0]}
+    samples = {i: found for i in indices for found in readable_samples(data, [i])[0]}
     if not samples:
         return ClassParts(torch.zeros(0, dtype=torch.long), *(torch.zeros(0) for _ in range(3)))
     views = [view_of(sample.image, sample.path, model.view) for sample in samples.values()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scapnet.checkpoint import read_run
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.sample import FineGrained
 from scapnet.data.scored import choose
 from scapnet.explain.explanation import Explanation
@@ -138,7 +138,7 @@ def _photos(
     indices = [i for i, label in enumerate(data.labels) if int(label) == k][:MOST]
     found = list[PhotoOfPair]()
     for start in range(0, len(indices), size):
-        read = [(i, sample) for i in indices[start : start + size] for sample in sort_out(data, [i])[0]]
+        read = [(i, sample) for i in indices[start : start + size] for sample in readable_samples(data, [i])[0]]
         if not read:
             continue
         views = [view_of(sample.image, sample.path, model.view) for _, sample in read]

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from scapnet.data.broken import sort_out
+from scapnet.data.broken import readable_samples
 from scapnet.data.sample import FineGrained
 from scapnet.evaluate import Evaluation, write_tables
 from scapnet.jsonfile import write_json
@@ -82,7 +82,7 @@ def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
 def draw(run: Run, data: FineGrained, most: int = 8) -> None:
     """Draw the parts of a few photos as ``parts.png``."""
     chosen = torch.linspace(0, len(data) - 1, min(most, len(data))).long().tolist()
-    if samples := sort_out(data, chosen)[0]:
+    if samples := readable_samples(data, chosen)[0]:
         part_grid(run.scored.eval(), samples).save(run.folder.path / "parts.png")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scapnet.build import part_count
 from scapnet.config import Config
-from scapnet.data.broken import check_share, sort_out
+from scapnet.data.broken import check_share, readable_samples
 from scapnet.data.transforms import Views
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, NetworkOutput, as_module
@@ -159,7 +159,7 @@ def count_broken(run: Run, meter: Meter, bar: ProgressBar) -> int:
     if found:
         position.broken = tuple(sorted({*position.broken, *found}))
         check_share(data, position.broken, run.config.data.broken_share)
-        for sentence in sort_out(data, sorted(found)[:3])[1]:
+        for sentence in readable_samples(data, sorted(found)[:3])[1]:
             bar.note(f"{sentence}; others of its class stand in ({len(position.broken)} so far)")
     return len(position.broken)
 

@@ -64,7 +64,7 @@ def one(path: Path) -> tuple[str, tuple[str, ...]]:
     return facts.error, facts.odd
 
 
-def test_good_photos_and_odd_ones(tmp_path: Path) -> None:
+def test_facts_of_good_and_unusual_photos(tmp_path: Path) -> None:
     path, photo = tmp_path / "x.png", Image.new("RGB", (40, 40), "red")
     assert one(draw(path, 0)) == ("", ())
     facts = photo_facts(path, "x")
@@ -94,7 +94,7 @@ def test_sixteen_bits_that_pillow_turns_into_eight(tmp_path: Path) -> None:
     assert one(tmp_path / "x.png") == ("", ("16-bit",))
 
 
-def test_files_that_are_no_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.png"
     whole = draw(path, 0, (200, 200)).read_bytes()
     Image.open(path).save(tmp_path / "x.jpg")
@@ -102,7 +102,12 @@ def test_files_that_are_no_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) // 2])
         assert "truncated" in one(tmp_path / name)[0]
-    for data, words in ((b"", "the file is empty"), (b"text", "no image format"), (b"GIF89a", ""), (b"II*\0", "")):
+    for data, words in (
+        (b"", "the file is empty"),
+        (b"text", "not in an image"),
+        (b"GIF89a", ""),
+        (b"II*\0", ""),
+    ):
         path.write_bytes(data)
         assert words in one(path)[0]
         assert one(path)[0]
@@ -124,7 +129,7 @@ def test_a_huge_picture_is_not_decoded(tmp_path: Path) -> None:
 # --- a data set ---
 
 
-def test_all_is_well(root: Path) -> None:
+def test_a_correct_data_set_has_no_findings(root: Path) -> None:
     report = check(root, [PublishedSizes("wrong", 3), PublishedSizes("the authors", 2, 4, None, 2)])
     assert report.findings == ()
     assert report.published == "the authors"
@@ -137,7 +142,7 @@ def test_all_is_well(root: Path) -> None:
 def test_counts_that_differ_and_splits_that_are_absent(root: Path) -> None:
     report = check(root, [PublishedSizes("A", 2, 5, 3, 2), PublishedSizes("B", 3, 5, 3, 9)])
     texts = [(finding.level, finding.text) for finding in report.findings]
-    assert texts == [("error", "train: 4 here, 5 by A"), ("warning", "val: not here, 3 by A")]
+    assert texts == [("error", "train: 4 here, 5 in A"), ("warning", "val: not here, 3 in A")]
     assert (report.count("error"), report.count("warning")) == (1, 1)
 
 
@@ -177,7 +182,7 @@ def test_duplicates_by_bytes_and_by_pixels(root: Path) -> None:
     assert kinds["duplicates across"] == ("error", (("train: train/a/2.png", "test: test/a/2.png"),))
 
 
-def test_pictures_that_differ_only_in_depth_or_palette_are_no_duplicates(root: Path) -> None:
+def test_pictures_that_differ_only_in_depth_or_palette_are_not_duplicates(root: Path) -> None:
     for number, white in enumerate((300, 60000)):  # both would be clipped to 255
         Image.fromarray(np.full((40, 40), white, np.uint16)).save(root / "train" / "a" / f"deep{number}.png")
     for number, colour in enumerate(("red", "blue")):
@@ -214,16 +219,16 @@ def test_a_second_call_reads_only_what_is_new(root: Path, tmp_path: Path, monkey
     again = check(moved)
     assert again.read == 0
     assert again.findings == first.findings
-    notes = moved / FOLDER / reading.NOTES
-    text = notes.read_text()
-    notes.write_text(text[:-30])  # as a kill leaves it
+    facts = moved / FOLDER / reading.FILE
+    text = facts.read_text()
+    facts.write_text(text[:-30])  # as a killed process leaves it
     assert check(moved).read == 1
-    notes.write_text(text.replace('"version": 2', '"version": 1') + '\n{}\n[]\n{"version": 2}\n')
+    facts.write_text(text.replace('"version": 2', '"version": 1') + '\n{}\n[]\n{"version": 2}\n')
     assert check(moved).read == 6
     assert check(moved).read == 0
 
 
-def test_a_kill_costs_at_most_what_was_on_the_way(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_check_loses_only_the_images_being_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "CHUNK", 2)
     read, calls = facts_module.read_all, list[int]()
 
@@ -259,7 +264,7 @@ def test_drawn_birds_are_drawn(tmp_path: Path) -> None:
 
 
 def test_bad_input(root: Path) -> None:
-    with pytest.raises(ValueError, match="jobs -1"):
+    with pytest.raises(ValueError, match="jobs is -1"):
         check(root, jobs=-1)
     with pytest.raises(ValueError, match=r"cannot be a folder: .*1\.png is a file; give a folder .*--out"):
         check(root, out=root / "train" / "a" / "1.png" / "below")

@@ -60,7 +60,10 @@ def test_a_data_set_is_described_without_reading_a_photo() -> None:
 def test_only_figures_that_both_sides_have_are_compared() -> None:
     here = {"classes": 2, "train": 1234, "test": 7}
     assert differences(here, PublishedSizes("x", None, 1234, 99, None)) == []
-    assert differences(here, PublishedSizes("x", 3, 20000)) == ["classes: 2 and not 3", "train: 1,234 and not 20,000"]
+    assert differences(here, PublishedSizes("x", 3, 20000)) == [
+        "classes: 2 instead of 3",
+        "train: 1,234 instead of 20,000",
+    ]
 
 
 def test_held_out_photos_still_count_as_published_ones(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_aircraft_boxes_count_from_one_and_hold_their_last_pixel(tmp_path: Path)
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("images_variant_trainval.txt", "0001 A330 neo", "0001 A350", r"line 2: there is no class 'A350' among the 3"),
+        ("images_variant_trainval.txt", "0001 A330 neo", "0001 A350", r"line 2: 'A350' is none of the 3 classes"),
         ("images_variant_trainval.txt", "0001 A330 neo", "0009 A330 neo", r"line 2: there is no image .*0009\.jpg"),
         ("images_variant_test.txt", "0004 A330-200", "0004", r"test\.txt, line 1: expected 'IMAGE CLASS'"),
         ("images_variant_trainval.txt", "0001 A330 neo\n", "", r"no training image of class 'A330 neo'"),

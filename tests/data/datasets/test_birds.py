@@ -55,7 +55,7 @@ def test_a_painted_bird_fills_its_box(tmp_path: Path) -> None:
     assert all(bright[int(y), int(x)] for x, y, *_ in sample.marks.tolist())
 
 
-def test_the_folder_above_will_do_and_lists_may_lack_boxes_and_parts(tmp_path: Path) -> None:
+def test_the_parent_folder_works_and_boxes_and_parts_are_optional(tmp_path: Path) -> None:
     home = cub(tmp_path / "CUB_200_2011")
     (home / "bounding_boxes.txt").unlink()
     (home / "parts" / "part_locs.txt").unlink()
@@ -68,7 +68,7 @@ def test_the_folder_above_will_do_and_lists_may_lack_boxes_and_parts(tmp_path: P
 
 
 @pytest.mark.parametrize("above", [False, True])
-def test_the_edition_of_2010_is_named(tmp_path: Path, above: bool) -> None:
+def test_the_2010_edition_is_refused(tmp_path: Path, above: bool) -> None:
     home = tmp_path / "CUB_200"
     write(home / "lists" / "train.txt", ["001.Red/1.jpg"])
     photo(home / "images" / "001.Red" / "1.jpg")
@@ -83,7 +83,7 @@ def test_the_edition_of_2010_is_named(tmp_path: Path, above: bool) -> None:
         ("images.txt", "2 001.Red/2.jpg", "2", r"images\.txt, line 3: expected 'IMAGE_ID PATH'"),
         ("images.txt", "2 001.Red/2.jpg", "1 001.Red/2.jpg", r"images\.txt, line 3: id 1 was on an earlier line"),
         ("image_class_labels.txt", "2 1", "2 4", r"labels\.txt, line 3: classes\.txt has no class 4"),
-        ("image_class_labels.txt", "2 1", "7 1", r"labels\.txt, line 3: id 7 is unknown"),
+        ("image_class_labels.txt", "2 1", "7 1", r"labels\.txt, line 3: id 7 is not in the list of images"),
         ("train_test_split.txt", "2 0\n", "", r"train_test_split\.txt has no line for image id 2 \(4 of 5\)"),
         ("train_test_split.txt", "2 0", "2 x", r"split\.txt, line 3: is_training 'x' must be a whole number"),
         ("train_test_split.txt", "3 1", "3 0", r"no training image of class '002\.Lime' \(1 of 3"),
@@ -113,7 +113,7 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
         load_cub(tmp_path / "images")
 
 
-def test_folders_are_listed_once_and_no_photo_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_listed_once_and_no_photo_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, looked, listdir = cub(tmp_path), [], os.listdir
 
     def spy(path: Path) -> list[str]:
@@ -143,7 +143,7 @@ def nabirds(root: Path) -> Path:
     return root
 
 
-def test_nabirds_classes_are_those_that_images_have(tmp_path: Path) -> None:
+def test_nabirds_classes_are_those_with_images(tmp_path: Path) -> None:
     train, _, test, about, *_ = load_nabirds(nabirds(tmp_path / "nabirds"))
     assert test is not None
     assert about.downloads == ()

@@ -41,7 +41,7 @@ def test_cars_are_numbered_from_one_and_have_boxes(tmp_path: Path) -> None:
     assert train[0].box.tolist() == [1, 2, 7, 8]
 
 
-def test_cars_that_are_wrong_are_named(tmp_path: Path) -> None:
+def test_mistakes_in_cars_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"withlabels\.mat, row 1: class '3' must be a whole number from 1 to 2"):
         load_cars(cars(tmp_path, 3))
     cars(tmp_path)

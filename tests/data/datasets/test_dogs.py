@@ -29,7 +29,7 @@ def test_dogs_are_numbered_from_one(tmp_path: Path) -> None:
     assert [seen(train, 0), seen(train, 1), seen(test, 0)] == ["lime", "red", "lime"]
 
 
-def test_dogs_that_are_wrong_are_named(tmp_path: Path) -> None:
+def test_mistakes_in_dogs_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"test_list\.mat, row 1: label 1.* was 'toy terrier' on an earlier row"):
         load_dogs(dogs(tmp_path, DOGS | {"test": (("n02-Pug/n02_3.jpg", 1),)}))
     with pytest.raises(ValueError, match=r"labels must run from 1 to 1|no training image"):

@@ -32,7 +32,7 @@ def test_flowers_are_numbered_from_one(tmp_path: Path) -> None:
         assert all(seen(data, i) == COLOURS[min(label, 3)] for i, label in enumerate(data.labels))
 
 
-def test_flowers_that_are_wrong_are_named(tmp_path: Path) -> None:
+def test_mistakes_in_flowers_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"setid\.mat has no training image of class"):
         load_flowers(flowers(tmp_path, [1, 2]))
     with pytest.raises(ValueError, match=r"setid\.mat, trnid: image '105' must be a whole number from 1 to 104"):

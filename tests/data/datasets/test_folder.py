@@ -16,7 +16,7 @@ def fill(root: Path, counts: dict[str, int]) -> None:
             photo(root / name / f"{i}.png")
 
 
-def test_splits_are_read_as_they_lie(tmp_path: Path) -> None:
+def test_splits_are_read_from_their_folders(tmp_path: Path) -> None:
     fill(tmp_path, {"train/ä b": 3, "train/c": 2, "train/.x": 1, "val/c": 1, "test/ä b": 2})
     train, val, test, *_ = load_folder(tmp_path, 0.1, 0)
     assert val is not None
@@ -48,18 +48,16 @@ def test_held_out_photos_are_a_fixed_share_of_every_class(tmp_path: Path, below:
 @pytest.mark.parametrize(
     ("counts", "empty", "words"),
     [
-        ({"train/a": 2}, "train/b", r"class folders without a photo: .*/train/b; put photos there"),
-        ({"a": 2, "c": 2}, "b", r"class folders without a photo: .*/b; put photos there"),
+        ({"train/a": 2}, "train/b", r"class folders without photos: .*/train/b; put photos there"),
+        ({"a": 2, "c": 2}, "b", r"class folders without photos: .*/b; put photos there"),
         ({"train/a": 2, "train/b": 2, "val/x": 1}, None, r"x is a class that the training photos do not have"),
         ({"train/Robin": 2, "train/b": 2, "val/robin": 1}, None, r"do not have \(they have 'Robin'\); add it"),
-        ({"train/a": 2}, None, r"has 1 class folders and at least 2"),
-        ({"a": 2}, None, r"has 1 class folders and at least 2"),
-        ({}, "train", r"has 0 class folders"),
+        ({"train/a": 2}, None, r"at least 2 class folders are needed, and .* has 1"),
+        ({"a": 2}, None, r"at least 2 class folders are needed, and .* has 1"),
+        ({}, "train", r"at least 2 class folders are needed, and .* has 0"),
     ],
 )
-def test_folders_that_are_wrong_are_named(
-    tmp_path: Path, counts: dict[str, int], empty: str | None, words: str
-) -> None:
+def test_mistakes_in_folders_are_named(tmp_path: Path, counts: dict[str, int], empty: str | None, words: str) -> None:
     fill(tmp_path, counts)
     if empty:
         (tmp_path / empty).mkdir(parents=True)
@@ -68,7 +66,7 @@ def test_folders_that_are_wrong_are_named(
     assert str(tmp_path) in str(error.value)
 
 
-def test_a_missing_place_and_a_wrong_fraction_are_named(tmp_path: Path) -> None:
+def test_a_missing_folder_and_a_wrong_fraction_are_named(tmp_path: Path) -> None:
     for root, words in ((tmp_path / "no", "there is no folder .*no; "), (None, "--data.root")):
         with pytest.raises(ValueError, match=words):
             load_folder(root, 0.1, 0)
@@ -80,7 +78,7 @@ def test_a_missing_place_and_a_wrong_fraction_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("empty", ["val", "test", None])
 def test_no_split_is_empty(tmp_path: Path, empty: str | None) -> None:
-    """A split without photos cannot be scored: it is refused, or it is no split."""
+    """A split without photos cannot be scored: it is refused, or it is not a split."""
     fill(tmp_path, {"train/a": 1, "train/b": 1} if empty is None else {"train/a": 4, "train/b": 4})
     if empty is not None:
         fill(tmp_path, {"val/a" if empty == "test" else "test/a": 2})
@@ -106,7 +104,7 @@ def test_classes_and_files_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     assert [Path(before[i].path).name for i in range(3)] == ["IMG_1.png", "IMG_10.png", "IMG_9.png"]
 
 
-def test_the_order_of_numbers_is_that_of_letters_where_there_are_none(tmp_path: Path) -> None:
+def test_names_without_numbers_are_in_alphabetical_order(tmp_path: Path) -> None:
     for name in ("b", "B", "a c", "a", "\u00e9", "001.x", "002.y"):
         for number in range(12):
             photo(tmp_path / name / f"{number:03d}.png")
@@ -136,11 +134,11 @@ def test_a_class_folder_may_be_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "target", "words"),
     [
-        ("val/a/9.png", "train/a/1.png", "are one file in two splits"),
-        ("train/b/9.png", "train/a/1.png", "are one file in two classes"),
-        ("val/a", "train/a", "are one file in two splits"),
-        ("train/b/more", "train/a", "are one file in two classes"),
-        ("test", "train", "are one file in two splits"),
+        ("val/a/9.png", "train/a/1.png", "are the same file in two splits"),
+        ("train/b/9.png", "train/a/1.png", "are the same file in two classes"),
+        ("val/a", "train/a", "are the same file in two splits"),
+        ("train/b/more", "train/a", "are the same file in two classes"),
+        ("test", "train", "are the same file in two splits"),
     ],
 )
 def test_a_file_in_two_splits_or_classes_is_refused(tmp_path: Path, link: str, target: str, words: str) -> None:
@@ -168,19 +166,19 @@ def test_a_class_with_no_readable_file_says_what_is_in_it(tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     for i in range(3):
         (tmp_path / "b" / f"{i}.CR2").touch()
-    words = r"without a photo: .*/b \(\.cr2 files \(camera raw; export them as JPEG\): 3 \(.*0\.CR2, \.\.\.\)\)"
+    words = r"without photos: .*/b \(\.cr2 files \(camera raw; export them as JPEG\): 3 \(.*0\.CR2, \.\.\.\)\)"
     with pytest.raises(ValueError, match=words):
         load_folder(tmp_path, None, 0)
 
 
-def test_a_class_that_a_split_lacks_is_said(tmp_path: Path) -> None:
+def test_a_class_that_a_split_lacks_is_reported(tmp_path: Path) -> None:
     fill(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1})
     (tmp_path / "val" / "b").mkdir()
     splits = load_folder(tmp_path, None, 0)
-    assert splits.notes == (f"no photo in {tmp_path / 'val' / 'b'}",)
+    assert splits.notes == (f"no photos in {tmp_path / 'val' / 'b'}",)
 
 
-def test_training_and_prediction_pass_over_the_same_files(tmp_path: Path) -> None:
+def test_training_and_prediction_skip_the_same_files(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 2, "b": 1})
     for name in ("a/notes.txt", "a/clip.mp4", "b/._0.png"):
         (tmp_path / name).touch()

@@ -37,7 +37,7 @@ def test_a_malformed_grocery_line_is_named(tmp_path: Path, lines: str, number: i
         load_grocery(lists(tmp_path, lines))
 
 
-def test_a_folder_that_is_no_grocery_set_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_the_grocery_lists_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no classes\.csv"):
         load_grocery(tmp_path)
     with pytest.raises(ValueError, match=r"classes\.csv"):

@@ -79,7 +79,7 @@ def test_a_hub_data_set_is_read_row_by_row(library: dict[str, Any]) -> None:
     assert (about.licence, about.citation) == ("mit", "C")
 
 
-def test_splits_of_other_names_are_known_or_said(library: dict[str, Any]) -> None:
+def test_splits_of_other_names_are_recognised_or_reported(library: dict[str, Any]) -> None:
     library["x"] = {name: rows([0, 1]) for name in ("training", "dev", "eval", "unsupervised")}
     found = load_hub("x", 0.5, 0)
     assert found.sources == {"train": "x/training", "val": "x/dev", "test": "x/eval"}
@@ -100,25 +100,25 @@ def test_a_hub_data_set_of_one_split_has_a_share_held_out(library: dict[str, Any
     assert [seen(folded.val, i) for i in range(4)] == names(folded.val)
 
 
-def test_hub_data_that_cannot_be_used_is_told(library: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_data_that_cannot_be_used_is_refused(library: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     library |= {"t": {"test": rows([0, 1])}, "n": {"train": Rows({"text": ["x"]}, {"text": kind("Value")})}}
     library |= {"one": {"train": rows([0, 0])}, "minus": {"train": rows([0, 1, -1])}}
     for name, words in (
-        ("t", "has the splits test and none is train"),
+        ("t", "has the splits test, and none is train"),
         ("n", r"has the columns text \(Value\)"),
         ("one", "classes without a training image"),
         ("minus", "images without a label"),
-        ("gone", "gone cannot be loaded by the datasets library"),
+        ("gone", "the datasets library cannot load gone"),
         (None, r"needs its name; give it with --data\.hub"),
     ):
         with pytest.raises(ValueError, match=words):
             load_hub(name, 0.5, 0)
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ValueError, match="install it by: pip install datasets"):
+    with pytest.raises(ValueError, match="install it with: pip install datasets"):
         load_hub("t", 0.5, 0)
 
 
-def test_the_library_itself_is_read_alike(tmp_path: Path) -> None:
+def test_a_data_set_of_the_library_itself_is_read(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["lime", "red"])})
     images = [Image.new("RGB", (8, 8), ("lime", "red")[i % 2]) for i in range(6)]

@@ -45,7 +45,7 @@ def refused(root: Path) -> str:
         ("trainval", "Dev_data", "evaluation"),
     ],
 )
-def test_split_folders_are_known_by_every_usual_spelling(tmp_path: Path, train: str, val: str, test: str) -> None:
+def test_split_folders_are_recognised_in_every_usual_spelling(tmp_path: Path, train: str, val: str, test: str) -> None:
     fill(tmp_path, *(f"{split}/{name}" for split in (train, val, test) for name in ("robin", "wren")))
     assert read(tmp_path) == {"train": ["robin", "wren"], "val": ["robin", "wren"], "test": ["robin", "wren"]}
     homes = read_structure(tmp_path, Listing()).homes
@@ -67,7 +67,7 @@ def test_two_spellings_of_one_split_are_refused(tmp_path: Path, pair: tuple[str,
 
 
 @pytest.mark.parametrize("wrap", ["data", "a/b", "images", "train/images", "dataset/train/images"])
-def test_a_folder_round_everything_is_looked_into(tmp_path: Path, wrap: str) -> None:
+def test_a_folder_around_everything_is_opened(tmp_path: Path, wrap: str) -> None:
     fill(tmp_path, f"{wrap}/robin", f"{wrap}/wren")
     assert read(tmp_path) == {"train": ["robin", "wren"]}
 
@@ -81,30 +81,30 @@ def test_wrapped_splits_are_found(tmp_path: Path) -> None:
 # --- classes that are named like splits ---
 
 
-def test_a_class_called_train_lies_beside_others(tmp_path: Path) -> None:
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     found = read_structure(fill(tmp_path, "bus", "car", "train"), Listing())
     assert classes(found) == {"train": ["bus", "car", "train"]}
     assert found.notes == (
-        f"{tmp_path / 'train'} is read as a class and not as a split, for its photos are in no class folders",
+        f"{tmp_path / 'train'} is read as a class and not as a split, because its photos are not in class folders",
     )
 
 
 @pytest.mark.parametrize("names", [("control", "test"), ("invalid", "valid"), ("dev", "prod")])
-def test_one_of_two_classes_may_be_called_like_a_split(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_one_of_two_classes_may_be_named_like_a_split(tmp_path: Path, names: tuple[str, str]) -> None:
     assert read(fill(tmp_path, *names)) == {"train": sorted(names)}
 
 
-def test_a_class_called_train_lies_in_split_folders_too(tmp_path: Path) -> None:
+def test_a_class_called_train_may_be_inside_split_folders(tmp_path: Path) -> None:
     fill(tmp_path, *(f"{split}/{name}" for split in ("train", "test") for name in ("bus", "car", "train")))
     assert read(tmp_path) == {"train": ["bus", "car", "train"], "test": ["bus", "car", "train"]}
 
 
 def test_a_flat_test_folder_beside_classes_is_refused(tmp_path: Path) -> None:
     sentence = refused(fill(tmp_path, "robin", "wren", "test"))
-    assert sentence.startswith(f"{tmp_path / 'test'} has the name of a split and holds photos in no class folders")
+    assert sentence.startswith(f"{tmp_path / 'test'} is named like a split, but its photos are not in class folders")
 
 
-def test_a_flat_test_folder_beside_a_train_folder_is_not_used_and_said(tmp_path: Path) -> None:
+def test_a_flat_test_folder_beside_a_train_folder_is_reported_as_not_used(tmp_path: Path) -> None:
     listing = Listing()
     assert read(fill(tmp_path, "train/robin", "train/wren", "test"), listing) == {"train": ["robin", "wren"]}
     assert describe_skipped(listing.skipped) == [
@@ -118,16 +118,16 @@ def test_flat_splits_are_never_classes(tmp_path: Path, names: tuple[str, ...]) -
     (tmp_path / "labels.csv").write_text("id,breed\n")
     sentence = refused(tmp_path)
     assert all(str(tmp_path / name) in sentence for name in names)
-    assert "hold photos in no class folders" in sentence
+    assert "are not in class folders" in sentence
     assert "--data.name csv" in sentence
 
 
 def test_a_train_folder_that_may_be_a_class_is_refused(tmp_path: Path) -> None:
     sentence = refused(fill(tmp_path, "bus", "car", "train/steam", "train/diesel"))
-    assert "can be the training split, or a class beside bus, car" in sentence
+    assert "may be the training split, as it has folders in it, or a class beside bus, car" in sentence
 
 
-def test_another_folder_beside_the_splits_is_not_used_and_said(tmp_path: Path) -> None:
+def test_another_folder_beside_the_splits_is_reported_as_not_used(tmp_path: Path) -> None:
     for others in (("extra",), ("extra", "more", "test/robin")):
         listing, root = Listing(), tmp_path / str(len(others))
         fill(root, "train/robin", "train/wren", *others)
@@ -146,7 +146,7 @@ def test_a_test_folder_beside_class_folders_is_the_test_split(tmp_path: Path) ->
 
 def test_splits_without_training_photos_are_refused(tmp_path: Path) -> None:
     sentence = refused(fill(tmp_path, "val/robin", "test/robin"))
-    assert "has no training photos; put them beside" in sentence
+    assert "has no training photos; put them in" in sentence
     assert str(tmp_path / "val") in sentence
 
 
@@ -158,26 +158,26 @@ def test_splits_inside_the_classes_are_refused(tmp_path: Path) -> None:
     assert str(tmp_path / "train" / "robin" / "PHOTO.jpg") in sentence
 
 
-def test_a_folder_of_splits_beside_another_folder_is_pointed_to(tmp_path: Path) -> None:
+def test_a_folder_of_splits_beside_another_folder_is_pointed_out(tmp_path: Path) -> None:
     fill(tmp_path, *(f"birds/{split}/{name}" for split in ("train", "val") for name in ("robin", "wren")), "new")
     assert f"{tmp_path / 'birds'} holds the splits train and val; give it with --data.root" in refused(tmp_path)
 
 
-def test_classes_whose_photos_lie_deeper_are_said(tmp_path: Path) -> None:
+def test_classes_whose_photos_are_in_subfolders_are_reported(tmp_path: Path) -> None:
     fill(tmp_path, "camera 1/robin", "camera 1/wren", "camera 2/wren")
     found = read_structure(tmp_path, Listing())
     assert classes(found) == {"train": ["camera 1", "camera 2"]}
     first = tmp_path / "camera 1" / "robin"
-    assert found.notes == (f"classes whose photos lie in folders inside them: 2 ({first})",)
+    assert found.notes == (f"classes whose photos are in subfolders: 2 ({first})",)
     fill(tmp_path, "camera 2/robin")
-    words = "all classes have the folders robin, wren in them; if those are the classes, give their folder instead"
+    words = "all classes contain the folders robin, wren; if those are the classes, give their folder instead"
     assert read_structure(tmp_path, Listing()).notes == (words,)
 
 
 # --- what lies beside them ---
 
 
-def test_files_beside_the_folders_are_said(tmp_path: Path) -> None:
+def test_files_beside_the_folders_are_reported(tmp_path: Path) -> None:
     fill(tmp_path / "set", "train/robin", "train/wren")
     (tmp_path / "readme.md").touch()
     (tmp_path / "set" / "labels.csv").touch()
@@ -190,12 +190,12 @@ def test_files_beside_the_folders_are_said(tmp_path: Path) -> None:
     assert kinds == {
         "readme.md": ".md files",
         "labels.csv": ".csv files",
-        "stray.png": "photos outside of class folders",
+        "stray.png": "photos outside class folders",
         "1.png": "photos in hidden, system, thumbnail or run folders",
     }
 
 
-def test_folders_of_other_files_are_no_classes(tmp_path: Path) -> None:
+def test_folders_of_other_files_are_not_classes(tmp_path: Path) -> None:
     fill(tmp_path, "robin", "wren")
     for name in ("annotations/robin/1.xml", "code/main.py", "runs/a/log.jsonl", "runs/a/config.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def test_labelled_photos_need_no_training_split(
     assert classes(found) == expected
 
 
-def test_a_relative_root_is_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_root_gives_the_same_structure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fill(tmp_path, "set/robin", "set/wren"))
     (tmp_path / "notes.txt").touch()
     for root in (Path(), Path("set")):

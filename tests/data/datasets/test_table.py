@@ -57,29 +57,29 @@ def test_a_table_without_split_has_a_share_held_out(tmp_path: Path) -> None:
     [
         (
             ["path,width,height", "a/1.JPG,8,8"],
-            r"\.csv, line 1: of the columns 'path, width, height' it is not",
+            r"\.csv, line 1: it is not clear which of the columns 'path, width, height'",
         ),
-        (["a/1.JPG,x"], r"line 1: of the columns 'a/1\.JPG, x' it is not clear"),
-        (["label,class"], r"line 1: of the columns 'label, class' it is not clear"),
-        (["path,label,Label"], r"line 1: the column label is there twice"),
-        ([], r"line 1: of the columns '' it is not clear"),
+        (["a/1.JPG,x"], r"line 1: it is not clear which of the columns 'a/1\.JPG, x'"),
+        (["label,class"], r"line 1: it is not clear which of the columns 'label, class'"),
+        (["path,label,Label"], r"line 1: the column label appears twice"),
+        ([], r"line 1: it is not clear which of the columns ''"),
         (["path,label", "a/1.JPG,x", "", "a/2.JPG,"], r"labels\.csv, line 4: photo and label must both be given"),
         (["path,label", "a/1.JPG"], r"line 2: photo and label must both be given"),
         (["path,label", "a/1.JPG,x,y"], r"line 2: it has more fields than the header"),
         (["path,label,split", "a/1.JPG,x,3"], r"line 2: split '3' must be train, val or test"),
         (["path,label,split", "a/1.JPG,x,"], r"line 2: split '' must be train, val or test"),
         (["path,label", "a/1.JPG,x", "a/9.JPG,y"], r"line 3: there is no image .*9\.JPG"),
-        (["path,label", "a/1.JPG,x", "a/1.JPG,y"], r"line 3: a/1\.JPG was on line 2 too; keep one of them"),
+        (["path,label", "a/1.JPG,x", "a/1.JPG,y"], r"line 3: a/1\.JPG is already on line 2; keep one of them"),
         (
             ["path,label", "a/1.JPG,x", "b c/../a/./1.jpg,y"],
-            r"line 3: .*/1\.jpg was on line 2 too as a/1\.JPG",
+            r"line 3: .*/1\.jpg is already on line 2 as a/1\.JPG",
         ),
         (
             ["path,label,split", "a/1.JPG,x,train", "a/2.JPG,y,train", "a/1.JPG,x,test"],
-            r"line 4: a/1\.JPG was on line 2 too, in the train split",
+            r"line 4: a/1\.JPG is already on line 2, in the train split",
         ),
-        (["path,label,group", "a/1.JPG,x,g", "a/2.JPG,y,"], r"line 3: it has no group"),
-        (["path,label", "a/1.JPG,x"], r"has 1 labels among its training photos"),
+        (["path,label,group", "a/1.JPG,x,g", "a/2.JPG,y,"], r"line 3: the photo has no group"),
+        (["path,label", "a/1.JPG,x"], r"at least 2 labels are needed, .* have 1;"),
         (
             ["path,label,split", "a/1.JPG,x,train", "a/2.JPG,y,train", "a/3.JPG,z,test"],
             r"line 4: no training photo has the label 'z'",
@@ -94,7 +94,7 @@ def test_a_malformed_table_is_named_with_its_line(tmp_path: Path, lines: list[st
     assert "\n" not in str(error.value)
 
 
-def test_a_table_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
+def test_a_table_that_is_not_text_or_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes(b"path,label\na/\xff.jpg,x\n")
     with pytest.raises(ValueError, match=r"labels\.csv is not UTF-8 text \(line 2, byte 13\); save it as UTF-8"):
         load_csv(tmp_path, None, 0.5, 0)
@@ -106,7 +106,7 @@ def test_a_table_that_is_no_text_or_not_there_is_named(tmp_path: Path) -> None:
         load_csv(None, tmp_path / "other.csv", 0.5, 0)
 
 
-def test_an_accent_and_a_suffix_may_be_stored_otherwise_than_listed(tmp_path: Path) -> None:
+def test_an_accent_and_a_suffix_may_differ_from_the_table(tmp_path: Path) -> None:
     stored = photo(tmp_path / unicodedata.normalize("NFD", "é.JPG"), "lime")
     photo(tmp_path / "b.png")
     write(tmp_path / "labels.csv", ["path,label", unicodedata.normalize("NFC", "é.jpg") + ",x", "b.png,y"])
@@ -140,7 +140,7 @@ def rows(root: Path, header: str, separator: str = ",", suffix: str = ".png", fo
         ("image\tlabel\twidth\theight", "image (photo), label (label)"),
     ],
 )
-def test_columns_are_found_by_the_names_that_people_give_them(tmp_path: Path, header: str, columns: str) -> None:
+def test_columns_are_found_by_their_usual_names(tmp_path: Path, header: str, columns: str) -> None:
     separator = next(sep for sep in ";\t," if sep in header)
     found = load_csv(tmp_path, rows(tmp_path, header, separator), None, 0)
     assert found.train.classes == ("lime", "red")
@@ -158,7 +158,7 @@ def test_a_header_may_come_after_empty_lines_and_excel_s_separator(tmp_path: Pat
 
 
 @pytest.mark.parametrize("header", ["id,path,class_id,class_name,split", "label,image,id,split", ",path,label,split"])
-def test_of_several_columns_the_clearest_names_count(tmp_path: Path, header: str) -> None:
+def test_of_several_columns_the_most_specific_is_taken(tmp_path: Path, header: str) -> None:
     for i in range(2):
         photo(tmp_path / f"{i}.png", COLOURS[i])
     values = {"path": "{i}.png", "image": "{i}.png", "label": "{name}", "class_name": "{name}", "split": "train"}
@@ -168,7 +168,7 @@ def test_of_several_columns_the_clearest_names_count(tmp_path: Path, header: str
 
 
 @pytest.mark.parametrize("name", ["dev", "VALID", "Validation", "val_set"])
-def test_splits_are_known_by_every_usual_spelling(tmp_path: Path, name: str) -> None:
+def test_splits_are_recognised_in_every_usual_spelling(tmp_path: Path, name: str) -> None:
     for i in range(3):
         photo(tmp_path / f"{i}.png")
     lines = ["image,label,subset", "0.png,a,Training", "1.png,b,train", f"2.png,a,{name}"]
@@ -190,12 +190,12 @@ def test_an_id_that_two_photos_have_is_refused(tmp_path: Path) -> None:
     (tmp_path / "2.txt").touch()
     load_csv(None, table, None, 0)
     photo(tmp_path / "2.jpg")
-    with pytest.raises(ValueError, match=r"line 4: '2' can be .*2\.jpg or .*2\.png; write the suffix"):
+    with pytest.raises(ValueError, match=r"line 4: '2' may mean .*2\.jpg or .*2\.png; add the suffix"):
         load_csv(None, table, None, 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ""])
-def test_photos_in_a_folder_beside_the_table_are_pointed_to(tmp_path: Path, suffix: str) -> None:
+def test_photos_in_a_subfolder_are_pointed_out(tmp_path: Path, suffix: str) -> None:
     table = rows(tmp_path, "id,breed", suffix=suffix, folder="train_images")
     with pytest.raises(ValueError, match=r"line 2: there is no image .*; it is in (.*_images): use --data\.root \1"):
         load_csv(None, table, None, 0)
@@ -222,11 +222,11 @@ def test_a_file_and_a_link_to_it_are_one_photo(tmp_path: Path) -> None:
     (tmp_path / "same").symlink_to(tmp_path, target_is_directory=True)
     for name in ("link.png", "same/1.png"):
         table = write(tmp_path / "labels.csv", ["path,label", "0.png,a", "1.png,b", f"{name},a"])
-        with pytest.raises(ValueError, match=rf"line 4: {name} was on line 3 too as 1\.png"):
+        with pytest.raises(ValueError, match=rf"line 4: {name} is already on line 3 as 1\.png"):
             load_csv(None, table, None, 0)
 
 
-def test_photos_that_the_table_does_not_name_are_said(tmp_path: Path) -> None:
+def test_photos_that_the_table_does_not_name_are_reported(tmp_path: Path) -> None:
     table = rows(tmp_path, "path,label")
     for name in ("9.png", "notes.txt", ".hidden.png"):
         photo(tmp_path / "new.png").rename(tmp_path / name)
@@ -234,7 +234,7 @@ def test_photos_that_the_table_does_not_name_are_said(tmp_path: Path) -> None:
     assert [(path.name, why) for path, why in skipped] == [("9.png", "photos that the table does not name")]
 
 
-def test_the_only_table_of_a_folder_is_taken(tmp_path: Path) -> None:
+def test_the_only_table_in_a_folder_is_used(tmp_path: Path) -> None:
     rows(tmp_path, "path,label").rename(tmp_path / "train.csv")
     assert load_csv(tmp_path, None, None, 0).sources == {"train": str(tmp_path / "train.csv")}
     (tmp_path / "test.csv").touch()
@@ -266,7 +266,7 @@ def test_photos_of_one_group_are_held_out_together(tmp_path: Path) -> None:
     assert drawn["groups"] == 8
 
 
-def test_groups_that_the_table_has_split_are_said(tmp_path: Path) -> None:
+def test_groups_that_the_table_has_split_are_reported(tmp_path: Path) -> None:
     for i in range(4):
         photo(tmp_path / f"{i}.png")
     lines = ["path,label,split,group", "0.png,a,train,x", "1.png,b,train,y", "2.png,a,test,x", "3.png,b,test,z"]

@@ -64,7 +64,7 @@ def test_validation_images_are_trained_on_by_name_only(tmp_path: Path, name: str
         (5, "not 61,114 or"),
     ],
 )
-def test_which_of_the_two_published_sizes_was_found_is_said(tmp_path: Path, count: int, words: str) -> None:
+def test_which_published_size_was_found_is_reported(tmp_path: Path, count: int, words: str) -> None:
     vegfru(tmp_path)
     write(tmp_path / "veg200_lists" / "veg_test.txt", [VEG["test"][0]] * count)
     (note,) = load_vegfru(tmp_path, "veg200").notes
@@ -74,7 +74,7 @@ def test_which_of_the_two_published_sizes_was_found_is_said(tmp_path: Path, coun
 @pytest.mark.parametrize(
     ("lists", "file", "lines", "words"),
     [
-        ("veg200", "veg_train", ["pak choi/a b.jpg 2", "leek/1.JPG 1"], r"veg_train\.txt: its indices run from 1 to 2"),
+        ("veg200", "veg_train", ["pak choi/a b.jpg 2", "leek/1.JPG 1"], r"veg_train\.txt: the indices must run from 0"),
         ("veg200", "veg_train", ["pak choi/a b.jpg 1", "leek/1.JPG 1"], r"line 2: index 1 was 'pak choi'"),
         ("veg200", "veg_train", ["pak choi/a b.jpg"], r"veg_train\.txt, line 1: index 'b\.jpg' must be a whole number"),
         ("veg200", "veg_train", [], r"veg_train\.txt is empty"),
@@ -90,7 +90,7 @@ def test_a_malformed_vegfru_list_is_named(tmp_path: Path, lists: str, file: str,
         load_vegfru(tmp_path)
 
 
-def test_vegfru_says_whom_to_ask(tmp_path: Path) -> None:
+def test_vegfru_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no veg200_lists; .*University of Science and Technology of China"):
         load_vegfru(tmp_path)
     assert all(not INFOS[name].downloads for name in ("veg200", "fru92", "vegfru", "nabirds", "cars"))

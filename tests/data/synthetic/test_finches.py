@@ -70,7 +70,7 @@ def test_another_instance_and_workers_draw_the_same() -> None:
         assert (here.label, here.path) == (sample.label, sample.path)
 
 
-def test_a_sample_is_what_it_says() -> None:
+def test_a_sample_matches_its_description() -> None:
     data = Finches("val", num_classes=8, length=10, size=40)
     sample = data[7]
     assert sample.image.shape == (3, 40, 40)
@@ -231,7 +231,7 @@ def same(a: Sample, b: Sample) -> bool:
     )
 
 
-def test_kept_pictures_are_drawn_once_and_are_those_that_were_drawn(
+def test_cached_pictures_are_drawn_once_and_equal_the_drawn_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = Finches(length=40, size=48)
@@ -246,7 +246,7 @@ def test_kept_pictures_are_drawn_once_and_are_those_that_were_drawn(
         kept[40]
 
 
-def test_other_pictures_are_kept_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_pictures_are_cached_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes: list[dict[str, Any]] = [{}, {"seed": 1}, {"split": "test"}, {"size": 64}, {"mark_scale": 0.5}]
     changes += [{"hide": 0.5}, {"num_classes": 8}, {"length": 41}, {"family": "lark"}]
     files = {CachedFinches(Finches(**{"length": 40, "size": 48} | change), tmp_path).file for change in changes}
@@ -256,7 +256,7 @@ def test_other_pictures_are_kept_in_other_files(tmp_path: Path, monkeypatch: pyt
     assert CachedFinches(data, tmp_path).file not in files
 
 
-def test_a_picture_that_was_half_written_is_drawn_again(tmp_path: Path) -> None:
+def test_a_half_written_picture_is_drawn_again(tmp_path: Path) -> None:
     data = Finches(length=4, size=48)
     kept = CachedFinches(data, tmp_path)
     with kept.file.open("r+b") as file:

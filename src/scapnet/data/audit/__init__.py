@@ -1,1 +1,1 @@
-"""What a data set is and what is wrong with it: `scapnet data check` and `data show`."""
+"""What a data set contains and what is wrong with it: `scapnet data check` and `data show`."""

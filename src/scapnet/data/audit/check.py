@@ -19,7 +19,7 @@ from scapnet.jsonfile import write_json
 from scapnet.outputs import check_folder
 from scapnet.terminal.console import ProgressBar
 
-HINT = "give a folder for the report and the notes with --out"
+HINT = "give a folder for the report with --out"
 FOLDER = ".scapnet-check"  # in the root; hidden, so that it is not read as a class
 SIZES = ("classes", "train", "val", "test")
 
@@ -31,7 +31,7 @@ class Finding:
     kind: str
     level: Literal["error", "warning"]
     text: str  # a sentence
-    files: tuple[tuple[str, ...], ...] = ()  # the files concerned; a group holds duplicates of each other
+    files: tuple[tuple[str, ...], ...] = ()  # the affected files; those in one tuple are duplicates of each other
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Report:
     """The result of a check."""
 
     name: str
-    layout: str  # the classes, the splits with their sources and what is not used, in one line
+    layout: str  # the classes, the splits with their sources, and what is not used, in one line
     splits: dict[str, dict[str, int]]  # images, classes, and the fewest and most images of a class
-    images: dict[str, Any]  # kinds, and the range of widths and heights
-    published: str  # what the counts were compared with
-    read: int  # images that were read for this report and not by an earlier call
+    images: dict[str, Any]  # kinds, and the ranges of widths and heights
+    published: str  # the source that the counts were compared with
+    read: int  # images that this call read; the others were read by earlier calls
     seconds: float
     findings: tuple[Finding, ...] = field(default=())
 
     def count(self, level: str) -> int:
-        """Number of findings of a level."""
+        """The number of findings of a level."""
         return sum(finding.level == level for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Report:
 def check_named(data: DataConfig, out: Path | None = None, jobs: int = 0) -> Report:
     """Check the data set of a config; see `check_data`."""
     if out is not None:
-        check_folder(out, HINT)  # before the data set is listed, which may take a while
+        check_folder(out, HINT)  # before listing the data set, which may take a while
     splits = load_data(data)
     return check_data(splits, data.name, data.root, out, jobs, splits.info.counts)
 
@@ -78,18 +78,18 @@ def check_data(
     Args:
         splits: the data set.
         name: its name.
-        root: its folder, to which reported paths are relative.
-        out: folder of ``report.json`` and of the facts that a second call reuses; by default
-            ``.scapnet-check`` in the root, and none where there is no root.
-        jobs: processes that read; 0 is one for each core, and fewer for few images.
-        published: its published sizes; the source that fits best counts.
-        quiet: no progress bar.
+        root: its folder, which reported paths are relative to.
+        out: the folder of ``report.json`` and of the facts that a second call reuses; by default
+            ``.scapnet-check`` in the root, and nothing is written without a root.
+        jobs: processes that read; 0 is one per core, and fewer for few images.
+        published: its published sizes; the best match is used.
+        quiet: show no progress bar.
 
     Raises:
         ValueError: a folder that cannot be written, a negative number of jobs.
     """
     if jobs < 0:
-        raise ValueError(f"jobs {jobs} must be at least 1, or 0 for one on each core")
+        raise ValueError(f"jobs is {jobs} and must be at least 1, or 0 for one per core")
     folder = out or (root / FOLDER if root is not None else None)
     if folder is not None:
         check_folder(folder, HINT)
@@ -131,9 +131,9 @@ def _images(facts: dict[str, Facts]) -> dict[str, Any]:
 
 
 def _compare(splits: Splits, published: Sequence[PublishedSizes]) -> tuple[str, list[Finding]]:
-    """Compare with the source that fits best, since sources disagree."""
+    """Compare with the source that matches best, since sources disagree."""
     if not published:
-        return "no published counts are at hand", []
+        return "no published counts are known", []
     found = {name: len(split) for name in SIZES[1:] if (split := getattr(splits, name)) is not None}
     found["classes"] = len(splits.train.classes)
 
@@ -143,12 +143,12 @@ def _compare(splits: Splits, published: Sequence[PublishedSizes]) -> tuple[str, 
 
     best = min(published, key=lambda statement: len(wrong(statement)))
     findings = [
-        Finding("counts", "error", f"{name}: {found[name]:,} here, {getattr(best, name):,} by {best.source}")
+        Finding("counts", "error", f"{name}: {found[name]:,} here, {getattr(best, name):,} in {best.source}")
         for name in wrong(best)
     ]
     absent = [name for name in SIZES if name not in found and getattr(best, name)]
     findings += [
-        Finding("counts", "warning", f"{name}: not here, {getattr(best, name):,} by {best.source}") for name in absent
+        Finding("counts", "warning", f"{name}: not here, {getattr(best, name):,} in {best.source}") for name in absent
     ]
     return best.source, findings
 
@@ -176,12 +176,12 @@ def _unread(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
 
 
 def _doubles(entries: Sequence[Entry], facts: dict[str, Facts]) -> list[Finding]:
-    """Duplicates by their pixels, or by their bytes where they cannot be decoded."""
+    """Duplicates by their pixels, or by their bytes if they cannot be decoded."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        mark = facts[entry.path].pixels or facts[entry.path].content
-        if mark:
-            groups.setdefault(mark, []).append(entry)
+        digest = facts[entry.path].pixels or facts[entry.path].content
+        if digest:
+            groups.setdefault(digest, []).append(entry)
     kinds: dict[str, list[tuple[str, ...]]] = {"across": [], "labels differ": [], "within": []}
     for group in groups.values():
         if len(group) > 1:
@@ -216,7 +216,7 @@ def _oddities(facts: dict[str, Facts]) -> list[Finding]:
 
 
 def _skipped_findings(splits: Splits, root: Path | None) -> list[Finding]:
-    """Files that are not used; training and prediction skip the same ones."""
+    """Files that are not used, which training and prediction skip too."""
     kinds: dict[str, list[tuple[str, ...]]] = {}
     for path, why in splits.skipped:
         kinds.setdefault(why, []).append((short(path, root),))

@@ -16,14 +16,14 @@ def describe(splits: Splits, config: DataConfig) -> dict[str, Any]:
 
     Returns:
         name, title, root, level, classes: what it is;
-        splits: for each that it has, its images, classes, the smallest, median and largest class, and the images of
-        every class by name;
-        boxes, marks: whether objects are annotated, and names of annotated parts;
+        splits: for each split, its images, its classes, the sizes of the smallest, median and largest class, and the
+        number of images of every class by name;
+        boxes, marks: whether objects are annotated, and the names of annotated parts;
         get, homepage, licence, citation: where it comes from;
-        published, paper: sizes that were published, with their sources;
-        agrees: sources with which all sizes agree, None where there is no source;
-        notes, drawn: what was found, and how photos were held out here;
-        layout: the splits, their sources and the files that are not used, in one line.
+        published, paper: published sizes, with their sources;
+        agrees: the sources with which all sizes agree, None if there is no source;
+        notes, drawn: what was found, and how photos were held out;
+        layout: the splits, their sources, and the files that are not used, in one line.
     """
     info, train = splits.info, splits.train
     sizes = {name: _sizes(data) for name in SPLITS if (data := getattr(splits, name)) is not None}
@@ -72,10 +72,10 @@ def _agreeing(splits: Splits) -> list[str]:
 
 
 def differences(here: dict[str, int], counts: PublishedSizes) -> list[str]:
-    """Sizes that differ from the published ones, a phrase each; sizes that one side lacks are not compared."""
+    """A phrase for each size that differs from the published one; sizes that one side lacks are not compared."""
     published = asdict(counts)
     return [
-        f"{name}: {found:,} and not {published[name]:,}"
+        f"{name}: {found:,} instead of {published[name]:,}"
         for name, found in here.items()
         if published[name] is not None and published[name] != found
     ]

@@ -1,6 +1,6 @@
 """Facts about one image file: whether it can be decoded, its size and kind, and what is unusual about it.
 
-Only Pillow is imported, so that a process that reads for others starts at once.
+Only Pillow is imported, so that worker processes start at once.
 """
 
 import hashlib
@@ -28,33 +28,33 @@ class Facts(NamedTuple):
     path: str
     size: int  # bytes
     mtime: int  # nanoseconds
-    content: str  # hash of the bytes, "" where there are none
-    pixels: str  # hash of mode, sides and decoded pixels, "" where it cannot be decoded
+    content: str  # hash of the bytes, "" if there are none
+    pixels: str  # hash of mode, size and decoded pixels, "" if it cannot be decoded
     width: int
     height: int
     kind: str  # format and mode
     odd: tuple[str, ...]  # words of ODD
-    error: str  # why it is not a readable image, "" where it is one
+    error: str  # why it is not a readable image, "" if it is
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """Path, size and time of the last change."""
+        """Path, size and modification time."""
         return self.path, self.size, self.mtime
 
 
 ODD = {
     "tiny": f"a side below {TINY} px",
     "long": f"one side at least {LONG:g} times the other",
-    "animated": "several frames, of which the first is used",
-    "16-bit": "more than 8 bits a channel",
+    "animated": "several frames (only the first is used)",
+    "16-bit": "more than 8 bits per channel",
     "CMYK": "CMYK colours",
     "huge": f"more than {MOST_PIXELS // 10**6} million pixels, too many to read",
-    "profile": "a colour profile other than sRGB, to which they are converted",
+    "profile": "a colour profile other than sRGB (they are converted to sRGB)",
 }
 
 
 def hashed(*data: bytes) -> str:
-    """A hash of bytes, long enough that different files of a data set have different ones."""
+    """A hash of bytes, long enough to tell the files of a data set apart."""
     digest = hashlib.sha256(usedforsecurity=False)
     for block in data:
         digest.update(block)
@@ -150,11 +150,11 @@ def _long(width: int, height: int) -> bool:
     return max(width, height) >= LONG * min(width, height)
 
 
-Task = tuple[Any, Sequence[tuple[Any, str]]]  # a split and its indices, or None and files; each with its name
+Task = tuple[Any, Sequence[tuple[Any, str]]]  # a split and indices into it, or None and files; each with its name
 
 
 def read_all(task: Task) -> list[Facts]:
-    """The facts of a task's images; run in another process."""
+    """The facts about a task's images; this runs in a worker process."""
     split, items = task
     if split is None:
         return [photo_facts(file, path) for file, path in items]

@@ -1,4 +1,4 @@
-"""Reading all images of a data set once, in several processes; a second call reuses what was found."""
+"""Reading all images of a data set once, in several processes; a second call reuses the stored facts."""
 
 import json
 import multiprocessing
@@ -15,24 +15,24 @@ from scapnet.data.sample import FineGrained, Splits
 from scapnet.errors import reason
 from scapnet.terminal.console import ProgressBar
 
-CHUNK = 32  # images of one task, which a kill loses
-WORTH = 1000  # images for which one more process pays
-VERSION = 2  # of the stored facts; those of another version are read again
-NOTES = "facts.jsonl"
+CHUNK = 32  # images per task; killing the process loses at most the current ones
+IMAGES_PER_JOB = 1000  # another process pays off from this many images
+VERSION = 2  # of the stored facts; images with facts of another version are read again
+FILE = "facts.jsonl"
 
 
 class Entry(NamedTuple):
-    """One line of a split."""
+    """One sample of a split."""
 
     split: str
     number: int  # in the split
     label: int
     path: str  # relative to the root if below it
-    file: Path | None  # None where the sample is not a file
+    file: Path | None  # None if the sample is not a file
 
 
 def entries_of(splits: Splits, root: Path | None) -> list[Entry]:
-    """All samples of all splits, without reading any."""
+    """All samples of all splits; none is read."""
     found: list[Entry] = []
     for name in ("train", "val", "test"):
         split: FineGrained | None = getattr(splits, name)
@@ -51,18 +51,18 @@ def short(file: Path, root: Path | None) -> str:
     return file.relative_to(root).as_posix() if root is not None and file.is_relative_to(root) else str(file)
 
 
-class Notes:
-    """Stored facts of earlier calls, a line of JSON for each image, by path, size and modification time."""
+class FactCache:
+    """Facts stored by earlier calls, one line of JSON per image, found by path, size and modification time."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.file = folder / NOTES if folder else None
+        self.file = folder / FILE if folder else None
         self.known: dict[tuple[str, int, int], Facts] = {}
         if self.file and self.file.is_file():
             with self.file.open(encoding="utf-8") as lines:
                 self.known = {facts.key: facts for facts in map(_parse, lines) if facts}
 
     def find(self, entry: Entry) -> Facts | None:
-        """The facts of a file that has not changed since, or that is missing."""
+        """The facts about a file that is unchanged or missing; None if it has to be read."""
         assert entry.file is not None
         try:
             stat = os.stat(entry.file)
@@ -71,12 +71,12 @@ class Notes:
         return self.known.get((entry.path, stat.st_size, stat.st_mtime_ns))
 
     def add(self, found: Iterable[Facts]) -> None:
-        """Store facts of files."""
+        """Store facts about files."""
         if self.file is None:
             return
         with self.file.open("a", encoding="utf-8") as lines:
             for facts in found:
-                # A kill may have cut the line before; an extra empty line does no harm.
+                # A killed process may have cut the last line short; an extra empty line does no harm.
                 lines.write("\n" + json.dumps({"version": VERSION, **facts._asdict()}))
 
 
@@ -87,36 +87,36 @@ def _parse(line: str) -> Facts | None:
             return None
         return Facts(**{**values, "odd": tuple(values["odd"])})
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # cut by a kill, or of another version: read again
+        return None  # cut short, or of another version: read the image again
 
 
 def read_facts(
     splits: Splits, entries: Sequence[Entry], folder: Path | None, jobs: int, bar: ProgressBar
 ) -> tuple[dict[str, Facts], int]:
-    """The facts of all entries by path.
+    """The facts about all entries by path.
 
     Args:
         splits: the data set.
-        entries: of it.
-        folder: of the stored facts; None stores none.
-        jobs: processes; 1 reads in this one, 0 uses one for each core, and fewer for few images.
+        entries: its samples.
+        folder: the folder of the stored facts; None stores none.
+        jobs: processes; 1 reads in this one, 0 uses one per core, and fewer for few images.
         bar: shows the progress.
 
     Returns:
-        Facts by path, and the number of images that were read or drawn by this call.
+        Facts by path, and the number of images that this call read or drew.
     """
-    notes, facts, new = Notes(folder), dict[str, Facts](), list[Entry]()
+    cache, facts, new = FactCache(folder), dict[str, Facts](), list[Entry]()
     for path, entry in {entry.path: entry for entry in entries}.items():
-        known = notes.find(entry) if entry.file is not None else None
+        known = cache.find(entry) if entry.file is not None else None
         if known is None:
             new.append(entry)
         else:
             facts[path] = known
     # A process takes a second or two to start.
-    jobs = jobs or min(cores_here(), 1 + len(new) // WORTH)
+    jobs = jobs or min(cores_here(), 1 + len(new) // IMAGES_PER_JOB)
     bar.start("reading", len(facts) + len(new), len(facts))
     for found in _run(list(_tasks(splits, new)), jobs):
-        notes.add(fact for fact in found if fact.size)
+        cache.add(fact for fact in found if fact.size)
         facts |= {fact.path: fact for fact in found}
         bar.advance(len(found))
     return facts, len(new)
@@ -140,7 +140,7 @@ def _run(tasks: Sequence[Task], jobs: int) -> Iterator[list[Facts]]:
     if min(jobs, len(tasks)) < 2:
         yield from map(read_all, tasks)
         return
-    # A fresh process: a fork of one that has threads (torch's, the bar's) may hang.
+    # Spawned, not forked: a fork of a process with threads (torch's, the bar's) may hang.
     with ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn")) as pool:
         waiting, rest = set[Future[list[Facts]]](), iter(tasks)
         try:
@@ -152,7 +152,7 @@ def _run(tasks: Sequence[Task], jobs: int) -> Iterator[list[Facts]]:
             yield from (future.result() for future in waiting)
         except BrokenProcessPool as error:
             raise ValueError(
-                "a process that read images was killed, perhaps as memory ran out; repeat the command with --jobs 1"
+                "a process that reads images was killed, perhaps out of memory; repeat the command with --jobs 1"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

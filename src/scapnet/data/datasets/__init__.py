@@ -1,1 +1,1 @@
-"""One file for each data set, in the layout that its authors publish."""
+"""One file per data set, which reads the layout that its authors publish."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, numbers, read_names, read_rows
+from scapnet.data.lists import Finder, check_classes, find_home, parse_numbers, read_names, read_rows
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import NO_BOX, Splits
 
@@ -18,7 +18,7 @@ INFO = DatasetInfo(
     "FGVC-Aircraft (2013b)",
     "S. Maji, J. Kannala, E. Rahtu, M. Blaschko, A. Vedaldi: Fine-Grained Visual Classification of Aircraft. "
     "arXiv:1306.5151, 2013",
-    "photos for research that is not commercial; they belong to their photographers",
+    "photos for non-commercial research; they belong to their photographers",
     "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
     "get fgvc-aircraft-2013b.tar.gz from https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/ and unpack it in ROOT",
     (
@@ -40,14 +40,14 @@ INFO = DatasetInfo(
 
 
 def load_aircraft(root: Path | None, level: str = "variant") -> Splits:
-    """Read the folder of ``data/images`` or the one above it; training gets the published trainval list.
+    """Read the folder that holds ``data/images``, or the one above it; training gets the published trainval list.
 
     Args:
-        root: where it lies.
+        root: the data set's folder.
         level: "variant" (100 classes), "family" (70) or "manufacturer" (30).
 
     Raises:
-        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+        ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
     home = find_home(root, "aircraft", "data/images_variant_trainval.txt", INFO.get) / "data"
     classes = read_names(home / LEVELS[level])
@@ -62,10 +62,10 @@ def load_aircraft(root: Path | None, level: str = "variant") -> Splits:
 
 
 def _read_boxes(file: Path) -> dict[str, Tensor]:
-    """Boxes by the name of the image: published corners count from 1 and belong to the box, xyxy edges do neither."""
+    """Boxes by image name: the published corners count from 1 and are inclusive, xyxy edges are not."""
     boxes = {}
     for place, (name, *corners) in read_rows(file, "IMAGE XMIN YMIN XMAX YMAX", 5) if file.is_file() else ():
-        x0, y0, x1, y1 = numbers(place, "a box", corners)
+        x0, y0, x1, y1 = parse_numbers(place, "a box", corners)
         boxes[name] = torch.tensor([x0 - 1, y0 - 1, x1, y1], dtype=torch.float32)
     return boxes
 
@@ -75,7 +75,7 @@ def _read_list(file: Path, classes: list[str], boxes: dict[str, Tensor], finder:
     paths, labels, found = [], [], []
     for place, (image, name) in read_rows(file, "IMAGE CLASS", 2):
         if name not in number:
-            raise ValueError(f"{place}: there is no class {name!r} among the {len(classes)}; correct the line")
+            raise ValueError(f"{place}: {name!r} is none of the {len(classes)} classes; correct the line")
         paths.append(finder.find(file.parent / "images" / f"{image}.jpg", place))
         labels.append(number[name])
         found.append(boxes.get(image, NO_BOX))

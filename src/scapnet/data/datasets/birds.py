@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scapnet.data.lists import Finder, check_classes, numbers, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, parse_integer, parse_numbers, read_rows
 from scapnet.data.photos import PhotoList
 
 Table = dict[str, tuple[str, str]]  # id: "FILE, line N", and the rest of the line
@@ -19,19 +19,19 @@ def read_table(file: Path, shape: str, among: Collection[str] | None = None) -> 
     """A list of ``ID REST`` lines.
 
     Args:
-        file: where.
+        file: the list.
         shape: what a line should look like, for messages.
         among: the ids that must each have one line.
 
     Raises:
-        ValueError: a malformed line, an id twice, an unknown one or one without a line.
+        ValueError: a malformed line, or an id that is repeated, unknown or missing.
     """
     table: Table = {}
     for place, (key, rest) in read_rows(file, shape, 2):
         if key in table:
             raise ValueError(f"{place}: id {key} was on an earlier line; keep one of them")
         if among is not None and key not in among:
-            raise ValueError(f"{place}: id {key} is unknown to the list of images; remove the line")
+            raise ValueError(f"{place}: id {key} is not in the list of images; remove the line")
         table[key] = place, rest
     if among is not None and len(table) < len(among):
         missing = next(key for key in among if key not in table)
@@ -59,7 +59,7 @@ def _read_boxes(file: Path, images: Table) -> Tensor | None:
     table = read_table(file, "IMAGE_ID X Y WIDTH HEIGHT", images)
     rows = []
     for place, rest in (table[key] for key in images):
-        values = numbers(place, "a box", rest.split())
+        values = parse_numbers(place, "a box", rest.split())
         if len(values) != 4:
             raise ValueError(f"{place}: a box has 4 numbers, X Y WIDTH HEIGHT, and not {len(values)}; correct the line")
         x, y, width, height = values
@@ -68,7 +68,7 @@ def _read_boxes(file: Path, images: Table) -> Tensor | None:
 
 
 def _read_points(folder: Path, images: Table) -> tuple[Tensor | None, list[str]]:
-    """(n, R, 4) visible part points as boxes without size, NaN where hidden, and the R part names."""
+    """(n, R, 4) visible part points as boxes of size 0, NaN where hidden, and the R part names."""
     if not (folder / "part_locs.txt").is_file():
         return None, []
     names = read_table(folder / "parts.txt", "PART_ID NAME")
@@ -78,26 +78,26 @@ def _read_points(folder: Path, images: Table) -> tuple[Tensor | None, list[str]]
     for place, (image, part, *point, seen) in read_rows(folder / "part_locs.txt", "IMAGE_ID PART_ID X Y VISIBLE", 5):
         if image not in row or part not in column:
             raise ValueError(f"{place}: there is no image {image} or no part {part}; remove the line")
-        if whole(place, "visible", seen, 0, 1):
-            points[row[image]][column[part]] = numbers(place, "a part's place", point) * 2
+        if parse_integer(place, "visible", seen, 0, 1):
+            points[row[image]][column[part]] = parse_numbers(place, "a part's location", point) * 2
     marks = torch.tensor(points, dtype=torch.float32).reshape(len(images), len(names), 4)
     return marks, [name for _, name in names.values()]
 
 
 def read_birds(home: Path, all_classes: bool) -> tuple[PhotoList, PhotoList]:
-    """Training and test photos with the boxes and the visible part points that their authors annotated.
+    """Training and test photos with the boxes and the visible part points that the authors annotated.
 
     Args:
         home: the folder of ``images.txt``.
-        all_classes: whether every line of ``classes.txt`` is a class, or only those that images have.
+        all_classes: whether every line of ``classes.txt`` is a class, or only those with images.
 
     Raises:
-        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+        ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
     images = read_table(home / "images.txt", "IMAGE_ID PATH")
     labels, classes = _read_labels(home, images, all_classes)
     split = read_table(home / "train_test_split.txt", "IMAGE_ID IS_TRAINING", images)
-    training = [bool(whole(place, "is_training", text, 0, 1)) for place, text in (split[key] for key in images)]
+    training = [bool(parse_integer(place, "is_training", text, 0, 1)) for place, text in (split[key] for key in images)]
     finder = Finder()
     paths = [finder.find(home / "images" / name, place) for place, name in images.values()]
     boxes = _read_boxes(home / "bounding_boxes.txt", images)

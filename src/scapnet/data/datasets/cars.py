@@ -7,7 +7,7 @@ import torch
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, numbers, whole
+from scapnet.data.lists import Finder, check_classes, find_home, parse_integer, parse_numbers
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
@@ -17,7 +17,7 @@ INFO = DatasetInfo(
     "Stanford Cars",
     "J. Krause, M. Stark, J. Deng, L. Fei-Fei: 3D Object Representations for Fine-Grained Categorization. "
     "Workshop on 3D Representation and Recognition, ICCV 2013",
-    "none is stated that can still be read; its authors' page is gone",
+    "unknown: its authors' page is gone",
     "",
     "its authors' page is gone (torchvision says so): put a copy that you may use in ROOT as cars_train/, "
     "cars_test/, devkit/ and cars_test_annos_withlabels.mat",
@@ -44,12 +44,12 @@ def _read_list(file: Path, images: Path, classes: list[str]) -> PhotoList:
     (rows,) = read_mat(file, "annotations")
     missing = [field for field in FIELDS if field not in (rows.dtype.names or ())]
     if missing:
-        raise ValueError(f"{file} lacks {', '.join(missing)}; it needs the list with labels: unpack the data set again")
+        raise ValueError(f"{file} lacks {', '.join(missing)}; the list with labels has them: unpack the data set again")
     paths, labels, boxes, finder = [], [], [], Finder()
     for row, values in enumerate(np.atleast_1d(rows), 1):
         name, label, *box = (values[field] for field in FIELDS)
         place = f"{file}, row {row}"
         paths.append(finder.find(images / str(name), place))
-        labels.append(whole(place, "class", digits(label), 1, len(classes)) - 1)
-        boxes.append(numbers(place, "a box", [digits(edge) for edge in box]))
+        labels.append(parse_integer(place, "class", digits(label), 1, len(classes)) - 1)
+        boxes.append(parse_numbers(place, "a box", [digits(edge) for edge in box]))
     return PhotoList(paths, labels, classes, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))

@@ -1,11 +1,11 @@
-"""The columns of a table of photos, by the names that people give them."""
+"""Finding the columns of a table of photos under the usual names."""
 
 import csv
 from collections.abc import Sequence
 from typing import NamedTuple
 
 SEPARATORS = ",;\t|"
-# In each list, the names that say most about what is in the column come first.
+# In each list, the most specific names come first.
 PATH = (
     *("path", "file_path", "filepath", "image_path", "img_path", "photo_path", "file_name", "filename", "image_name"),
     *("file", "image", "img", "photo", "picture", "image_file", "image_id", "img_id", "photo_id", "id_code", "id"),
@@ -20,7 +20,7 @@ GROUP = ("group", "group_id")
 
 
 class Columns(NamedTuple):
-    """Where the fields of a photo are; their names are those of the header."""
+    """Which columns hold the fields of a photo; the names are those of the header."""
 
     names: tuple[str, ...]
     path: int
@@ -42,7 +42,7 @@ def find_columns(place: str, line: str) -> tuple[Columns, str]:
         line: the first line of the table.
 
     Raises:
-        ValueError: it has no column for the photos or none for the labels, or two of a name.
+        ValueError: it has no column for the photos or none for the labels, or the same name twice.
     """
     headers = {sep: tuple(name.strip() for name in next(csv.reader([line], delimiter=sep), [])) for sep in SEPARATORS}
     for separator, names in headers.items():
@@ -52,13 +52,13 @@ def find_columns(place: str, line: str) -> tuple[Columns, str]:
     longest: tuple[str, ...] = max(headers.values(), key=len)
     most = ", ".join(longest)
     raise ValueError(
-        f"{place}: of the columns {most!r} it is not clear which have the photo and the label; call them path and "
-        f"label, and split and group if there are such"
+        f"{place}: it is not clear which of the columns {most!r} hold the photo and the label; call them path and "
+        f"label, and any others split and group"
     )
 
 
 def _choose(place: str, names: Sequence[str]) -> Columns | None:
-    """The columns among some names; None where the photos or the labels have none."""
+    """The columns among some names; None if there is none for the photos or for the labels."""
     plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
     path, label, split, group = (next((n for n in known if n in plain), None) for known in (PATH, LABEL, SPLIT, GROUP))
     if path is None:
@@ -70,7 +70,7 @@ def _choose(place: str, names: Sequence[str]) -> Columns | None:
         label = rest[0]
     for name in (path, label, split, group):
         if name is not None and plain.count(name) > 1:
-            raise ValueError(f"{place}: the column {names[plain.index(name)]} is there twice; remove one of them")
+            raise ValueError(f"{place}: the column {names[plain.index(name)]} appears twice; remove one of them")
     at = [None if name is None else plain.index(name) for name in (path, label, split, group)]
     assert at[0] is not None
     assert at[1] is not None

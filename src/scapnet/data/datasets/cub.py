@@ -15,7 +15,7 @@ INFO = DatasetInfo(
     "see its homepage; the photos come from Flickr and belong to their photographers",
     "https://www.vision.caltech.edu/datasets/cub_200_2011/",
     "get CUB_200_2011.tgz from Caltech (https://data.caltech.edu/records/65de6-vp158) and unpack it in ROOT",
-    (PublishedSizes("Table II of the SCAPNet paper; 11,788 images in all", 200, 5994, None, 5794),),
+    (PublishedSizes("Table II of the SCAPNet paper; 11,788 images in total", 200, 5994, None, 5794),),
     PublishedSizes("Table II", 200, 5994, None, 5794),
     (
         Archive(
@@ -30,10 +30,10 @@ INFO = DatasetInfo(
 
 
 def load_cub(root: Path | None) -> Splits:
-    """Read CUB-200-2011 from the folder of ``images.txt`` or the one above it.
+    """Read CUB-200-2011 from the folder of ``images.txt``, or the one above it.
 
     Raises:
-        ValueError: another edition, or a list that is missing or malformed, with its file and line.
+        ValueError: the 2010 edition, or a list that is missing or malformed, with its file and line.
     """
     root = check_root(root, "cub", INFO.get)
     try:
@@ -46,10 +46,10 @@ def load_cub(root: Path | None) -> Splits:
 
 
 def _refuse_2010(root: Path) -> None:
-    """The edition of 2010 has the same species, half the photos and no parts: figures on it compare with nothing."""
+    """Refuse the 2010 edition: the same species with half the photos and no parts, so no figures are comparable."""
     for home in (root, *sorted(root.iterdir())):
         if (home / "lists").is_dir() and not (home / "train_test_split.txt").is_file():
             raise ValueError(
                 f"{home} is CUB-200-2010, the older edition (it has lists/ and no train_test_split.txt); "
-                f"CUB-200-2011 is wanted: {INFO.get}"
+                f"CUB-200-2011 is needed: {INFO.get}"
             )

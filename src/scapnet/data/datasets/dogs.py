@@ -6,7 +6,7 @@ import numpy as np
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, whole
+from scapnet.data.lists import Finder, check_classes, find_home, parse_integer
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
@@ -17,7 +17,7 @@ INFO = DatasetInfo(
     "Stanford Dogs",
     "A. Khosla, N. Jayadevaprakash, B. Yao, L. Fei-Fei: Novel Dataset for Fine-Grained Image Categorization. "
     "Workshop on Fine-Grained Visual Categorization, CVPR 2011",
-    "see its homepage; the photos are ImageNet's, whose terms allow research and teaching that is not commercial",
+    "see its homepage; the photos are ImageNet's, whose terms allow non-commercial research and teaching",
     f"{URL}main.html",
     f"get images.tar and lists.tar from {URL}main.html and unpack both in ROOT",
     (PublishedSizes("TensorFlow Datasets, catalog/stanford_dogs", 120, 12000, None, 8580),),
@@ -45,7 +45,7 @@ def load_dogs(root: Path | None) -> Splits:
     """Read ``Images``, ``train_list.mat`` and ``test_list.mat``, whose labels count from 1.
 
     Raises:
-        ValueError: a list is missing or malformed or names a missing image.
+        ValueError: a list is missing or malformed, or names a missing image.
     """
     home = find_home(root, "dogs", "train_list.mat", INFO.get)
     names: dict[int, str] = {}
@@ -63,7 +63,7 @@ def _read_list(home: Path, file: Path, names: dict[int, str], finder: Finder) ->
     paths, labels = [], []
     for row, (path, number) in enumerate(zip(files, numbers, strict=True), 1):
         place = f"{file}, row {row}"
-        label = whole(place, "label", digits(number), 1, 10_000) - 1
+        label = parse_integer(place, "label", digits(number), 1, 10_000) - 1
         name = Path(path).parts[0].partition("-")[2].replace("_", " ")
         if names.setdefault(label, name) != name:
             raise ValueError(

@@ -7,7 +7,7 @@ from torchvision.datasets import Flowers102
 
 from scapnet.data.datasets.matfile import digits, read_mat
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, whole
+from scapnet.data.lists import Finder, check_classes, find_home, parse_integer
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
@@ -35,7 +35,7 @@ def load_flowers(root: Path | None) -> Splits:
     """Read ``jpg``, ``imagelabels.mat`` and ``setid.mat``, whose labels and image numbers count from 1.
 
     Raises:
-        ValueError: a list is missing or malformed or names a missing image.
+        ValueError: a list is missing or malformed, or names a missing image.
     """
     home = find_home(root, "flowers", "imagelabels.mat", INFO.get)
     numbers = np.atleast_1d(read_mat(home / "imagelabels.mat", "labels")[0]).tolist()
@@ -44,10 +44,10 @@ def load_flowers(root: Path | None) -> Splits:
     for key, ids in zip(LISTS.values(), read_mat(file, *LISTS.values()), strict=True):
         paths, labels = [], []
         for i in np.atleast_1d(ids).tolist():
-            image = whole(f"{file}, {key}", "image", digits(i), 1, len(numbers))
+            image = parse_integer(f"{file}, {key}", "image", digits(i), 1, len(numbers))
             place = f"{home / 'imagelabels.mat'}, image {image}"
             paths.append(finder.find(home / "jpg" / f"image_{image:05d}.jpg", f"{file}, {key}"))
-            labels.append(whole(place, "label", digits(numbers[image - 1]), 1, len(names)) - 1)
+            labels.append(parse_integer(place, "label", digits(numbers[image - 1]), 1, len(names)) - 1)
         found.append(PhotoList(paths, labels, names))
     check_classes(found[0], file)
     train, val, test = found

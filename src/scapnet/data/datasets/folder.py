@@ -17,18 +17,18 @@ from scapnet.data.splits import by_fraction
 def load_folder(
     root: Path | None, val_fraction: float | None, seed: int, order: Order = "numbers", group: str | None = None
 ) -> Splits:
-    """Read class folders; a share of the training photos becomes the validation split where there is no other.
+    """Read class folders; a fraction of the training photos is held out for validation if they are the only split.
 
     Args:
         root: the folder of the splits, or of the classes.
-        val_fraction: that share; None holds nothing out.
-        seed: of the choice.
-        order: of files and classes.
+        val_fraction: the fraction to hold out; None holds out nothing.
+        seed: determines which photos are held out.
+        order: the order of files and classes.
         group: how to name groups of photos that are held out together; see `name_groups`.
 
     Raises:
-        ValueError: a missing folder, folders that can be read in two ways, a class without photos, fewer than two
-            classes, one photo in two classes or splits.
+        ValueError: a missing folder, ambiguous folders, a class without photos, fewer than two classes, or one photo in
+            two classes or splits.
     """
     root = check_root(root, "folder")
     listing = Listing(order)
@@ -37,7 +37,7 @@ def load_folder(
     if len(classes) < 2:
         home = found.homes["train"]
         raise ValueError(
-            f"{home} has {len(classes)} class folders and at least 2 are needed; "
+            f"at least 2 class folders are needed, and {home} has {len(classes)}; "
             f"put the photos in {home / 'CLASS' / 'PHOTO.jpg'}{table_hint(home)}"
         )
     lists = {split: read_split(folders, classes, listing, group) for split, folders in found.splits.items()}
@@ -48,7 +48,7 @@ def load_folder(
     if val is None and test is None and val_fraction is not None:
         train, val, drawn = by_fraction(train, val_fraction, seed, root)
     sources = {split: str(home) for split, home in found.homes.items()}
-    empty = [f"no photo in {folder}" for name in lists for folder in _empty(lists[name], found.splits[name])]
+    empty = [f"no photos in {folder}" for name in lists for folder in _empty(lists[name], found.splits[name])]
     return Splits(train, val, test, FOLDER, (*found.notes, *empty), drawn, sources, tuple(listing.skipped))
 
 
@@ -57,12 +57,12 @@ def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing, 
 
     Args:
         folders: its class folders.
-        classes: all classes, which must be among them.
-        listing: gets what is skipped.
+        classes: the names of all classes.
+        listing: collects the skipped files.
         group: as in `load_folder`.
 
     Raises:
-        ValueError: a class folder that is none of the classes.
+        ValueError: a class folder that is not one of the classes.
     """
     paths: list[Path] = []
     homes: list[Path] = []
@@ -83,7 +83,7 @@ def read_split(folders: ClassFolders, classes: Sequence[str], listing: Listing, 
 
 
 def _alike(name: str, classes: Sequence[str]) -> str:
-    """The class that a name may mean, which differs from it in capital letters."""
+    """A hint at a class whose name differs only in capital letters."""
     return next((f" (they have {known!r})" for known in classes if known.casefold() == name.casefold()), "")
 
 
@@ -94,16 +94,16 @@ def _empty(data: PhotoList, folders: ClassFolders) -> list[Path]:
 
 
 def _check_empty(found: Structure, train: PhotoList, listing: Listing) -> None:
-    """Refuse a class without training photos: it can never be learned."""
+    """Refuse a class without training photos: it cannot be learned."""
     if empty := _empty(train, found.splits["train"]):
         inside = describe_skipped(file for file in listing.skipped if any(map(file.path.is_relative_to, empty)))
         names = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         why = f" ({'; '.join(inside)})" if inside else ""
-        raise ValueError(f"class folders without a photo: {names}{why}; put photos there, or remove the folders")
+        raise ValueError(f"class folders without photos: {names}{why}; put photos there, or remove the folders")
 
 
 def _check_once(root: Path, found: Structure, lists: Mapping[str, PhotoList], listing: Listing) -> None:
-    """Refuse a file that links put into two splits or two classes."""
+    """Refuse a file that is in two splits or two classes through a link."""
     top = Path(os.path.realpath(root))
     folders = [folder for classes in found.splits.values() for same in classes.values() for folder in same]
     if not listing.links and all(os.path.realpath(path) == str(top / path.relative_to(root)) for path in folders):
@@ -115,4 +115,4 @@ def _check_once(root: Path, found: Structure, lists: Mapping[str, PhotoList], li
             first = seen.setdefault(place, (split, label, path))
             if first[:2] != (split, label):
                 what = "splits" if first[0] != split else "classes"
-                raise ValueError(f"{first[2]} and {path} are one file in two {what}; keep it in one of them")
+                raise ValueError(f"{first[2]} and {path} are the same file in two {what}; keep it in one of them")

@@ -38,18 +38,18 @@ INFO = DatasetInfo(
 def load_grocery(root: Path | None, level: str = "fine") -> Splits:
     """Read ``classes.csv`` and ``train.txt``, ``val.txt``, ``test.txt`` (lines of ``path, fine, coarse``).
 
-    The published test list may be absent; the validation split then is the one to report.
+    If the published test list is absent, the validation split is the one to report.
 
     Args:
-        root: where they lie.
+        root: the folder that holds them.
         level: "fine" (81 classes) or "coarse" (43).
 
     Raises:
-        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+        ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
     home = find_home(root, "grocery", "classes.csv", INFO.get)
     if not (home / "train.txt").is_file():
-        raise ValueError(f"{home} has no train.txt; give the data set's folder, the one that holds it")
+        raise ValueError(f"{home} has no train.txt; give the data set's folder, which holds it")
     classes, finder = _read_classes(home / "classes.csv", *COLUMNS[level]), Finder()
     train, val, test = (
         _read_list(home, home / f"{name}.txt", classes, level, finder) if (home / f"{name}.txt").is_file() else None
@@ -63,7 +63,7 @@ def load_grocery(root: Path | None, level: str = "fine") -> Splits:
 
 
 def _read_classes(file: Path, name: str, key: str) -> list[str]:
-    """Class names in the order of their ids, which run from 0 without a gap."""
+    """Class names in the order of their ids, which run from 0 without gaps."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             names = {int(row[key]): row[name] for row in csv.DictReader(lines)}
@@ -72,7 +72,7 @@ def _read_classes(file: Path, name: str, key: str) -> list[str]:
         raise ValueError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file} lacks the columns {name!r} and {key!r} with ids from 0 on ({reason(error)}); unpack it again"
+            f"{file} lacks the columns {name!r} and {key!r} with ids from 0 ({reason(error)}); unpack it again"
         ) from error
 
 

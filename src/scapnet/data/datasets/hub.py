@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face hub, by name, or one that its library saved on disk."""
+"""A data set from the Hugging Face hub, by name, or one that its datasets library saved to disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ class HubPhotos:
 
     Args:
         rows: the data set's rows.
-        image: the column of the image.
-        labels: of all rows.
+        image: the name of the image column.
+        labels: the label of every row.
         classes: names of all classes.
-        title: for messages.
+        title: what messages call the data set.
     """
 
     def __init__(self, rows: Any, image: str, labels: Sequence[int], classes: Sequence[str], title: str) -> None:
@@ -38,7 +38,7 @@ class HubPhotos:
         name = self.name(index)
         try:
             image = photo_to_tensor(self.rows[self.numbers[index]][self.image])
-        # As in read_image: plug-ins of Pillow raise errors of many kinds on broken files.
+        # As in read_image: Pillow's plug-ins raise errors of many kinds on broken files.
         except Exception as error:
             raise UnreadableImage(f"{name} is not a readable image ({reason(error)})") from error
         return Sample(image, self.labels[index], name)
@@ -58,9 +58,10 @@ def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
     """Read a data set with one image column and a label column.
 
     Args:
-        name: on the hub, or a folder that ``save_to_disk`` wrote.
-        val_fraction: the share of the training photos to hold out where there is neither val nor test; None holds none.
-        seed: of that choice.
+        name: its name on the hub, or a folder that ``save_to_disk`` wrote.
+        val_fraction: the fraction of the training photos to hold out if there is neither val nor test; None holds out
+            none.
+        seed: determines which photos are held out.
 
     Raises:
         ValueError: the library is missing, there is no such data set, or it has no images or labels.
@@ -73,7 +74,7 @@ def load_hub(name: str | None, val_fraction: float | None, seed: int) -> Splits:
         if (split := split_name(own)) and named[split] is None:
             named[split] = own
     if named["train"] is None:
-        raise ValueError(f"{name} has the splits {', '.join(found)} and none is train; use another data set")
+        raise ValueError(f"{name} has the splits {', '.join(found)}, and none is train; use another data set")
     image, label = _columns(name, found[named["train"]].features)
     classes = _classes(found[named["train"]], label)
     lists: dict[str, HubPhotos | None] = {}
@@ -97,23 +98,19 @@ def _open(name: str) -> dict[str, Any]:
     try:
         import datasets
     except ImportError as error:
-        raise ValueError(
-            "a hub data set is read by the datasets library; install it by: pip install datasets"
-        ) from error
+        raise ValueError("a hub data set needs the datasets library; install it with: pip install datasets") from error
     saved = Path(name)
     try:
         on_disk = (saved / "dataset_dict.json").is_file() or (saved / "state.json").is_file()
         found = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
-    # The library raises errors of many kinds: no network, no such name, a licence to agree to.
+    # The library raises errors of many kinds: no network, no such name, a licence that must be accepted.
     except Exception as error:
-        raise ValueError(
-            f"{name} cannot be loaded by the datasets library ({reason(error)}); check its name"
-        ) from error
+        raise ValueError(f"the datasets library cannot load {name} ({reason(error)}); check its name") from error
     return dict(found) if isinstance(found, dict) else {"train": found}
 
 
 def _columns(name: str, features: Any) -> tuple[str, str]:
-    """The image column and the label column: the first of a fitting type, or a column that is called label."""
+    """The image column and the label column: the first of the right type, or a column called label."""
     kinds = {key: type(kind).__name__ for key, kind in features.items()}
     images = [key for key, kind in kinds.items() if kind == "Image"]
     labels = [key for key, kind in kinds.items() if kind == "ClassLabel"] or [
@@ -121,8 +118,8 @@ def _columns(name: str, features: Any) -> tuple[str, str]:
     ]
     if not images or not labels:
         raise ValueError(
-            f"{name} has the columns {', '.join(f'{key} ({kind})' for key, kind in kinds.items())}; one image and "
-            f"one label column are needed: use another data set"
+            f"{name} has the columns {', '.join(f'{key} ({kind})' for key, kind in kinds.items())}; an image column "
+            f"and a label column are needed: use another data set"
         )
     return images[0], labels[0]
 
@@ -133,7 +130,7 @@ def _classes(rows: Any, label: str) -> list[str]:
 
 
 def _split(rows: Any, image: str, label: str, classes: list[str], title: str) -> HubPhotos | None:
-    """The rows of a split; None where one of them has no label, as in the test sets of competitions."""
+    """The rows of a split; None if any of them has no label, as in the test sets of competitions."""
     number: dict[Any, int] = {value: i for i, value in enumerate(classes)}
     values = list(rows[label])
     if getattr(rows.features[label], "names", None):

@@ -10,21 +10,21 @@ def read_mat(file: Path, *keys: str) -> list[Any]:
     """Variables of a MATLAB file.
 
     Args:
-        file: where.
+        file: the MATLAB file.
         keys: names of the variables.
 
     Returns:
         One array for each key, without axes of length 1.
 
     Raises:
-        ValueError: the file is missing, is no MATLAB file, or lacks a variable.
+        ValueError: the file is missing, is not a MATLAB file, or lacks a variable.
     """
-    from scipy.io import loadmat  # three data sets alone need it
+    from scipy.io import loadmat  # only three data sets need it
 
     try:
         found = loadmat(str(file), squeeze_me=True)
         return [found[key] for key in keys]
-    # scipy raises errors of many kinds on files that are none of MATLAB's.
+    # scipy raises errors of many kinds on other files.
     except Exception as error:
         raise ValueError(
             f"{file} cannot be read as the list of {', '.join(keys)} ({reason(error)}); unpack the data set again"

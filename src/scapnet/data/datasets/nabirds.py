@@ -12,16 +12,16 @@ INFO = DatasetInfo(
     "NABirds",
     "G. Van Horn, S. Branson, R. Farrell, S. Haber, J. Barry, P. Ipeirotis, P. Perona, S. Belongie: Building a Bird "
     "Recognition App and Large Scale Dataset with Citizen Scientists. CVPR 2015",
-    "the terms of use that one agrees to before the download",
+    "the terms of use to accept before the download",
     "https://dl.allaboutbirds.org/nabirds",
-    "agree to the terms at https://dl.allaboutbirds.org/nabirds (Cornell Lab of Ornithology), and unpack what they "
-    "send in ROOT",
-    (PublishedSizes("abstract of Van Horn et al. 2015: 48,562 images in all", 555),),
+    "accept the terms at https://dl.allaboutbirds.org/nabirds (Cornell Lab of Ornithology), and unpack the archive "
+    "in ROOT",
+    (PublishedSizes("abstract of Van Horn et al. 2015: 48,562 images in total", 555),),
 )
 
 
 def load_nabirds(root: Path | None) -> Splits:
-    """Read NABirds; a class is what images are labelled with, not the groups above it in the tree.
+    """Read NABirds; the classes are the categories that images are labelled with, not the groups above them.
 
     Raises:
         ValueError: a list that is missing or malformed, with its file and line.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, find_home, parse_integer, read_rows
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
@@ -40,14 +40,14 @@ def load_pets(root: Path | None) -> Splits:
     """Read ``images`` and ``annotations``; training gets the published trainval list.
 
     Raises:
-        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+        ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
     home = find_home(root, "pets", "annotations/trainval.txt", INFO.get)
     names: dict[int, str] = {}
     found = {split: _read_list(home, split, names, Finder()) for split in ("trainval", "test")}
     file = home / "annotations" / "trainval.txt"
     if sorted(names) != list(range(len(names))):
-        raise ValueError(f"{file}: class ids must run from 1 to {len(names)} without a gap; unpack the data set again")
+        raise ValueError(f"{file}: class ids must run from 1 to {len(names)} without gaps; unpack the data set again")
     classes = [names[i] for i in range(len(names))]
     train, test = (PhotoList(*found[split], classes) for split in ("trainval", "test"))
     check_classes(train, file)
@@ -55,10 +55,10 @@ def load_pets(root: Path | None) -> Splits:
 
 
 def _read_list(home: Path, split: str, names: dict[int, str], finder: Finder) -> tuple[list[Path], list[int]]:
-    """Lines of ``IMAGE CLASS SPECIES BREED`` with ids from 1; the image's name holds the breed's."""
+    """Lines of ``IMAGE CLASS SPECIES BREED`` with ids from 1; the image's name contains the breed's."""
     paths, labels = [], []
     for place, (image, number, *_) in read_rows(home / "annotations" / f"{split}.txt", "IMAGE CLASS SPECIES BREED", 4):
-        label = whole(place, "class", number, 1, 10_000) - 1
+        label = parse_integer(place, "class", number, 1, 10_000) - 1
         name = image.rpartition("_")[0].replace("_", " ").title()
         if names.setdefault(label, name) != name:
             raise ValueError(f"{place}: class {number} was {names[label]!r} on an earlier line; correct the line")

@@ -22,13 +22,13 @@ class Row(NamedTuple):
     """A line of a table."""
 
     place: str  # "FILE, line N"
-    name: str  # of the photo, as the table has it
+    name: str  # the photo's name, as written in the table
     label: str
     split: str
     group: str | None
 
 
-class Photo(NamedTuple):
+class TablePhoto(NamedTuple):
     """A line of a table, and the file that it names."""
 
     row: Row
@@ -36,7 +36,7 @@ class Photo(NamedTuple):
 
 
 def default_table(root: Path) -> Path:
-    """``labels.csv``, or the one table that there is.
+    """``labels.csv``, or the only table in a folder.
 
     Raises:
         ValueError: there is none, or more than one.
@@ -52,7 +52,7 @@ def read_rows(file: Path) -> tuple[Columns, list[Row]]:
     """The columns and the lines of a table; empty lines are skipped.
 
     Raises:
-        ValueError: a file that is missing, no UTF-8 text or no table, or a line that is not as it should be.
+        ValueError: a file that is missing or not a table in UTF-8, or a malformed line.
     """
     if not file.is_file():
         raise ValueError(f"there is no table {file}; give it with {option('data.table')} FILE")
@@ -96,15 +96,15 @@ def _row(place: str, columns: Columns, fields: Sequence[str]) -> Row:
             raise ValueError(f"{place}: split {values[columns.split]!r} must be train, val or test; correct the line")
     group = None if columns.group is None else values[columns.group]
     if group == "":
-        raise ValueError(f"{place}: it has no group; give a photo on its own a group of its own name")
+        raise ValueError(f"{place}: the photo has no group; give a single photo a group of its own")
     return Row(place, name, label, split or "train", group)
 
 
-def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[Photo]:
-    """The files that lines name, which each may be named once.
+def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[TablePhoto]:
+    """The files that the lines name; each may be named only once.
 
     Raises:
-        ValueError: a photo that is not there, or that was on an earlier line.
+        ValueError: a photo that is missing, or that was on an earlier line.
     """
     seen: dict[str, Row] = {}
     real: dict[Path, str] = {}
@@ -115,19 +115,19 @@ def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[Pho
         first = seen.setdefault(os.path.realpath(place) if os.path.islink(place) else place, row)
         if first is not row:
             _refuse_again(row, first)
-        yield Photo(row, path)
+        yield TablePhoto(row, path)
 
 
 def _refuse_again(row: Row, first: Row) -> None:
     line = first.place.rpartition(", ")[2]
-    same = f"{row.name} was on {line} too" + (f" as {first.name}" if first.name != row.name else "")
+    same = f"{row.name} is already on {line}" + (f" as {first.name}" if first.name != row.name else "")
     if row.split != first.split:
         same += f", in the {first.split} split"
     raise ValueError(f"{row.place}: {same}; keep one of them")
 
 
 def _find(row: Row, root: Path, finder: Finder) -> Path:
-    """A photo by its path, with slashes of either kind, or by its name without a suffix."""
+    """The photo with a path, with slashes or backslashes, or with a name without suffix."""
     slashes = row.name.replace("\\", "/")
     for name in dict.fromkeys([row.name, slashes, os.path.normpath(slashes), slashes.lstrip("/")]):
         if found := finder.look(root / name):
@@ -137,7 +137,7 @@ def _find(row: Row, root: Path, finder: Finder) -> Path:
     if len(stems) == 1:
         return stems[0]
     if stems:
-        raise ValueError(f"{row.place}: {row.name!r} can be {' or '.join(map(str, stems))}; write the suffix")
+        raise ValueError(f"{row.place}: {row.name!r} may mean {' or '.join(map(str, stems))}; add the suffix")
     elsewhere = _elsewhere(path, root, finder)
     hint = "correct the path or remove the line"
     if elsewhere is not None:
@@ -147,7 +147,7 @@ def _find(row: Row, root: Path, finder: Finder) -> Path:
 
 
 def _elsewhere(path: Path, root: Path, finder: Finder) -> Path | None:
-    """The folder of the root that has a photo which the root itself has not."""
+    """The subfolder that holds a photo which is missing from the root itself."""
     for folder in sorted(root.iterdir()) if path.parent == root else ():
         inside = folder / path.name
         if not is_system(folder.name) and folder.is_dir() and (finder.look(inside) or finder.by_stem(inside)):

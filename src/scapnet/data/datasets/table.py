@@ -1,10 +1,10 @@
-"""Your own photos by a table with a photo and a label on each line, and its split and its group where it has them."""
+"""Your own photos by a table with a photo and a label on each line, and optionally its split and its group."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scapnet.data.datasets.rows import Photo, default_table, find_photos, read_rows
+from scapnet.data.datasets.rows import TablePhoto, default_table, find_photos, read_rows
 from scapnet.data.files import Order, SkippedFile, in_order, is_system, one_name
 from scapnet.data.formats import is_photo
 from scapnet.data.groups import name_groups
@@ -33,15 +33,15 @@ def load_csv(
     """Read a table with a header; the classes are the labels of its training photos, in order.
 
     Args:
-        root: what the paths are relative to; by default the table's folder.
+        root: the folder that the paths are relative to; by default the table's folder.
         table: the table; by default ``root/labels.csv``, or the only table in root.
-        val_fraction: the share of the training photos to hold out where the table has no split; None holds none out.
-        seed: of that choice.
-        order: of the classes; photos are in the order of their lines.
+        val_fraction: the fraction of the training photos to hold out if the table has no splits; None holds out none.
+        seed: determines which photos are held out.
+        order: the order of the classes; photos are in the order of their lines.
         group: as in `name_groups`; by default the table's column ``group``, if it has one.
 
     Raises:
-        ValueError: what is wrong with the table, with its line.
+        ValueError: a mistake in the table, with its line.
     """
     root = check_root(table.parent if root is None and table is not None else root, "csv")
     file = table or default_table(root)
@@ -49,7 +49,7 @@ def load_csv(
     names = {row.label for row in rows if row.split == "train"}
     if len(names) < 2:
         raise ValueError(
-            f"{file} has {len(names)} labels among its training photos and at least 2 are needed; add photos"
+            f"at least 2 labels are needed, and the training photos of {file} have {len(names)}; add photos"
         )
     unknown = next((row for row in rows if row.label not in names), None)
     if unknown is not None:
@@ -72,15 +72,15 @@ def load_csv(
 
 
 def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, PhotoList]:
-    """The photos of a table by split, for the splits that it has; "train" where it names none.
+    """The photos of a table by split, for the splits that it has; under "train" if it names none.
 
     Args:
-        root: what the paths are relative to.
+        root: the folder that the paths are relative to.
         file: the table.
-        classes: of a trained model; the labels are their indices.
+        classes: the classes of a trained model; labels are indices into them.
 
     Raises:
-        ValueError: what is wrong with the table, with its line; a label that is not among the classes.
+        ValueError: a mistake in the table, with its line; a label that is not among the classes.
     """
     known = {one_name(name) for name in classes}
     rows = read_rows(file)[1]
@@ -90,8 +90,8 @@ def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, Phot
     return _lists(list(find_photos(rows, root, Finder())), classes, None)
 
 
-def _lists(photos: Sequence[Photo], classes: Sequence[str], group: str | None) -> dict[str, PhotoList]:
-    """The photos of the splits that there are."""
+def _lists(photos: Sequence[TablePhoto], classes: Sequence[str], group: str | None) -> dict[str, PhotoList]:
+    """The photos of each existing split."""
     number = {one_name(name): i for i, name in enumerate(classes)}
     lists = {}
     for split in SPLITS:
@@ -107,7 +107,7 @@ def _lists(photos: Sequence[Photo], classes: Sequence[str], group: str | None) -
 
 
 def _shared_groups(lists: dict[str, PhotoList]) -> Iterator[str]:
-    """A sentence on groups that the table itself has put into several splits."""
+    """A note on groups that the table itself has put into several splits."""
     splits: dict[str, set[str]] = defaultdict(set)
     for split, data in lists.items():
         for group in data.groups or ():
@@ -118,8 +118,8 @@ def _shared_groups(lists: dict[str, PhotoList]) -> Iterator[str]:
         yield f"groups that are in more than one split: {len(shared)} ({named})"
 
 
-def _unnamed(photos: Sequence[Photo], finder: Finder) -> Iterator[SkippedFile]:
-    """The photos beside those of a table that the table does not name."""
+def _unnamed(photos: Sequence[TablePhoto], finder: Finder) -> Iterator[SkippedFile]:
+    """The photos in the same folders that the table does not name."""
     named: dict[Path, set[str]] = defaultdict(set)
     for photo in photos:
         named[photo.path.parent].add(photo.path.name)

@@ -1,11 +1,11 @@
-"""VegFru (Hou, Feng and Wang, ICCV 2017): 200 vegetables (Veg200) and 92 fruits (Fru92), apart or as one data set."""
+"""VegFru (Hou, Feng and Wang, ICCV 2017): 200 vegetables (Veg200) and 92 fruits (Fru92), separate or together."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scapnet.data.info import DatasetInfo, PublishedSizes
-from scapnet.data.lists import Finder, check_classes, find_home, read_rows, whole
+from scapnet.data.lists import Finder, check_classes, find_home, parse_integer, read_rows
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import Splits
 
@@ -17,10 +17,10 @@ INFO = DatasetInfo(
     "vegfru",
     "VegFru",
     "S. Hou, Y. Feng, Z. Wang: VegFru: A Domain-Specific Dataset for Fine-grained Visual Categorization. ICCV 2017",
-    "none is stated in its repository; ask its authors",
+    "not stated in its repository; ask its authors",
     "https://github.com/ustc-vim/vegfru",
     "get VegFru from its authors at the University of Science and Technology of China: "
-    "https://github.com/ustc-vim/vegfru names the place, which no program may fetch from; put veg200_images/, "
+    "https://github.com/ustc-vim/vegfru says where, and programs may not fetch from there; put veg200_images/, "
     "veg200_lists/, fru92_images/ and fru92_lists/ in ROOT",
     (PublishedSizes(TABLE, 292, 29200, None, 116931), PublishedSizes(TOTALS, 292, 29200, 14600, 116931)),
     PublishedSizes("Table II, both parts together", 292, 29200, None, 116931),
@@ -28,7 +28,7 @@ INFO = DatasetInfo(
 
 
 def _half(name: str, title: str, classes: int, train: int, val: int, tests: tuple[int, int]) -> DatasetInfo:
-    """One of the two halves; the SCAPNet paper and the authors' totals give different numbers of test photos."""
+    """Veg200 or Fru92; the SCAPNet paper and the authors' totals give different numbers of test photos."""
     table, totals = (classes, train, None, tests[0]), (classes, train, val, tests[1])
     counts = (PublishedSizes(TABLE, *table), PublishedSizes(TOTALS, *totals))
     return replace(INFO, name=name, title=title, counts=counts, paper=PublishedSizes("Table II", *table))
@@ -42,15 +42,15 @@ PARTS = {"veg200": ("veg200",), "fru92": ("fru92",), "vegfru": ("veg200", "fru92
 
 
 def load_vegfru(root: Path | None, name: str = "vegfru") -> Splits:
-    """Read one part of VegFru or both, whose classes then follow one another, vegetables first.
+    """Read Veg200, Fru92, or both as one data set with the classes of Veg200 first.
 
     Args:
         root: the folder of ``veg200_lists`` or ``fru92_lists``.
-        name: "veg200", "fru92" or "vegfru"; with "-trainval" training gets the validation images too. Without it
-            training gets the training list alone, as in the paper.
+        name: "veg200", "fru92" or "vegfru"; with "-trainval", training also gets the validation images. Without it,
+            training gets only the training list, as in the paper.
 
     Raises:
-        ValueError: a list that is missing or malformed or names a missing image, with its file and line.
+        ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
     base, _, both = name.partition("-")
     home = find_home(root, base, f"{PARTS[base][0]}_lists", INFO.get)
@@ -61,7 +61,7 @@ def load_vegfru(root: Path | None, name: str = "vegfru") -> Splits:
     notes = tuple(_found(part, len(lists["test"])) for part, lists in zip(PARTS[base], parts, strict=True))
     if not both:
         return Splits(train, val, test, info, notes)
-    # The published figures are of training on train alone: both lists together have a figure of their own.
+    # The published sizes count train alone, so add val to them.
     counts = tuple(replace(c, train=c.train + c.val, val=None) for c in info.counts if c.train and c.val)
     info = replace(info, name=name, title=f"{info.title}, trained on train and val", counts=counts)
     return Splits(_join([train, val], classes, apart=False), None, test, info, notes)
@@ -79,7 +79,7 @@ def _read_part(home: Path, part: str) -> dict[str, PhotoList]:
         paths: list[Path] = []
         labels: list[int] = []
         for place, (path, index) in lines:
-            label = whole(place, "index", index, 0, len(classes) - 1)
+            label = parse_integer(place, "index", index, 0, len(classes) - 1)
             if number.get(Path(path).parts[0]) != label:
                 raise ValueError(
                     f"{place}: index {label} is class {classes[label]!r} in the training list; correct the line"
@@ -92,28 +92,28 @@ def _read_part(home: Path, part: str) -> dict[str, PhotoList]:
 
 
 def _class_names(file: Path, rows: list[tuple[str, list[str]]]) -> list[str]:
-    """The class folders of the training list in the order of their indices, which run from 0 without a gap."""
+    """The class folders of the training list in the order of their indices, which run from 0 without gaps."""
     names: dict[int, str] = {}
     for place, (path, index) in rows:
-        label = whole(place, "index", index, 0, 100_000)
+        label = parse_integer(place, "index", index, 0, 100_000)
         if names.setdefault(label, Path(path).parts[0]) != Path(path).parts[0]:
             raise ValueError(f"{place}: index {label} was {names[label]!r} on an earlier line; correct the line")
     if not names:
         raise ValueError(f"{file} is empty; unpack the data set again")
     if sorted(names) != list(range(len(names))):
-        raise ValueError(f"{file}: its indices run from {min(names)} to {max(names)} and must run from 0 without gaps")
+        raise ValueError(f"{file}: the indices must run from 0 without gaps; unpack the data set again")
     return [names[i] for i in range(len(names))]
 
 
 def _unique(parts: list[Sequence[str]]) -> list[str]:
-    """All names; a name that both parts have gets its part appended."""
+    """All class names; one that is both a vegetable and a fruit gets the kind appended."""
     twice = set(parts[0]) & set(parts[-1]) if len(parts) > 1 else set()
     kinds = ("vegetable", "fruit")
     return [f"{name} ({kinds[i]})" if name in twice else name for i, names in enumerate(parts) for name in names]
 
 
 def _join(lists: list[PhotoList], classes: Sequence[str], apart: bool = True) -> PhotoList:
-    """Several lists as one; where their classes are ``apart``, the labels of each begin after the one before."""
+    """Several lists as one; if their classes are ``apart``, the labels of each follow those of the one before."""
     paths: list[Path] = []
     labels: list[int] = []
     first = 0
@@ -125,7 +125,7 @@ def _join(lists: list[PhotoList], classes: Sequence[str], apart: bool = True) ->
 
 
 def _found(part: str, count: int) -> str:
-    """A sentence on which published size of the test set was found."""
+    """A note on which published size of the test set was found."""
     sources = [counts.source for counts in INFOS[part].counts if counts.test == count]
     known = " or ".join(f"{counts.test:,}" for counts in INFOS[part].counts)
     return (
