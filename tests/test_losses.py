@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,6 +150,37 @@ def test_class_weights_weigh_every_cross_entropy() -> None:
     rows = list(zip(output.logits.tolist(), output.part_logits.tolist(), labels, strict=True))
     assert terms["cls"].item() == pytest.approx(mean([reference.eq3_cross_entropy(y, k) for y, _, k in rows]))
     assert terms["sub"].item() == pytest.approx(mean([reference.eq14_parts(y, k) for _, y, k in rows]))
+
+
+def test_distillation_is_the_divergence_from_the_mean_of_both_branches() -> None:
+    torch.manual_seed(6)
+    output, target = output_of(random_maps(3, 4, 3), 3, 2, 4), torch.tensor([0, 3, 3])
+    tau = 3.0
+
+    def softened(logits: list[float]) -> list[float]:
+        powers = [math.exp(y / tau) for y in logits]
+        return [power / sum(powers) for power in powers]
+
+    total = 0.0
+    for main, parts in zip(output.logits.tolist(), output.part_logits.tolist(), strict=True):
+        mean = [sum(column) / 2 for column in zip(*parts, strict=True)]
+        student = softened(main)
+        teacher = [(p + q) / 2 for p, q in zip(student, softened(mean), strict=True)]
+        total += sum(t * math.log(t / s) for t, s in zip(teacher, student, strict=True))
+    terms = SCAPNetLoss(distill=0.5, distill_tau=tau)(output, target)
+    assert terms["distill"].item() == pytest.approx(tau**2 * total / 3, rel=1e-4)
+    without = SCAPNetLoss()(output, target)
+    assert terms["loss"].item() == pytest.approx(float((without["loss"] + 0.5 * terms["distill"]).detach()), rel=1e-5)
+
+
+def test_the_parts_learn_nothing_from_distillation() -> None:
+    torch.manual_seed(7)
+    output, target = output_of(random_maps(3, 4, 3), 3, 2, 4), torch.tensor([0, 3, 3])
+    output.logits.requires_grad_()
+    output.part_logits.requires_grad_()
+    SCAPNetLoss(distill=1.0)(output, target)["distill"].backward()
+    assert output.logits.grad.abs().sum() > 0
+    assert output.part_logits.grad is None
 
 
 def test_absent_terms_are_absent() -> None:

@@ -290,3 +290,41 @@ def test_a_classifier_needs_two_classes_and_modules_their_partners() -> None:
     model = build("full")
     with pytest.raises(ValueError, match="parts need a gate"):
         SCAPNet(model.backbone, model.classifier, selection=model.selection)
+
+
+@pytest.mark.parametrize("row", ["full", "random", "stage4"])
+def test_only_photos_of_an_unsure_main_branch_have_parts(row: str) -> None:
+    model, images, index = build(row), pictures(6), torch.arange(10, 16)
+    with torch.no_grad():
+        whole, main = model(images, index=index), model(images, index=index).logits.softmax(1)
+        sure = float(main.amax(1).sort().values[3])  # three photos are less sure
+        found = model(images, index=index, sure=sure)
+        never, always = (model(images, index=index, sure=value) for value in (0.0, 1.5))
+    assert found.looked is not None
+    assert found.looked.tolist() == (main.amax(1) < sure).tolist()
+    assert found.looked.sum() == 3
+    torch.testing.assert_close(found.probs[found.looked], whole.probs[found.looked], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.probs[~found.looked], main[~found.looked])
+    assert found.parts is not None
+    assert torch.equal(found.parts.boxes[found.looked], whole.parts.boxes[found.looked])
+    assert torch.equal(found.parts.scales[found.looked], whole.parts.scales[found.looked])
+    for values in (found.parts.boxes, found.parts.scores, found.part_logits):
+        assert values[~found.looked].isnan().all()
+        assert values[found.looked].isfinite().all()
+    assert (never.parts, never.part_logits) == (None, None)
+    torch.testing.assert_close(never.probs, main)
+    torch.testing.assert_close(always.probs, whole.probs)
+
+
+def test_images_that_are_not_masked() -> None:
+    model, images = build("stage4"), pictures(4)
+    open_, plain = build("stage4"), build("stage4")
+    assert open_.gate is not None
+    open_.gate.mask_in_evaluation, plain.mask = False, "none"
+    with torch.no_grad():
+        masked, found, expected = model(images), open_(images), plain(images)
+    assert found.gate is not None
+    assert torch.equal(found.gate.mask, masked.gate.mask)
+    assert float(masked.gate.mask.mean()) < 1
+    assert torch.equal(found.logits, expected.logits)
+    assert not torch.equal(found.logits, masked.logits)

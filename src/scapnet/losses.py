@@ -87,6 +87,25 @@ def part_loss(
     return together + parts * own
 
 
+def distillation_loss(logits: Tensor, part_logits: Tensor, tau: float = 2.0) -> Tensor:
+    """How far the main branch's answer is from the mean of both branches (ours; the paper's branches never meet).
+
+    The Kullback-Leibler divergence at a temperature, times its square, as Hinton, Vinyals and Dean (2015) distil one
+    network into another. The mean is the teacher and gets no gradient, so the parts learn nothing from it.
+
+    Args:
+        logits: (B, K) of the main branch.
+        part_logits: (B, M, K).
+        tau: the temperature.
+
+    Returns:
+        Scalar, the mean over the batch.
+    """
+    student = (logits / tau).log_softmax(-1)
+    teacher = ((logits / tau).softmax(-1) + (part_logits.mean(1) / tau).softmax(-1)).detach() / 2
+    return tau**2 * F.kl_div(student, teacher, reduction="batchmean")
+
+
 class BranchOutput(Protocol):
     """What the total loss reads of a network's output. What the network does not have, or did not run, is None."""
 
@@ -124,6 +143,8 @@ class SCAPNetLoss(nn.Module):
         margin: of `consistency_loss`.
         smoothing: label smoothing of every cross-entropy.
         class_weights: (K,) of every cross-entropy, as `torch.nn.CrossEntropyLoss` takes them.
+        distill: of `distillation_loss`; with 0 it is not computed.
+        distill_tau: its temperature.
     """
 
     def __init__(
@@ -135,9 +156,12 @@ class SCAPNetLoss(nn.Module):
         margin: float = 0.1,
         smoothing: float = 0.0,
         class_weights: Tensor | None = None,
+        distill: float = 0.0,
+        distill_tau: float = 2.0,
     ) -> None:
         super().__init__()
         self.cls, self.act, self.con, self.sub = cls, act, con, sub
+        self.distill, self.distill_tau = distill, distill_tau
         self.margin, self.smoothing = margin, smoothing
         self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
@@ -157,4 +181,8 @@ class SCAPNetLoss(nn.Module):
             terms["con"] = consistency_loss(output.parts.maps, self.margin)
         if output.part_logits is not None:
             terms["sub"] = part_loss(output.part_logits.float(), target, self.smoothing, self.entropy.weight)
+            if self.distill:
+                terms["distill"] = distillation_loss(
+                    output.logits.float(), output.part_logits.float(), self.distill_tau
+                )
         return weighted_sum(terms, self)

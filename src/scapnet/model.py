@@ -29,6 +29,7 @@ class SCAPNetOutput(NamedTuple):
     probs: Tensor  # (B, K) the final answer
     gate: GateOutput | None
     parts: PartsOutput | None
+    looked: Tensor | None = None  # (B,) whose parts were looked at; None where all are, or none can be
 
 
 class SCAPNet(NetworkState, nn.Module):
@@ -114,7 +115,8 @@ class SCAPNet(NetworkState, nn.Module):
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
         """Eq. 15 with the weights of a config."""
         weights = config.cls, config.act, config.con, config.sub
-        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights)
+        distill = config.distill, config.distill_tau
+        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights, *distill)
 
     def location_module(self) -> nn.Module | None:
         """The gate, whose scorer chooses the parts."""
@@ -144,32 +146,51 @@ class SCAPNet(NetworkState, nn.Module):
                 part.load_state_dict(main.state_dict())
         silence_relation(self.relation)
 
-    def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
+    def forward(
+        self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None, sure: float | None = None
+    ) -> SCAPNetOutput:
         """Classify a batch.
 
         Args:
             image: (B, 3, S, S) normalised view.
             source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
             index: (B,) sample numbers, which seed random parts in evaluation.
+            sure: a probability (ours): photos whose main branch is at least as sure of its answer skip the parts and
+                have that answer. Their rows of ``parts``, which has no maps then, and of ``part_logits`` are NaN (0 for
+                scales), and ``looked`` is False; where no photo is unsure, both are None.
 
         Returns:
             `SCAPNetOutput`; its probs are the mean of the two branches' softmax (Sec. IV-B).
         """
-        gate, parts, part_logits = None, None, None
+        source = image if source is None else source
         if self.gate is None:
             logits = self.classifier(self.backbone(image))
-        else:
-            features = self.backbone.head(image)  # (B, C, H, W)
-            gate = self.gate(features)
-            logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, features, gate, self.mask)))
-            if self.selection is not None and self.stage == 2:
-                # Scores are of the unmasked map; otherwise a closed unit could never become a part.
-                parts = self.selection(features, self.gate.score, index)
-                part_logits = self._parts(image if source is None else source, parts.boxes)
+            return SCAPNetOutput(logits, None, logits.float().softmax(-1), None, None)
+        features = self.backbone.head(image)  # (B, C, H, W)
+        gate = self.gate(features)
+        logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, features, self.gate, gate, self.mask)))
         probs = logits.float().softmax(-1)
-        if part_logits is not None:
-            probs = (probs + part_logits.float().mean(1).softmax(-1)) / 2
-        return SCAPNetOutput(logits, part_logits, probs, gate, parts)
+        if self.selection is None or self.stage == 1:
+            return SCAPNetOutput(logits, None, probs, gate, None)
+        if sure is None:
+            parts, part_logits = self._look(features, source, index)
+            return SCAPNetOutput(logits, part_logits, mean_answer(probs, part_logits), gate, parts)
+        looked = probs.amax(1) < sure  # (B,)
+        if not looked.any():
+            return SCAPNetOutput(logits, None, probs, gate, None, looked)
+        parts, part_logits = self._look(features[looked], source[looked], None if index is None else index[looked])
+        probs = torch.where(looked[:, None], mean_answer(probs, spread_rows(part_logits, looked)), probs)
+        boxes, scores, scales = (spread_rows(tensor, looked) for tensor in parts[:3])
+        parts = PartsOutput(boxes, scores, scales, ())
+        return SCAPNetOutput(logits, spread_rows(part_logits, looked), probs, gate, parts, looked)
+
+    def _look(self, features: Tensor, source: Tensor, index: Tensor | None) -> tuple[PartsOutput, Tensor]:
+        """Choose parts by a stage-3 map (B, C, H, W) and classify them; with their logits (B, M or 1, K)."""
+        assert self.gate is not None
+        assert self.selection is not None
+        # Scores are of the unmasked map; otherwise a closed unit could never become a part.
+        parts = self.selection(features, self.gate.score, index)
+        return parts, self._parts(source, parts.boxes)
 
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
         """Part logits (B, M or 1, K) from source (B, 3, S', S') and boxes (B, M, 4)."""
@@ -183,11 +204,24 @@ class SCAPNet(NetworkState, nn.Module):
         return logits
 
 
-def masked_tail(backbone: Backbone, features: Tensor, gate: GateOutput, mask: str) -> Tensor:
+def mean_answer(probs: Tensor, part_logits: Tensor) -> Tensor:
+    """The final answer (B, K): the mean of the main branch's softmax (B, K) and that of the parts (B, M, K)."""
+    return (probs + part_logits.float().mean(1).softmax(-1)) / 2
+
+
+def spread_rows(values: Tensor, where: Tensor) -> Tensor:
+    """Rows (n, ...) at the places of the n true ones of (B,); the others are NaN, or 0 of whole numbers."""
+    empty = float("nan") if values.is_floating_point() else 0
+    found = values.new_full((len(where), *values.shape[1:]), empty)
+    found[where] = values
+    return found
+
+
+def masked_tail(backbone: Backbone, features: Tensor, gate: GridGate, said: GateOutput, mask: str) -> Tensor:
     """Stage 4 of a stage-3 map (B, C, H, W) with the gate's mask on its input ("stage3"), its output, or nowhere."""
     if mask == "stage4":
-        return apply_mask(backbone.tail(features), gate.mask)
-    return backbone.tail(gate.features if mask == "stage3" else features)
+        return apply_mask(backbone.tail(features), gate.applied(said.mask))
+    return backbone.tail(said.features if mask == "stage3" else features)
 
 
 def make_relation(config: RelationConfig, dim: int) -> nn.Module:
@@ -224,4 +258,14 @@ def make_gate(backbone: Backbone, config: GateConfig, size: int) -> GridGate:
             f"a grid of {config.grid} does not fit the {cells} x {cells} map of {network_name(backbone.net)} at "
             f"{size} px; use grid <= {cells} or a larger size"
         )
-    return GridGate(backbone.channels, config.grid, config.hidden, config.mode, config.noise, config.tau, config.open)
+    return GridGate(
+        backbone.channels,
+        config.grid,
+        config.hidden,
+        config.mode,
+        config.noise,
+        config.tau,
+        config.open,
+        config.unmasked,
+        config.mask_in_evaluation,
+    )

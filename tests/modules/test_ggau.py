@@ -6,7 +6,7 @@ from torch import Tensor
 
 import reference
 from scapnet.losses import activation_loss
-from scapnet.modules import GridGate
+from scapnet.modules import GridGate, apply_mask
 
 MODES = ["hard", "soft"]
 
@@ -181,3 +181,25 @@ def test_a_map_smaller_than_the_grid_is_refused(shape: tuple[int, int]) -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="medium"):
         GridGate(2, mode="medium")  # type: ignore[arg-type]
+
+
+def test_a_share_of_the_training_images_is_not_masked() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(400, 3, 8, 8)
+    gate = GridGate(3, 4, unmasked=0.25).train()
+    output = gate(features)
+    assert set(output.mask.detach().unique().tolist()) == {0.0, 1.0}  # what the gate decides is not changed
+    whole = (output.features == features).flatten(1).all(1)
+    assert 60 < int(whole.sum()) < 140
+    assert torch.equal(output.features[~whole], apply_mask(features, output.mask)[~whole])
+    for other in (gate.eval(), GridGate(3, 4).train()):
+        output = other(features)
+        assert torch.equal(output.features, apply_mask(features, output.mask))
+
+
+def test_evaluation_without_the_mask() -> None:
+    features = torch.rand(5, 3, 8, 8)
+    gate = GridGate(3, 4, mask_in_evaluation=False)
+    assert torch.equal(gate.eval()(features).features, features)
+    output = gate.train()(features)
+    assert torch.equal(output.features, apply_mask(features, output.mask))

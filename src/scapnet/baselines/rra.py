@@ -172,7 +172,7 @@ class RRA(NetworkState, nn.Module):
         else:
             seen, score = self.backbone.head(image), self.gate.score  # (B, C, H, W)
             gate = self.gate(seen)
-            logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, seen, gate, self.mask)))
+            logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, seen, self.gate, gate, self.mask)))
         if self.stage == 1:
             return SCAPNetOutput(logits, None, logits.float().softmax(-1), gate, None)
         parts = self.selection(seen, score, index)

@@ -26,12 +26,18 @@ class GateConfig:
     """Temperature of the Gumbel-softmax."""
     open: float = 0.0
     """Initial bias of the gate; with a positive one every unit is kept at the start."""
+    unmasked: float = 0.0
+    """Share of the training images that are not masked, so that the network learns whole images too (ours)."""
+    mask_in_evaluation: bool = True
+    """Mask in evaluation too; without it the gate only says what it would keep, and scores the parts (ours)."""
 
     def __post_init__(self) -> None:
         one_of("gate.mask", self.mask, ("stage3", "stage4", "none"))
         one_of("gate.mode", self.mode, ("hard", "soft"))
         at_least("gate.grid", self.grid, 1)
         at_least("gate.hidden", self.hidden, 1)
+        if not 0 <= self.unmasked <= 1:
+            refuse(f"gate.unmasked is {self.unmasked}; it must be a share from 0 to 1")
         if self.tau <= 0:
             refuse(f"gate.tau is {self.tau}; a temperature must be positive")
 

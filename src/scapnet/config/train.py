@@ -24,6 +24,15 @@ class LossConfig:
     """Margin of Eq. 8."""
     smoothing: float = 0.0
     """Label smoothing."""
+    distill: float = 0.0
+    """Weight of the main branch's divergence from the mean of both branches, so that it can serve alone (ours)."""
+    distill_tau: float = 2.0
+    """Temperature of this divergence."""
+
+    def __post_init__(self) -> None:
+        at_least("loss.distill", self.distill, 0)
+        if self.distill_tau <= 0:
+            refuse(f"loss.distill_tau is {self.distill_tau}; a temperature must be positive")
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ def deciding_settings(config: Config) -> dict[str, Any]:
         del model["relation"]
     if "parts" not in used:
         del model["parts"]
-        unused = ("con", "sub")
+        unused = ("con", "sub", "distill")
     if not used & {"gate", "parts"}:  # the grid of the parts is the gate's
         del model["gate"], model["network"]
         unused += ("act", "act_ramp")
+    if "distill" in unused or not config.loss.distill:
+        unused += ("distill_tau",)
     values["loss"] = {key: value for key, value in values["loss"].items() if key not in unused}
     values.pop("preset")
     return values

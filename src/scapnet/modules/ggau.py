@@ -80,6 +80,9 @@ class GridGate(nn.Module):
         noise: Gumbel noise in training; evaluation never has any.
         tau: temperature of the softmax.
         open: initial bias of the logits, (-open, +open); with a positive one (nearly) every unit is kept at the start.
+        unmasked: share of the images of a training batch whose map is left as it is; the mask still says what the gate
+            keeps, and Eq. 2 counts it (ours).
+        mask_in_evaluation: whether evaluation masks (ours; the paper does).
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class GridGate(nn.Module):
         noise: bool = True,
         tau: float = 1.0,
         open: float = 0.0,
+        unmasked: float = 0.0,
+        mask_in_evaluation: bool = True,
     ) -> None:
         super().__init__()
         if mode not in get_args(Mode):
@@ -98,6 +103,7 @@ class GridGate(nn.Module):
         if grid < 1 or hidden < 1 or tau <= 0:
             raise ValueError(f"grid {grid}, hidden {hidden} and tau {tau} must all be positive")
         self.grid, self.mode, self.noise, self.tau = grid, mode, noise, tau
+        self.unmasked, self.mask_in_evaluation = unmasked, mask_in_evaluation
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, 2)
         with torch.no_grad():  # torch's random initial bias would close random units
@@ -117,4 +123,11 @@ class GridGate(nn.Module):
         logits = self.score(pool_windows(features, self.grid, 1))  # (B, N, N, 2)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         mask = gate_mask(logits, self.mode, self.noise and self.training, self.tau)
-        return GateOutput(apply_mask(features, mask), mask, logits)
+        return GateOutput(apply_mask(features, self.applied(mask)), mask, logits)
+
+    def applied(self, mask: Tensor) -> Tensor:
+        """What a map is multiplied by: the mask (B, N, N), but ones for images that are not masked, drawn anew."""
+        if self.training and self.unmasked:
+            whole = torch.rand(len(mask), 1, 1, device=mask.device) < self.unmasked
+            return torch.where(whole, torch.ones_like(mask), mask)
+        return mask if self.training or self.mask_in_evaluation else torch.ones_like(mask)

@@ -9,7 +9,7 @@ from scapnet.data.transforms import Views
 from scapnet.network import NetworkOutput
 from scapnet.terminal.console import ProgressBar
 
-TERMS = ("loss", "cls", "act", "con", "sub")
+TERMS = ("loss", "cls", "act", "con", "sub", "distill")
 
 
 class Meter:

@@ -72,7 +72,7 @@ def test_the_map_is_the_classifiers_weights_over_the_last_map(changes: dict[str,
         last = model.backbone.net.forward_features(view)  # type: ignore[operator]
         if model.gate is not None:
             third = model.backbone.head(view)
-            last = masked_tail(model.backbone, third, model.gate(third), model.mask)
+            last = masked_tail(model.backbone, third, model.gate, model.gate(third), model.mask)
         weight = model.classifier.weight[output.probs.argmax(1)]  # type: ignore[index]
     assert cam.shape == (2, *last.shape[-2:])
     if "backbone" not in changes:  # a norm behind the pool weighs the channels anew

@@ -31,6 +31,8 @@ def known(table: Table, name: str, label: str) -> Row:
 
 
 CURVE = ("plain-long", *(f"plain-{size}" for size in SIZES))  # the plain backbones at equal training compute
+DISTILLED: Changes = {"loss.distill": 1.0}
+UNMASKED: Changes = {"model.gate.unmasked": 0.5, "model.gate.mask_in_evaluation": False}
 AVERAGED = ("plain", "plain-b")  # rows for the average of two, which the picture leaves out
 FRONTIER = Table(
     "frontier",
@@ -42,12 +44,18 @@ FRONTIER = Table(
         known(TABLE4, "plain-b", "the same, another seed"),
         known(TABLE4, "plain-two", "these two averaged"),
         known(TABLE4, "fixed", "six fixed crops + PRM"),
+        Row("distill", "SCAPNet, main branch distilled", DISTILLED, only=OURS),
+        Row("unmasked", "SCAPNet, half unmasked", UNMASKED, only=OURS),
         known(TABLE9, "keep-120", "SCAPNet, three parts"),
         known(TABLE9, "keep-221", "SCAPNet, five parts"),
         known(TABLE4, "full", "SCAPNet, six parts"),
     ),
     columns=(),
     costs=True,
-    notes=("SCAPNet's main branch has a view of 128 px, like the first row.",),
-    first=("plain-long", "full", "plain-192", "plain-224", "plain-160"),  # a curve of these is worth reading
+    notes=(
+        "SCAPNet's main branch has a view of 128 px, like the first row.",
+        "Distilled: the main branch also learns from the mean of both branches (weight 1, temperature 2).",
+        "Half unmasked: half of the images of a training batch are not masked, and none in evaluation.",
+    ),
+    first=("full", "plain-long", "plain-192", "plain-224", "plain-160"),  # a curve of these is worth reading
 )
