@@ -53,7 +53,10 @@ INSIDE: dict[str, list[set[str]]] = {
         {"evidence", "explanation"},
     ],
     "faithfulness": [{"table", "measure"}, {"drawn"}, {"explanations"}, {"__init__", "evidence"}],
-    "metrics": [{"__init__", "faithfulness", "gate", "localization", "per_class"}],
+    "metrics": [
+        {"__init__", "faithfulness", "following", "gate", "per_class"},
+        {"localization"},
+    ],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
     "terminal": [{"__init__"}, {"faults"}, {"console", "hints"}],
     "training": [

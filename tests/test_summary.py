@@ -6,16 +6,21 @@ import torch
 from scapnet.summary import mark_table, score_rows, show_classes, show_scores
 
 
-def test_a_gate_that_keeps_the_same_places_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
-    show_scores({"images": 2.0, "kept": 0.3, "gate_by_place": 0.12})
-    printed = capsys.readouterr().out
-    assert "12.0%" in printed
-    assert "same places" not in printed
-    show_scores({"images": 2.0, "kept": 0.6, "gate_by_place": 0.76})
-    assert "keeps much the same places" in capsys.readouterr().out
-    for kept in ({"kept": 1.0}, {"kept": 0.97, "gate_by_place": 0.9}):  # open, or nearly
-        show_scores({"images": 2.0} | kept)
-        assert "same places" not in capsys.readouterr().out
+def test_choices_that_stay_at_their_places_are_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(**scores: float) -> str:
+        show_scores({"images": 2.0} | scores)
+        return capsys.readouterr().out
+
+    gate = {"kept": 0.6, "gate_follows_mirror": 0.2, "gate_follows_shift": 0.4}
+    assert "The gate keeps the same places" in printed(**gate)
+    assert "20.0% (random 50.0%)" in printed(**gate)
+    for kept in (1.0, 0.97):  # open, or nearly
+        assert "same places" not in printed(**gate | {"kept": kept})
+    follow = gate | {"parts_follows_mirror": 0.97, "parts_follows_shift": 0.8, "gate_by_place": 0.65}
+    assert "places when" not in printed(**follow)  # what the parts do counts, and objects that sit alike do not
+    assert "The parts stay" in printed(**follow | {"parts_follows_shift": 0.01})
+    assert "The parts stay" in printed(kept=1.0, parts_follows_shift=0.1)
+    assert "say little" not in printed(kept=0.3)
 
 
 def test_tables_show_chance_beside_every_score(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,11 +22,14 @@ from scapnet.data.sample import FineGrained, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
 from scapnet.jsonfile import write_json
+from scapnet.metrics.following import following, rows_of
 from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.network import Network, NetworkOutput
 from scapnet.outputs import check_folder
+
+MOVED = 200  # images that are also shown mirrored and shifted
 
 
 class Evaluation(NamedTuple):
@@ -69,6 +72,25 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
     return found
 
 
+def follow_columns(model: nn.Module, output: Any, batch: Views, every: int) -> dict[str, Tensor]:
+    """`following` for every so many samples by their index; NaN for the others, which are not run again."""
+    index = batch["index"]
+    some = wanted = (index % every == 0) & ~batch["broken"]
+    if not some.any():  # every process must run the model equally often
+        some = torch.arange(len(index), device=index.device) == 0
+    keys: list[str] = [key for key in ("image", "source") if key in batch]
+
+    def run(views: dict[str, Tensor]) -> Any:
+        return model(views["image"], views.get("source"), index[some])
+
+    found = {}
+    for key, values in following(rows_of(output, some), {key: batch[key][some] for key in keys}, run).items():
+        found[key] = torch.full(index.shape, torch.nan, device=values.device)
+        found[key][some] = values
+        found[key][~wanted] = torch.nan
+    return found
+
+
 @torch.no_grad()
 def evaluate_model(
     model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator, tta: bool = False
@@ -83,7 +105,8 @@ def evaluate_model(
 
     Returns:
         Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, the mean of the
-        classes' accuracies "mean_per_class", kept share of the grid and `intraclass_correlation` of its masks; where
+        classes' accuracies "mean_per_class", kept share of the grid, `intraclass_correlation`
+        of its masks, and `following` on MOVED images or somewhat more; where
         the data has marks the `hit_rates` and the share of an image's marks that a part covers, and where it has boxes
         `gate_overlap`; and two counts, "images" that were scored and "unreadable" ones that were left out.
 
@@ -92,6 +115,7 @@ def evaluate_model(
     """
     model.eval()
     rows = list[dict[str, Tensor]]()
+    count = len(loader.dataset)  # type: ignore[arg-type]
     for batch in loader:
         output = model(batch["image"], batch.get("source"), batch["index"])
         if tta:
@@ -99,7 +123,8 @@ def evaluate_model(
             output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"]))
         row = columns(output, batch) | {"probs": output.probs}
         row |= {key: batch[key] for key in ("index", "target", "broken")}
-        row |= {"masks": output.gate.mask} if output.gate is not None else {}
+        if output.gate is not None:
+            row |= {"masks": output.gate.mask} | follow_columns(model, output, batch, max(1, count // MOVED))
         rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
     broken = table.pop("broken")

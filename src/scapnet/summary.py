@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from rich.table import Column, Table
@@ -9,12 +10,11 @@ from torch import Tensor
 
 from scapnet.data.audit.check import Report
 from scapnet.data.sample import SPLITS
+from scapnet.metrics.following import MOVES
 from scapnet.metrics.per_class import class_scores, most_confused
 from scapnet.terminal.console import make_console, printable, say
 
-# The share of a gate's choice that the position explains, above which its pictures mislead: it was 13 to 20% on drawn
-# birds, where the gate follows them, and 59 to 92% on photographs where it does not (results/mirror.md).
-SAME_PLACES = 0.5
+FOLLOWING = 0.5  # of a choice by chance; one that stays at its places when a photo moves has less
 NEARLY_OPEN = 0.95  # kept share
 
 
@@ -27,7 +27,6 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "accuracy": "accuracy of both together",
         "mean_per_class": "accuracy, mean per class",
         "kept": "kept share of the grid",
-        "gate_by_place": "of the gate's choice, explained by the position alone",
     }
     for key, name in names.items():
         if key in scores and (key != "accuracy" or "accuracy_parts" in scores):
@@ -46,11 +45,31 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "gate_recall": ("the object's box that is kept", "random_gate_recall"),
     }
     rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
+    what = {"gate": "the gate's places", "parts": "the parts' places"}
+    for name, move in product(what, MOVES):
+        if (key := f"{name}_follows_{move}") in scores:
+            moved = "mirrored" if move == "mirror" else "shifted"
+            rows.append((f"{what[name]} that move with a {moved} photo", f"{scores[key]:.1%} (random 50.0%)"))
     return rows
 
 
 def _beside(scores: dict[str, float], key: str, chance: str) -> str:
     return f"{scores[key]:.1%} (random {scores[chance]:.1%})" if key in scores else ""
+
+
+def stays(scores: dict[str, Any]) -> str:
+    """A sentence where the parts, or the gate alone, keep their places when photos are mirrored and shifted."""
+    for name in ("parts", "gate"):
+        shares = [scores[key] for move in MOVES if (key := f"{name}_follows_{move}") in scores]
+        # Where a gate is nearly open, it closes too little for this figure to mean anything.
+        if name == "gate" and scores.get("kept", 1.0) >= NEARLY_OPEN:
+            return ""
+        if shares and sum(shares) / len(shares) < FOLLOWING:
+            what = "The parts stay where they are" if name == "parts" else "The gate keeps the same places"
+            return f"{what} when photos are mirrored or shifted: they say little about how the classes differ."
+        if shares:
+            return ""
+    return ""
 
 
 def mark_table(marks: dict[str, dict[str, float]]) -> Table:
@@ -89,12 +108,8 @@ def show_scores(scores: dict[str, Any]) -> None:
         console.print(table)
     else:
         say(_title(scores))
-    # Where a gate is nearly open, it closes too little for this figure to mean anything.
-    if scores.get("gate_by_place", 0.0) > SAME_PLACES and scores.get("kept", 1.0) < NEARLY_OPEN:
-        say(
-            "The gate keeps much the same places whatever an image shows: its pictures, and the parts that its scores "
-            "choose, say little about how the classes differ."
-        )
+    if sentence := stays(scores):
+        say(sentence)
     if scores.get("marks"):
         console.print(mark_table(scores["marks"]))
 

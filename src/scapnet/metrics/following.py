@@ -1,0 +1,126 @@
+"""Whether gate and parts follow what a photo shows: the choices for the mirrored and for the shifted photo.
+
+A choice that follows the content moves with it; one that prefers fixed places stays. Only units and windows for which
+the two differ are counted, so that objects that sit alike in all photos do not count as fixed places.
+
+B batch, N grid, U scales, n = N - u + 1 windows on a side of scale u, S side of the view.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scapnet.metrics.localization import windows_of
+from scapnet.network import NetworkOutput
+
+MOVES = ("mirror", "shift")
+Maps = list[Tensor]  # (B, n, n) bool: of each unit or window, whether it was chosen
+
+
+def rows_of(output: Any, some: Tensor) -> Any:
+    """The gate and the parts of some images (B,) bool of a batch; the rest of the output stays whole."""
+    gate, parts = output.gate, output.parts
+    gate = gate._replace(features=gate.features[some], mask=gate.mask[some], logits=gate.logits[some])
+    if parts is not None:
+        kept = {key: getattr(parts, key)[some] for key in ("boxes", "scores", "scales")}
+        parts = parts._replace(**kept, maps=tuple(scores[some] for scores in parts.maps))
+    return output._replace(gate=gate, parts=parts)
+
+
+def follows(before: Tensor, expected: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts of the places where following and staying differ, and of those that followed.
+
+    Args:
+        before: (B, P) bool, what was chosen in the photo; a choice that stays is the same in the moved one.
+        expected: (B, P) bool, what follows in the moved photo.
+        after: (B, P) bool, what was chosen there.
+
+    Returns:
+        (B,) places that followed and (B,) places that could.
+    """
+    differ = before != expected
+    return (differ & (after == expected)).sum(1), differ.sum(1)
+
+
+def moved_views(views: Mapping[str, Tensor], move: str, grid: int) -> dict[str, Tensor]:
+    """Mirrored views, or views shifted to the right by a unit of the grid, filled up by reflection.
+
+    Args:
+        views: "image" (B, 3, S, S) and perhaps "source" (B, 3, S', S').
+        move: one of MOVES.
+        grid: N.
+    """
+    if move == "mirror":
+        return {key: view.flip(-1) for key, view in views.items()}
+    return {key: _shifted(view, round(view.shape[-1] / grid)) for key, view in views.items()}
+
+
+def _shifted(view: Tensor, pixels: int) -> Tensor:
+    pixels = min(pixels, view.shape[-1] - 1)  # the whole view is one unit
+    return F.pad(view, (pixels, 0, 0, 0), mode="reflect")[..., : view.shape[-1]]
+
+
+def expected_map(chosen: Tensor, move: str) -> tuple[Tensor, Tensor]:
+    """What a choice (B, n, n) is in the moved photo where it follows, and before the move: both (B, places) bool.
+
+    Of a shifted photo the first column shows something else, and is left out.
+    """
+    if move == "mirror":
+        return chosen.flip(-1).flatten(1), chosen.flatten(1)
+    return chosen[..., :-1].flatten(1), chosen[..., 1:].flatten(1)
+
+
+def observed_map(chosen: Tensor, move: str) -> Tensor:
+    """The places of a moved photo's choice (B, n, n) that `expected_map` speaks of."""
+    return (chosen if move == "mirror" else chosen[..., 1:]).flatten(1)
+
+
+def gate_choice(output: NetworkOutput) -> Maps:
+    """The units that the gate keeps; of a soft gate those with a mask above 1/2."""
+    assert output.gate is not None
+    return [output.gate.mask > 0.5]
+
+
+def part_choice(output: NetworkOutput) -> Maps:
+    """The windows of each scale that are parts."""
+    assert output.parts is not None
+    maps = []
+    for scale, scores in enumerate(output.parts.maps, 1):
+        same = torch.isclose(output.parts.boxes.unsqueeze(2), windows_of(output, scale), atol=1e-4).all(-1)  # (B, M, P)
+        maps.append(same.any(1).view(-1, *scores.shape[1:]))
+    return maps
+
+
+def following(
+    output: NetworkOutput, views: Mapping[str, Tensor], run: Callable[[dict[str, Tensor]], Any]
+) -> dict[str, Tensor]:
+    """Of each photo, the share of the places where following and staying differ in which the choice followed.
+
+    1 follows the content; 0 keeps to fixed places whatever a photo shows; a choice by chance has 1/2.
+
+    Args:
+        output: for the views, of a network with a gate.
+        views: "image" (B, 3, S, S) and perhaps "source" (B, 3, S', S').
+        run: gives the output for other views of the same photos.
+
+    Returns:
+        ``gate_follows_mirror`` and ``gate_follows_shift``, and the same of ``parts`` where there are any that are
+        windows of the grid, (B,) each; NaN where no place can tell.
+    """
+    assert output.gate is not None
+    grid = output.gate.mask.shape[-1]
+    choices = {"gate": gate_choice} | ({"parts": part_choice} if output.parts is not None else {})
+    found = {}
+    for move in MOVES:
+        moved = run(moved_views(views, move, grid))
+        for name, choice in choices.items():
+            followed, could = torch.zeros(2, len(views["image"]), device=views["image"].device)
+            for before, after in zip(choice(output), choice(moved), strict=True):
+                expected, same = expected_map(before, move)
+                ones, all_ = follows(same, expected, observed_map(after, move))
+                followed, could = followed + ones, could + all_
+            found[f"{name}_follows_{move}"] = followed / could  # 0 / 0 is NaN
+    return found
