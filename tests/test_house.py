@@ -52,9 +52,9 @@ INSIDE: dict[str, list[set[str]]] = {
         {"neighbours"},
         {"evidence", "explanation"},
     ],
-    "faithfulness": [{"table", "measure"}, {"drawn"}, {"explanations"}, {"__init__", "evidence"}],
+    "faithfulness": [{"table", "measure"}, {"drawn", "photos", "slots"}, {"explanations"}, {"__init__", "evidence"}],
     "metrics": [
-        {"__init__", "faithfulness", "following", "gate", "per_class"},
+        {"__init__", "consistency", "faithfulness", "following", "gate", "per_class", "pointing", "removal", "slots"},
         {"localization"},
     ],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],

@@ -31,14 +31,15 @@ def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_eval_writes_and_prints_what_explanations_are_worth(drawn_run: Path, command: Command) -> None:
-    out, _ = command("eval", drawn_run, "--explain", "--explain-images", 2, "--workers", 0)
+    out, _ = command("eval", drawn_run, "--explain", "--explain-images", 1, "--workers", 0)
     found = read_json(explain_file(drawn_run, "test"))
     assert "NaN" not in explain_file(drawn_run, "test").read_text()
     assert (found["preset"], found["split"], found["model"]) == ("test", "test", "last")
-    assert found["drawn"]["images"] == 2
+    assert found["drawn"]["images"] == 1
     for key in ("parts", "random_boxes", "fixed_boxes", "input_x_gradient"):
         assert 0 <= found["drawn"]["explanations"][key]["preservation"] <= 1
-    for word in ("fixed boxes", "Input x Gradient", "background independence"):
+    assert found["photos"]["images"] == found["slots"]["images"] == 1
+    for word in ("fixed boxes", "Input x Gradient", "background independence", "strongest first", "parts in"):
         assert word in out
 
 

@@ -111,7 +111,7 @@ def eval_(
         from scapnet.faithfulness.measure import explain_run
         from scapnet.faithfulness.table import show_faithfulness
 
-        show_faithfulness(explain_run(score, explain_images))
+        show_faithfulness(explain_run(score, explain_images, root, table))
 
 
 def predict(

@@ -4,37 +4,52 @@ import math
 from pathlib import Path
 from typing import Any
 
+from scapnet.checkpoint import read_run
 from scapnet.data.sample import FineGrained
+from scapnet.data.scored import choose
 from scapnet.evaluate import RunScore
 from scapnet.faithfulness.drawn import drawn_birds, measure_drawn
+from scapnet.faithfulness.photos import measure_photos
+from scapnet.faithfulness.slots import measure_slots
 from scapnet.jsonfile import write_json
 from scapnet.network import Network, as_module
 from scapnet.terminal.console import ProgressBar
 
+REMOVALS = 4  # pixels are removed from every so many of the pictures: it takes long
 
-def measure(model: Network, data: FineGrained, images: int = 200, bar: ProgressBar | None = None) -> dict[str, Any]:
+
+def measure(
+    model: Network,
+    data: FineGrained,
+    train: FineGrained | None = None,
+    images: int = 200,
+    bar: ProgressBar | None = None,
+) -> dict[str, Any]:
     """Measure how faithful a network's explanations are.
 
     Args:
         model: with its ``view``.
         data: the split to measure on.
+        train: the training split, on which part embeddings are clustered; nothing is said of slots without it.
         images: of how many of its pictures, at most.
         bar: shows how many pictures are done.
 
     Returns:
-        "drawn" for drawn birds: see `scapnet.faithfulness.drawn.measure_drawn`.
+        "photos": see `scapnet.faithfulness.photos.measure_photos`; "drawn" for drawn birds: see
+        `scapnet.faithfulness.drawn.measure_drawn`; and "slots" where marks or points are annotated: see
+        `scapnet.faithfulness.slots.measure_slots`.
 
     Raises:
-        ValueError: fewer than one picture, or nothing that can be measured on this data.
+        ValueError: fewer than one picture.
     """
     check_images(images)
     as_module(model).eval()
     found: dict[str, Any] = {}
     if drawn_birds(data) is not None:
         found["drawn"] = measure_drawn(model, data, images, bar)
-    if not found:
-        raise ValueError("explanations are measured on drawn birds only")
-    return found
+    found["photos"] = measure_photos(model, data, max(1, images // REMOVALS), bar)
+    slots = measure_slots(model, data, train, images, bar) if train is not None else None
+    return found | ({"slots": slots} if slots else {})
 
 
 def check_images(images: int) -> None:
@@ -47,12 +62,16 @@ def check_images(images: int) -> None:
         raise ValueError(f"explanations cannot be measured on {images} pictures; give 1 or more")
 
 
-def explain_run(score: RunScore, images: int = 200) -> dict[str, Any]:
+def explain_run(
+    score: RunScore, images: int = 200, root: Path | None = None, table: Path | None = None
+) -> dict[str, Any]:
     """Measure the explanations of a run that was scored, and write ``STEM-explain.json`` beside its scores.
 
     Args:
         score: of the run, by `scapnet.evaluate.score_run`.
         images: of how many pictures of the split, at most.
+        root: where the data lies now, if it has moved.
+        table: the same for a table of photos.
 
     Returns:
         What the file holds: "preset", "split" and "model" as in the scores, and what `measure` found.
@@ -61,11 +80,24 @@ def explain_run(score: RunScore, images: int = 200) -> dict[str, Any]:
         ValueError: as `measure`.
     """
     with ProgressBar("images") as bar:
-        found = measure(score.model, score.data, images, bar)
+        found = measure(score.model, score.data, train_photos(score, root, table), images, bar)
     head = {key: score.result[key] for key in ("preset", "split", "model", "root") if key in score.result}
     result: dict[str, Any] = without_nan(head | found)
     write_json(score.stem.with_name(f"{score.stem.name}-explain.json"), result)
     return result
+
+
+def train_photos(score: RunScore, root: Path | None, table: Path | None) -> FineGrained | None:
+    """The photos that a run was trained on; None where they are gone or have changed."""
+    run = score.stem.parent
+    for place in ((root, table), (None, None)):
+        try:
+            chosen = choose(run, read_run(run).data, score.classes, "train", *place)
+        except (ValueError, OSError):
+            continue
+        if chosen.other is None:
+            return chosen.data
+    return None
 
 
 def without_nan(value: Any) -> Any:

@@ -18,12 +18,32 @@ DRAWN = {
     "target_sensitivity": "target\nsensit.",
     "mean": "mean",
 }
+PHOTOS = {
+    "deletion": "deletion\n(low)",
+    "insertion": "insertion\n(high)",
+    "difference": "differ-\nence",
+    "points_in_box": "points\nin box",
+    "energy_in_box": "energy\nin box",
+    "points_in_marks": "points at\na mark",
+    "energy_in_marks": "energy\nat marks",
+}
+SLOTS = {
+    "consistency": "consis-\ntency",
+    "stability": "stabi-\nlity",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "kp": "Kp\n(low)",
+}
 
 
 def show_faithfulness(found: Mapping[str, Any]) -> None:
     """Print what `scapnet.faithfulness.measure.explain_run` found."""
     if "drawn" in found:
         show_drawn(found["drawn"])
+    if "photos" in found:
+        show_photos(found["photos"])
+    if "slots" in found:
+        show_slots(found["slots"])
 
 
 def cell(value: float | None) -> str:
@@ -50,3 +70,23 @@ def show_drawn(found: Mapping[str, Any]) -> None:
         f"background independence: {cell(independence)}; another background leaves {cell(found['background_swap'])} of "
         f"the answers as they are; the score rests on {cell(found['marks_matter'])} of the visible marks"
     )
+
+
+def show_photos(found: Mapping[str, Any]) -> None:
+    """Print deletion, insertion and pointing."""
+    rows = dict(found["explanations"])
+    area = {f"{what}_in_{name}": share for name, share in found["area"].items() for what in ("points", "energy")}
+    rows |= {"by chance": area} if area else {}
+    used = {key: text for key, text in PHOTOS.items() if any(key in row for row in rows.values())}
+    title = f"the answer without, and with only, the most important pixels ({found['images']} pictures)"
+    make_console().print(by_explanation(title, rows, used))
+    parts = found["parts"]
+    if parts:
+        first, last = (cell(parts[name]["deletion"]) for name in ("strongest_first", "weakest_first"))
+        say(f"probability of the answer while parts are removed: strongest first {first}, weakest first {last}")
+
+
+def show_slots(found: Mapping[str, Any]) -> None:
+    """Print what parts are as slots."""
+    title = f"parts in {found['slots']} slots, on {found['images']} pictures"
+    make_console().print(by_explanation(title, found["explanations"], SLOTS))
