@@ -27,7 +27,8 @@ LAYERS: list[set[str]] = [
     {"predictor"},
     {"predict"},
     {"engine", "prediction"},
-    {"checkpoint", "metrics"},
+    {"export"},
+    {"checkpoint", "exported", "metrics"},
     {"data"},
     {"build"},
     {"baselines"},
@@ -40,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"allocator", "errors", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"data", "flags"}],
+    "cli": [{"__init__"}, {"data", "flags", "ship"}],
     "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
     "baselines": [{"__init__"}, {"nts", "plain", "rra"}, {"anchors", "settings"}],
     "config": [{"__init__"}, {"data", "model", "train"}, {"checks"}],
@@ -52,6 +53,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"neighbours"},
         {"evidence", "explanation"},
     ],
+    "export": [{"__init__"}, {"check", "precision"}, {"formats"}, {"graph"}, {"resize"}],
     "faithfulness": [{"table", "measure"}, {"drawn", "photos", "slots"}, {"explanations"}, {"__init__", "evidence"}],
     "metrics": [
         {"__init__", "consistency", "faithfulness", "following", "gate", "per_class", "pointing", "removal", "slots"},
@@ -149,7 +151,7 @@ def test_only_the_version_is_taken_from_the_top() -> None:
 
 def test_only_the_command_line_knows_the_command_line() -> None:
     users = {name for name, path in FILES.items() if re.search("^(import|from) tyro", path.read_text(), re.MULTILINE)}
-    assert users == {"scapnet.cli", "scapnet.cli.data"}
+    assert users == {"scapnet.cli", "scapnet.cli.data", "scapnet.cli.ship"}
 
 
 @pytest.mark.parametrize(

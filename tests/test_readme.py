@@ -32,6 +32,8 @@ README, LAB, CODE = (PAGES[name] for name in ("README.md", "docs/reproduce.md", 
 COMMANDS = sorted(
     {line for text in CURRENT.values() for line in re.findall(r"^scapnet [^#\n]*[^#\s]", text, re.MULTILINE)}
 )
+COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "reproduce"]
+COMMAND_FUNCTIONS += ["data_show", "data_check"]
 
 
 def blocks(text: str) -> list[str]:
@@ -62,7 +64,7 @@ def test_the_module_of_the_readme_trains_in_ten_lines() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    for function in ("train", "resume", "eval_", "predict", "show", "explain", "data_show", "data_check", "reproduce"):
+    for function in COMMAND_FUNCTIONS:
         original = getattr(cli, function)
 
         def stand_in(*_: object, name: str = function, **__: object) -> None:

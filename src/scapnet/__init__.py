@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         explain,
         explain_pair,
     )
+    from scapnet.export import export_model
     from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, part_loss
     from scapnet.model import SCAPNet, SCAPNetOutput
     from scapnet.modules import GateOutput, GridGate, PartRelation, PartSelection, PartsOutput
@@ -70,6 +71,7 @@ _HOME = {
         "explain",
         "explain_pair",
     ),
+    "export": ("export_model",),
     "losses": (
         "SCAPNetLoss",
         "activation_loss",
@@ -143,6 +145,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explain_pair",
+    "export_model",
     "from_pretrained",
     "get_preset",
     "load_data",

@@ -1,4 +1,4 @@
-"""The whole network as one ONNX graph, by both of PyTorch's exporters."""
+"""Variants of the network as ONNX graphs, by the exporter of PyTorch that is fast and will go one day."""
 
 import warnings
 from pathlib import Path
@@ -60,11 +60,3 @@ def test_the_older_exporter_takes_any_batch_size(tmp_path: Path, changes: dict[s
         )
     for count in (1, 2, 5):
         check(tmp_path / "m.onnx", model, count)
-
-
-def test_the_newer_exporter(tmp_path: Path) -> None:
-    model = Flat(make(relation__heads=3)).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(model, (torch.randn(2, 3, 64, 64),), str(tmp_path / "m.onnx"), dynamo=True, verbose=False)
-    check(tmp_path / "m.onnx", model, 2)

@@ -1,0 +1,33 @@
+"""The commands that take a model to where it is used."""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+
+def export(
+    model: Positional[str],
+    out: Path,
+    format: Literal["onnx", "openvino", "pt2"] | None = None,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    input: Literal["photo", "view"] = "photo",
+    pixels: Literal["uint8", "float"] = "uint8",
+    photos: Path | None = None,
+) -> None:
+    """Write a model as one file that other runtimes run, from the pixels of a photo to the answer and its parts.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        out: the file, .onnx, .xml (OpenVINO) or .pt2.
+        format: by default as the suffix of `out` says.
+        precision: of the weights and of the arithmetic; what fp16 and int8 change is printed.
+        input: photos of any size, which are resized inside, or the network's square views.
+        pixels: what they consist of, whole numbers from 0 to 255 or floats from 0 to 1.
+        photos: labelled photos in class folders to compare the answers on; by default the run's held-out ones.
+    """
+    from scapnet.export import export_model
+    from scapnet.terminal.console import say
+
+    found = export_model(model, out, format, precision, input, pixels, photos, say)
+    print(f"{out}: {found}")

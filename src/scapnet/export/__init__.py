@@ -1,0 +1,110 @@
+"""A trained network as one file for other runtimes: ONNX, OpenVINO or PyTorch's own pt2."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from scapnet.checkpoint import from_pretrained
+from scapnet.errors import last_line
+from scapnet.export.check import Agreement, Photos, as_input, compare, find_photos, read
+from scapnet.export.formats import metadata_of, onnx_model, save_openvino, save_pt2
+from scapnet.export.graph import Kind, Pixels, trace
+from scapnet.export.precision import to_half, to_int8
+from scapnet.exported import SUFFIXES, needed
+from scapnet.network import Network
+from scapnet.outputs import check_file
+
+Format = Literal["onnx", "openvino", "pt2"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+def export_model(
+    model: Network | Path | str,
+    out: Path | str,
+    format: Format | None = None,
+    precision: Precision = "fp32",
+    pixels: Pixels = "photo",
+    kind: Kind = "uint8",
+    photos: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Agreement:
+    """Write the whole system, from pixels to probabilities and parts, as one graph, and check its answers.
+
+    Args:
+        model: a network, a run folder, a model folder or a hub id.
+        out: the file; OpenVINO writes a ``.bin`` beside its ``.xml``.
+        format: "onnx", "openvino" or "pt2"; by default as the suffix of ``out`` says, or onnx.
+        precision: "fp32", "fp16" or "int8". The last is calibrated on photos.
+        pixels: what the graph takes: a "photo" (B, 3, H, W) of any size, or a "view" (B, 3, S', S').
+        kind: "uint8", or "float" for floats from 0 to 1.
+        photos: labelled photos, in folders named after the classes, on which the answers are compared; by default the
+            held-out photos of the run.
+        say: receives sentences on what is done.
+
+    Returns:
+        How well the file agrees with PyTorch.
+
+    Raises:
+        ValueError: the file cannot be written, a library is missing, the format has not this precision, the network
+            cannot be exported, or its exported answers are others.
+    """
+    form, out = chosen_format(Path(out), format, precision)
+    net = from_pretrained(model) if isinstance(model, str | Path) else model
+    if net.config.parts.enabled and net.config.parts.strategy == "random":
+        raise ValueError("this model draws its parts at random, by the number of a photo; a graph cannot do that")
+    known = find_photos(model, net.classes, photos)
+    if precision == "int8" and not known.calibration:
+        raise ValueError("int8 is calibrated on photos, and none are known; name a folder of them with --photos")
+    say(known.note)
+    say(f"exporting as {form} in {precision}; this takes a minute or two")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+        draft = Path(folder) / out.name
+        _write(net, draft, form, precision, pixels, kind, known)
+        found = compare(net, draft, known)
+        if precision == "fp32" and not found.equal:
+            raise ValueError(f"the exported graph does not answer as PyTorch does ({found}); nothing was written")
+        for file in sorted(Path(folder).iterdir()):
+            shutil.move(file, out.parent / file.name)
+    return found
+
+
+def chosen_format(out: Path, format: Format | None, precision: Precision) -> tuple[Format, Path]:
+    """The format and the file, checked before the work.
+
+    Raises:
+        ValueError: the file cannot be written, has the suffix of another format, or cannot have this precision.
+    """
+    by_suffix: dict[str, Format] = {SUFFIXES[name]: name for name in get_args(Format)}
+    form = format or by_suffix.get(out.suffix.lower(), "onnx")
+    out = check_file(out, [SUFFIXES[form]] if format else list(by_suffix), SUFFIXES[form])
+    if form == "pt2" and precision != "fp32":
+        raise ValueError(f"pt2 files are written in fp32; for {precision} choose the format onnx or openvino")
+    for module in {"onnx": ["onnxscript", "onnxruntime"], "openvino": ["onnxscript", "openvino"], "pt2": []}[form]:
+        needed(module)
+    return form, out
+
+
+def _write(
+    net: Network, out: Path, form: Format, precision: Precision, pixels: Pixels, kind: Kind, known: Photos
+) -> None:
+    try:
+        program, names = trace(net, pixels, kind)
+        metadata = metadata_of(net, pixels, kind, precision)
+        if form == "pt2":
+            save_pt2(program, out, metadata)
+            return
+        proto = onnx_model(program, names, metadata)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"this network cannot be exported ({last_line(error)})") from error
+    file = out if form == "onnx" else out.with_name("graph.onnx")
+    if precision == "int8":
+        read_photos = read(known, known.calibration, net.view.size)
+        to_int8(proto, (as_input(image, net.view, metadata) for image, _ in read_photos), file)
+    else:
+        needed("onnx").save(to_half(proto) if precision == "fp16" and form == "onnx" else proto, file)
+    if form == "openvino":
+        save_openvino(file, out, metadata, half=precision != "fp32")
+        file.unlink()

@@ -1,0 +1,152 @@
+"""Whether an exported file answers as PyTorch does, on labelled photos.
+
+B batch, K classes, M parts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import box_convert, clip_boxes_to_image
+
+from scapnet.checkpoint import read_run
+from scapnet.config import ViewConfig
+from scapnet.data.images import UnreadableImage
+from scapnet.data.labelled import load_labelled
+from scapnet.data.sample import FineGrained
+from scapnet.data.scored import choose
+from scapnet.data.transforms import centre_view, to_input
+from scapnet.exported import open_graph
+from scapnet.network import Network, NetworkOutput, device_of
+
+MOST = 300  # photos that are compared
+CALIBRATION = 64  # photos that the ranges of int8 are read from, and no more than a quarter
+CLOSE = 1e-4
+
+
+class Photos(NamedTuple):
+    """Photos to calibrate on and others to compare on; they are read when they are needed."""
+
+    data: FineGrained | None  # None: `noise`
+    calibration: Sequence[int] = ()
+    compared: Sequence[int] = ()
+    note: str = "no labelled photos are known (--photos names some): answers are compared on drawn pictures"
+
+
+class Agreement(NamedTuple):
+    """What was compared."""
+
+    photos: int
+    accuracy: float | None  # of PyTorch; None where the photos have no labels
+    exported: float | None  # of the file
+    same: float  # share of the photos with the same answer
+    apart: float  # the largest difference of a probability
+    moved: float  # share of the photos with other parts
+
+    @property
+    def equal(self) -> bool:
+        """Whether every answer and every part is the same and no probability differs by more than 1e-4."""
+        return self.same == 1 and self.moved == 0 and self.apart <= CLOSE
+
+    def __str__(self) -> str:
+        change = ""
+        if self.accuracy is not None and self.exported is not None:
+            change = f"accuracy {self.accuracy:.1%} in PyTorch and {self.exported:.1%} exported; "
+        return (
+            f"{change}the same answer for {self.same:.1%} and the same parts for {1 - self.moved:.1%} of "
+            f"{self.photos} pictures; probabilities differ by at most {self.apart:.2g}"
+        )
+
+
+def find_photos(source: object, classes: Sequence[str], folder: Path | None) -> Photos:
+    """Labelled photos: those of a folder, or the held-out ones of a run, where there is one and its data is there.
+
+    Args:
+        source: the run folder, or what is none.
+        classes: of the model.
+        folder: with class folders, or None.
+
+    Raises:
+        ValueError: the folder has no labelled photos.
+    """
+    if folder is not None:
+        data: FineGrained = next(iter(load_labelled(folder, None, classes).values()))
+        where = str(folder)
+    else:
+        try:
+            config = read_run(Path(str(source)))
+            chosen = choose(Path(str(source)), config.data, classes, None, None, None)
+        except (ValueError, OSError):
+            return Photos(None)
+        data, where = chosen.data, f"the run's {chosen.split} split"
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()
+    count = min(CALIBRATION, len(order) // 4)
+    compared = sorted(order[count : count + MOST])
+    return Photos(data, order[:count], compared, f"answers are compared on {len(compared)} photos of {where}")
+
+
+def read(photos: Photos, indices: Sequence[int], side: int) -> Iterator[tuple[Tensor, int]]:
+    """Photos (3, H, W) uint8 and their labels, without those that cannot be read; drawn ones have the label -1."""
+    if photos.data is None:
+        yield from ((picture, -1) for picture in noise(side))
+        return
+    for i in indices:
+        try:
+            yield photos.data[i].image, int(photos.data.labels[i])
+        except UnreadableImage:
+            continue
+
+
+def noise(side: int) -> list[Tensor]:
+    """Four pictures (3, H, W) of soft coloured noise, for where no photo is known."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((side, side), (side + 31, 2 * side), (3 * side, side), (side // 2, side // 3))
+    coarse = [torch.rand(1, 3, 8, 8, generator=generator) * 255 for _ in shapes]
+    return [
+        torch.nn.functional.interpolate(one, shape, mode="bilinear")[0].to(torch.uint8)
+        for one, shape in zip(coarse, shapes, strict=True)
+    ]
+
+
+def as_input(image: Tensor, view: ViewConfig, metadata: Mapping[str, str]) -> NDArray[Any]:
+    """What a graph with such metadata takes (1, 3, H, W) of a photo (3, H, W) uint8."""
+    pixels = (image if metadata["input"] == "photo" else centre_view(image, view)[0])[None].contiguous().numpy()
+    return pixels if metadata["pixels"] == "uint8" else pixels.astype(np.float32) / 255
+
+
+@torch.inference_mode()
+def answer(model: Network, image: Tensor, of_photo: bool) -> tuple[NetworkOutput, Tensor | None]:
+    """A network's output for a photo (3, H, W) uint8, and its parts (M, 4) xyxy in pixels of the photo or the view."""
+    source, frame = centre_view(image, model.view)
+    batch = {key: value[None].to(device_of(model)) for key, value in to_input(source, model.view).items()}
+    output: NetworkOutput = model.eval()(batch["image"], batch.get("source"))
+    if output.parts is None:
+        return output, None
+    corners = box_convert(output.parts.boxes[0].float().cpu(), "cxcywh", "xyxy")
+    photo: Tensor = clip_boxes_to_image(frame.to_photo(corners), tuple(image.shape[-2:]))
+    return output, photo if of_photo else corners * frame.side
+
+
+def compare(model: Network, file: Path, photos: Photos) -> Agreement:
+    """Run both on the same photos, one by one."""
+    graph, rows = open_graph(file), list[tuple[bool, bool, bool, float, bool]]()
+    labelled = photos.data is not None
+    for image, target in read(photos, photos.compared, model.view.size):
+        output, boxes = answer(model, image, graph.pixels == "photo")
+        found = graph.run(as_input(image, model.view, graph.metadata))
+        expected, probs = output.probs[0].float().cpu().numpy(), found["probabilities"][0]
+        best, own = int(probs.argmax()), int(expected.argmax())
+        key = "boxes" if graph.pixels == "photo" else "view_boxes"
+        moved = boxes is not None and not np.allclose(found[key][0], boxes.numpy(), atol=0.05)
+        rows.append((own == target, best == target, own == best, float(abs(expected - probs).max()), moved))
+    if not rows:
+        raise ValueError("none of the photos can be read; name others with --photos")
+    right, exported, same, apart, moved_parts = np.array(rows, dtype=np.float64).T
+    own_accuracy, accuracy = (float(right.mean()), float(exported.mean())) if labelled else (None, None)
+    return Agreement(
+        len(rows), own_accuracy, accuracy, float(same.mean()), float(apart.max()), float(moved_parts.mean())
+    )

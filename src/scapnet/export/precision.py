@@ -1,0 +1,112 @@
+"""Exported graphs in fewer bits: 16-bit floats, or 8-bit integers calibrated on photos.
+
+Only what is convolved is changed. The resize, the gate, the choice of parts and the classifiers stay in 32 bits: they
+cost little, and a coordinate of 448.3 has no place in 16 bits.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scapnet.export.formats import quiet
+from scapnet.exported import needed
+
+Array = NDArray[Any]
+# What stands between the convolutions of a backbone. A node of these kinds has 16 bits where its input has them.
+BETWEEN = {"Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Mul", "Add", "GlobalAveragePool", "AveragePool"}
+BETWEEN |= {"BatchNormalization", "MaxPool", "ReduceMean", "LeakyRelu", "Gelu", "Erf", "Div", "Sub", "Softplus", "Tanh"}
+FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto
+HALF = "_half"
+
+
+def convolutions(proto: Any) -> list[str]:
+    """Names of the nodes that convolve."""
+    return [node.name for node in proto.graph.node if node.op_type == "Conv"]
+
+
+def half_nodes(proto: Any) -> set[str]:
+    """Names of the convolutions and of what stands between them, in the order of the graph."""
+    found, outputs = set[str](), set[str]()
+    for node in proto.graph.node:
+        if node.op_type == "Conv" or (node.op_type in BETWEEN and outputs.intersection(node.input)):
+            found.add(node.name)
+            outputs.update(node.output)
+    return found
+
+
+def to_half(proto: Any) -> Any:
+    """A copy of an `onnx.ModelProto` whose backbones have weights and arithmetic of 16-bit floats.
+
+    Casts stand only where a value crosses from one to the other; inputs and outputs stay as they are.
+    """
+    onnx = needed("onnx")
+    found, chosen = onnx.ModelProto(), half_nodes(proto)
+    found.CopyFrom(proto)
+    graph, weights = found.graph, {one.name: one for one in proto.graph.initializer if one.data_type == FLOAT}
+    produced = {name for node in graph.node if node.name in chosen for name in node.output}
+    wanted = {name for node in graph.node if node.name not in chosen for name in node.input}
+    wanted |= {value.name for value in graph.output}
+    nodes, narrow = list[Any](), set[str]()  # names that are there in 16 bits
+    for node in list(graph.node):
+        if node.name not in chosen:
+            nodes.append(node)
+            continue
+        for k, name in enumerate(node.input):
+            if not name or (k and node.op_type == "ReduceMean"):  # its axes are whole numbers
+                continue
+            if name not in narrow and name in weights:
+                values = onnx.numpy_helper.to_array(weights[name]).astype(np.float16)
+                graph.initializer.append(onnx.numpy_helper.from_array(values, name + HALF))
+            elif name not in narrow and name not in produced:
+                nodes.append(onnx.helper.make_node("Cast", [name], [name + HALF], name + HALF, to=FLOAT16))
+            narrow.add(name)
+            node.input[k] = name + HALF
+        (name,) = node.output
+        node.output[0] = name + HALF
+        narrow.add(name)
+        nodes.append(node)
+        if name in wanted:
+            nodes.append(onnx.helper.make_node("Cast", [name + HALF], [name], name, to=FLOAT))
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [one for one in graph.initializer if one.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return found
+
+
+def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
+    """Write a graph whose convolutions have 8-bit weights, by channel, and 8-bit inputs.
+
+    Args:
+        proto: an `onnx.ModelProto`.
+        photos: batches of its input (B, 3, H, W), which the ranges of the activations are read from.
+        out: the ``.onnx`` file.
+    """
+    quantization = needed("onnxruntime.quantization")
+
+    name = proto.graph.input[0].name
+    left: Iterator[Array] = iter(photos)
+
+    def following(_: object) -> dict[str, Array] | None:
+        batch = next(left, None)
+        return None if batch is None else {name: np.ascontiguousarray(batch)}
+
+    # The library accepts subclasses of its reader only, and is not imported before it is needed.
+    reader = type("Photos", (quantization.CalibrationDataReader,), {"get_next": following})()
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.onnx"
+        needed("onnx").save(proto, whole)
+        quantization.quantize_static(
+            str(whole),
+            str(out),
+            reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            nodes_to_quantize=convolutions(proto),
+        )
