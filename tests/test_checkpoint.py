@@ -271,7 +271,7 @@ def test_a_network_starts_from_a_model_without_the_classifiers_of_other_classes(
             assert after[key].shape != value.shape or not torch.equal(after[key], value), key
     assert said is not None
     assert f"of {len(before)} tensors of {tmp_path / 'run' / 'model' / 'model.safetensors'}" in said
-    left = "; left out: classifier, part_classifier (its 3 classes are others)"
+    left = "; left out: classifier, part_classifier (it has 3 other classes)"
     assert said.endswith(left) is not same_classes
 
 

@@ -282,7 +282,7 @@ def test_a_run_on_all_photos_holds_none_out(tmp_path: Path) -> None:
     assert json.loads((run / "results.json").read_text())["train_images"] == 6
     assert from_pretrained(run).threshold is None
     assert not list(run.glob("eval*"))
-    with pytest.raises(ValueError, match=r"has no best model, .* leave --best out"):
+    with pytest.raises(ValueError, match=r"has no best model, .* leave out --best"):
         score_run(run, best=True)
 
 

@@ -285,7 +285,7 @@ def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, object], w
 
 
 def test_a_classifier_needs_two_classes_and_modules_their_partners() -> None:
-    with pytest.raises(ValueError, match="at least 2 classes, 1"):
+    with pytest.raises(ValueError, match="at least 2 classes, and got 1"):
         build_model(FULL, 1, SIZE)
     model = build("full")
     with pytest.raises(ValueError, match="parts need a gate"):

@@ -14,7 +14,6 @@ from samples import TINY, photo
 from scapnet import cli
 from scapnet.build import build_model
 from scapnet.checkpoint import save_pretrained
-from scapnet.cli.flags import with_present_flags
 from scapnet.config import Config, ViewConfig
 from scapnet.experiments.reproduce import FIGURES
 from scapnet.experiments.rows import changed
@@ -74,7 +73,7 @@ def test_each_command_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> N
         stand_in.__annotations__ = original.__annotations__
         stand_in.__name__ = original.__name__
         monkeypatch.setattr(cli, function, stand_in)
-    arguments = with_present_flags(shlex.split(command.replace("name NAME", "name cub"))[1:])
+    arguments = shlex.split(command.replace("name NAME", "name cub"))[1:]
     cli.app().cli(args=arguments, config=cli.STYLE)
     assert len(called) == 1
 

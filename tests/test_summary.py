@@ -26,7 +26,7 @@ def test_choices_that_stay_at_their_places_are_said_to(capsys: pytest.CaptureFix
 def test_tables_show_chance_beside_every_score(capsys: pytest.CaptureFixture[str]) -> None:
     scores = {"gate_precision": 0.7, "random_gate_precision": 0.4, "covered": 0.8, "random_covered": 0.5}
     text = dict(score_rows(scores))
-    assert text["kept area that lies in the object's box"] == "70.0% (random 40.0%)"
+    assert text["share of the kept area inside the object's box"] == "70.0% (random 40.0%)"
     assert "80.0% (random 50.0%)" in text.values()
     table = mark_table({"beak": {"marks": 3.0, "covered": 0.5, "random": 0.25}, "tail": {"marks": 1.0, "covered": 1.0,
         "random": 0.5, "covered_scale2": 1.0, "random_scale2": 0.3}})  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a config to the network that it describes, whichever paper's it is."""
+"""Building the network that a config describes, SCAPNet or a baseline."""
 
 from scapnet.baselines.nts import NTSNet
 from scapnet.baselines.plain import PlainNet
@@ -17,18 +17,18 @@ def build_model(config: ModelConfig, num_classes: int, size: int, start: bool = 
         config: see `ModelConfig`.
         num_classes: K.
         size: S, side of the view in pixels.
-        start: load the starting weights that the config names; False where a checkpoint follows.
+        start: load the starting weights that the config names; False if a checkpoint is loaded next.
 
     Raises:
-        ValueError: settings that do not fit each other, the view or the backbone.
+        ValueError: settings that do not fit together, the view or the backbone.
     """
     if num_classes < 2:
-        raise ValueError(f"a classifier needs at least 2 classes, {num_classes} were given")
+        raise ValueError(f"a classifier needs at least 2 classes, and got {num_classes}")
     return NETWORKS[config.network].from_config(config, num_classes, size, start)
 
 
 def title(config: ModelConfig) -> str:
-    """What a config's network is called.
+    """The name of a config's network.
 
     >>> title(ModelConfig(network="nts"))
     'PRM + NTS-Net'
@@ -37,7 +37,7 @@ def title(config: ModelConfig) -> str:
 
 
 def part_count(config: ModelConfig) -> int:
-    """M, how many crops of each image a config's network looks at."""
+    """M, the number of crops of each image that a config's network looks at."""
     return NETWORKS[config.network].part_count(config)
 
 

@@ -1,4 +1,4 @@
-"""Model folders: ``model.safetensors``, ``config.json`` and a model card, which hold all that prediction needs."""
+"""Model folders: ``model.safetensors``, ``config.json`` and a model card, with everything that prediction needs."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ CLASSIFIERS = ("classifier", "part_classifier", "scrutinizer")  # the modules of
 
 
 def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] | None = None) -> Path:
-    """Write a model folder that `from_pretrained` reads; an older one there is replaced once the new one is complete.
+    """Write a model folder for `from_pretrained`; an older one is replaced once the new one is complete.
 
     Args:
-        model: with its ``config``, ``view`` and ``classes`` set.
-        folder: where.
-        scores: figures for the model card.
+        model: a network with its ``config``, ``view`` and ``classes`` set.
+        folder: the folder to write.
+        scores: scores for the model card.
 
     Returns:
         The folder.
@@ -89,8 +89,10 @@ def read_run(run: Path) -> Config:
     """
     values = read_json(run / "config.json")
     if "preset" not in values:
-        raise ValueError(f"{run} is no run folder (its config.json has no preset); give the folder that training left")
-    values["data"].setdefault("order", "text")  # runs of versions before 0.2 have their files in this order
+        raise ValueError(
+            f"{run} is not a run folder (its config.json has no preset); give the folder that training wrote"
+        )
+    values["data"].setdefault("order", "text")  # runs of versions before 0.2 sorted their files this way
     return from_dict(Config, values)
 
 
@@ -105,14 +107,14 @@ def from_pretrained(path: Path | str) -> Network:
         ``threshold``.
 
     Raises:
-        ValueError: no model there, or one that this version cannot read.
+        ValueError: no model is there, or this version cannot read it.
     """
     folder = model_folder(path)
     about = read_json(folder / "config.json")
     missing = [key for key in ("model", "view", "classes") if key not in about]
     if missing or about.get("format") != FORMAT:
         raise ValueError(
-            f"{folder / 'config.json'} is no model of format {FORMAT}" + (f" (no {missing[0]})" if missing else "")
+            f"{folder / 'config.json'} is not a model of format {FORMAT}" + (f" (no {missing[0]})" if missing else "")
         )
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
@@ -122,7 +124,7 @@ def from_pretrained(path: Path | str) -> Network:
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
     try:
-        # A shared sub-network is stored once; safetensors then misses the names of its second place.
+        # A shared sub-network is stored once, so safetensors reports its second names as missing.
         missing, unexpected = load_model(as_module(model), folder / "model.safetensors", strict=False)
         wrong = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
         if wrong:
@@ -134,14 +136,14 @@ def from_pretrained(path: Path | str) -> Network:
 
 
 def start_from_model(model: Network, classes: Sequence[str]) -> str | None:
-    """Initialise a network with all that fits of a model that scapnet wrote; its classifiers, if the classes agree.
+    """Initialise a network with every tensor that fits of a saved model; the classifiers only if the classes agree.
 
     Args:
-        model: whose backbones have started from the weights of its config.
-        classes: names of the K classes that it is going to learn.
+        model: the network, whose backbones have loaded the weights of its config.
+        classes: names of the K classes to learn.
 
     Returns:
-        What was loaded and what was left out, as a sentence; None where no file was named.
+        A sentence on what was loaded and what was left out; None if no file was named.
     """
     loaded = model.backbone.loaded
     if loaded is None:
@@ -159,7 +161,7 @@ def start_from_model(model: Network, classes: Sequence[str]) -> str | None:
     }
     as_module(model).load_state_dict(fits, strict=False)
     rest = sorted({key.partition(".")[0] for key in state.keys() - fits.keys()})
-    why = "" if same else f" (its {len(before)} classes are others)"
+    why = "" if same else f" (it has {len(before)} other classes)"
     left = f"; left out: {', '.join(rest)}{why}" if rest else ""
     return f"the network starts from {len(fits)} of {len(state)} tensors of {loaded.path}{left}"
 

@@ -1,4 +1,4 @@
-"""Exact scores of a model on a split, also on several processes.
+"""Exact scores of a model on a split, on one process or several.
 
 B batch, K classes, R marks, n samples.
 """
@@ -33,16 +33,16 @@ MOVED = 200  # images that are also shown mirrored and shifted
 
 
 class Evaluation(NamedTuple):
-    """Scores, and what they are made of, one row for each readable sample in order of its index."""
+    """Scores, and the answers behind them: one row per readable sample, in order of its index."""
 
     scores: dict[str, float]
     target: Tensor  # (n,)
     probs: Tensor  # (n, K) the final answer
     samples: Tensor  # (n,) their indices
-    marks: dict[str, dict[str, float]]  # by the name of a mark, where the data has marks: see `coverage_by_mark`
+    marks: dict[str, dict[str, float]]  # by mark name, if the data has marks: see `coverage_by_mark`
 
     def figures(self) -> dict[str, Any]:
-        """Everything that a result file holds."""
+        """The content of a result file."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
 
     def save(self, path: Path, classes: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class Evaluation(NamedTuple):
 
 
 def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
-    """Figures of one batch, (B,) for each image; where there are marks and parts also "marks", see `coverage`."""
+    """Scores of one batch, (B,) each; with marks and parts also "marks", see `coverage`."""
     target = batch["target"]
     found = {
         "accuracy": (output.probs.argmax(1) == target).float(),
@@ -100,15 +100,15 @@ def evaluate_model(
     Args:
         model: a (prepared) network.
         loader: a prepared loader of `EvalViews`.
-        accelerator: which prepared them.
-        tta: score the mean of the answers for a view and for the mirrored one; see `averaged`.
+        accelerator: the one that prepared them.
+        tta: score the mean of the answers for the view and for its mirror image; see `averaged`.
 
     Returns:
-        Mean scores in [0, 1]: accuracy of both branches together, of the main branch and of the parts, the mean of the
-        classes' accuracies "mean_per_class", kept share of the grid, `intraclass_correlation`
-        of its masks, and `following` on MOVED images or somewhat more; where
-        the data has marks the `hit_rates` and the share of an image's marks that a part covers, and where it has boxes
-        `gate_overlap`; and two counts, "images" that were scored and "unreadable" ones that were left out.
+        Mean scores in [0, 1]: the accuracy of both branches together, of the main branch and of the parts; the mean of
+        the classes' accuracies "mean_per_class"; the kept share of the grid, the `intraclass_correlation` of its masks,
+        and `following` on MOVED images or slightly more; if the data has marks, the `hit_rates` and the share of an
+        image's marks that a part covers; if it has boxes, `gate_overlap`; and two counts, the "images" scored and the
+        "unreadable" ones left out.
 
     Raises:
         ValueError: no image of the split can be read.
@@ -143,9 +143,9 @@ def evaluate_model(
 
 
 def averaged(output: Any, mirrored: Any) -> Any:
-    """The outputs for views and for the mirrored views as one, with the means of both logits and answers.
+    """The outputs for views and their mirror images as one output, with the means of logits and probabilities.
 
-    Parts and gate are those of the views; the logits of the parts (B, 2M, K) are those of both.
+    Parts and gate are those of the views; the part logits (B, 2M, K) are of both.
     """
     both = [one.part_logits for one in (output, mirrored) if one.part_logits is not None]
     return output._replace(
@@ -156,9 +156,9 @@ def averaged(output: Any, mirrored: Any) -> Any:
 
 
 class RunScore(NamedTuple):
-    """What came of scoring a run."""
+    """The scores of a run."""
 
-    result: dict[str, Any]  # what ``eval-SPLIT.json`` holds
+    result: dict[str, Any]  # the content of ``eval-SPLIT.json``
     found: Evaluation
     classes: tuple[str, ...]
     model: Network  # on the device that it was scored on
@@ -179,25 +179,25 @@ def score_run(
     """Score a run's model and write the scores into its folder.
 
     The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
-    the best model, ``eval-tta-SPLIT`` with test-time augmentation, and ``eval-of-FOLDER`` for other photos than the
-    run's.
+    the best model, ``eval-tta-SPLIT`` with test-time augmentation, and ``eval-of-FOLDER`` for photos that are not the
+    run's own.
 
     Args:
         run: the run folder.
-        split: "test", "val" or "train"; by default test, or val where there is no test.
-        root: where the data lies now, or a folder of other photos with some of the model's classes.
-        best: the model that was best on the validation split instead of the last epoch's.
-        table: the same as ``root`` for a table of photos.
-        say: receives sentences on what is going to be scored.
-        workers: loader processes; by default from the number of cores.
+        split: "test", "val" or "train"; by default test, or val if there is no test.
+        root: the data's folder now, or a folder of other photos with some of the model's classes.
+        best: score the model that was best on the validation split instead of the last epoch's.
+        table: like ``root``, for a table of photos.
+        say: receives sentences on what will be scored.
+        workers: number of loader processes; by default chosen by the number of cores.
         tta: average the answers with those for the mirrored photos.
 
     Raises:
-        ValueError: no run there, no such data or split, or data that has changed since the run began.
+        ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
     config = read_run(run)
     if best and not (run / "best").is_dir():
-        raise ValueError(f"{run} has no best model, since it held no validation photos out; leave --best out")
+        raise ValueError(f"{run} has no best model, because it held out no validation photos; leave out --best")
     check_folder(run)
     model = from_pretrained(run / "best" if best else run)
     chosen = choose(run, config.data, model.classes, split, root, table)
@@ -234,31 +234,31 @@ def evaluate(
 
     Args:
         run: the run folder.
-        split: "test", "val" or "train"; by default test, or val where there is no test.
-        root: where the data lies now if it has moved, or a folder of other photos with some of the model's classes.
-        best: the model that was best on the validation split instead of the last epoch's.
-        table: the same as ``root`` for a table of photos.
+        split: "test", "val" or "train"; by default test, or val if there is no test.
+        root: the data's folder now if it has moved, or a folder of other photos with some of the model's classes.
+        best: score the model that was best on the validation split instead of the last epoch's.
+        table: like ``root``, for a table of photos.
         tta: average the answers with those for the mirrored photos.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
-        of ``images`` and ``unreadable`` ones, and what was scored. The files that `score_run` names are written, too.
+        of ``images`` and ``unreadable`` ones, and what was scored. The files listed at `score_run` are written too.
 
     Raises:
-        ValueError: no run there, no such data or split, or data that has changed since the run began.
+        ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
     return score_run(Path(run), split, root, best, table, tta=tta).result
 
 
 def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:
-    """Write ``STEM-classes.csv``, one row for each class, and ``STEM-photos.csv``, one for each photo.
+    """Write ``STEM-classes.csv`` with one row per class, and ``STEM-photos.csv`` with one row per photo.
 
     Args:
-        folder: where.
-        stem: how the names of both begin.
+        folder: the folder of both files.
+        stem: the start of their names.
         found: the answers.
         classes: K names.
-        names: of the files of all samples of the split.
+        names: the file names of all samples of the split.
     """
     predicted = found.probs.argmax(1)
     top = found.probs.float().gather(1, predicted[:, None])[:, 0]
@@ -266,8 +266,8 @@ def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[s
         (row.name, row.images, _digits(row.accuracy), _digits(row.precision), row.mistaken_for, row.mistaken)
         for row in class_scores(found.target, predicted, classes)
     ]
-    heads = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
-    write_csv(folder / f"{stem}-classes.csv", heads, by_class)
+    header = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
+    write_csv(folder / f"{stem}-classes.csv", header, by_class)
     answers = zip(found.samples.tolist(), found.target.tolist(), predicted.tolist(), top.tolist(), strict=True)
     photos = [(names[i], classes[k], classes[answer], _digits(p)) for i, k, answer, p in answers]
     write_csv(folder / f"{stem}-photos.csv", ("file", "true", "predicted", "probability"), photos)

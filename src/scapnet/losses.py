@@ -45,7 +45,7 @@ def estimated_scores(scores: Tensor, scale: int) -> Tensor:
 def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
     """L_con, Eq. 8: scale-1 scores should rank the windows of each coarser scale as that scale's own scores do.
 
-    Only the sign of the coarser scores' difference is used, so gradients reach the scale-1 scores only.
+    Only the sign of the difference of the coarser scores is used, so gradients reach the scale-1 scores alone.
 
     Args:
         maps: per scale (B, N-u+1, N-u+1), scale 1 first.
@@ -107,7 +107,7 @@ def distillation_loss(logits: Tensor, part_logits: Tensor, tau: float = 2.0) -> 
 
 
 class BranchOutput(Protocol):
-    """What the total loss reads of a network's output. What the network does not have, or did not run, is None."""
+    """What the total loss needs from a network's output. Modules that are missing or did not run give None."""
 
     @property
     def logits(self) -> Tensor:
@@ -123,7 +123,7 @@ class BranchOutput(Protocol):
 
     @property
     def parts(self) -> PartsOutput | None:
-        """Which parts were chosen; ``maps`` is empty where they are not windows of a grid."""
+        """Which parts were chosen; ``maps`` is empty if they are not windows of a grid."""
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: object) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 
 class SCAPNetOutput(NamedTuple):
-    """Output of a forward pass. What the network does not have, or did not run, is None."""
+    """Output of a forward pass. Modules that are missing or did not run give None."""
 
     logits: Tensor  # (B, K) of the main branch
     part_logits: Tensor | None  # (B, M, K); (B, 1, K) of a classifier over all parts at once
@@ -38,9 +38,9 @@ class SCAPNet(NetworkState, nn.Module):
     Args:
         backbone: the main branch.
         classifier: features (B, D) to logits (B, K).
-        gate: gGAU. Without it there is no mask, and parts cannot be chosen.
+        gate: gGAU. Without it there is no mask and there are no parts.
         selection: SCAPS.
-        part_backbone: the sub-network; ``backbone`` itself where the two share weights.
+        part_backbone: the sub-network; ``backbone`` itself if the two share weights.
         part_classifier: part features (B, M, D) to logits (B, M, K), or to (B, 1, K) for all parts at once.
         relation: PRM or `PartGraph`, between the sub-network and its classifier.
         part_size: side of a crop in pixels.
@@ -93,13 +93,13 @@ class SCAPNet(NetworkState, nn.Module):
         classifier = nn.Linear(backbone.dim, num_classes)
         model = cls(backbone, classifier, gate, selection, sub, part_classifier, relation, parts.size, gate_config.mask)
         model.config = config
-        # A CPU trains up to 2.3 times as fast with channels last (results/memory-format.md). safetensors cannot tell
-        # then which weights are shared.
+        # A CPU trains up to 2.3 times as fast with channels last (results/memory-format.md), but safetensors could not
+        # tell which weights are shared then.
         return model if parts.shared else model.to(memory_format=torch.channels_last)
 
     @classmethod
     def title(cls, config: ModelConfig) -> str:
-        """What the network is called in a table."""
+        """The network's name in a table."""
         return "SCAPNet"
 
     @classmethod
@@ -109,7 +109,7 @@ class SCAPNet(NetworkState, nn.Module):
 
     @classmethod
     def sections(cls, config: ModelConfig) -> frozenset[str]:
-        """The enabled ones."""
+        """The enabled sections."""
         return enabled_sections(config)
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
@@ -123,7 +123,7 @@ class SCAPNet(NetworkState, nn.Module):
         return self.gate
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
-        """The main branch with the gate, and all the rest.
+        """The main branch with the gate, and the rest.
 
         L_sub is a sum of M + 1 cross-entropies (Eq. 14): clipped together with it, the main branch would barely learn.
         """
@@ -153,7 +153,7 @@ class SCAPNet(NetworkState, nn.Module):
 
         Args:
             image: (B, 3, S, S) normalised view.
-            source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
+            source: (B, 3, S', S') the same view with more pixels, from which parts are cropped; by default ``image``.
             index: (B,) sample numbers, which seed random parts in evaluation.
             sure: a probability (ours): photos whose main branch is at least as sure of its answer skip the parts and
                 have that answer. Their rows of ``parts``, which has no maps then, and of ``part_logits`` are NaN (0 for

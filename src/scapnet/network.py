@@ -1,4 +1,4 @@
-"""What every network of the package supplies, SCAPNet and the baselines alike.
+"""The protocol of every network in the package, SCAPNet and the baselines alike.
 
 Training, evaluation and prediction rely on this protocol alone. `scapnet.build.NETWORKS` lists the networks that a
 config can name. B batch, K classes, M parts, S side of the view.
@@ -16,7 +16,7 @@ from scapnet.losses import BranchOutput
 
 
 class NetworkOutput(BranchOutput, Protocol):
-    """What a forward pass returns. What the network does not have, or did not run, is None."""
+    """Output of a forward pass. Modules that are missing or did not run give None."""
 
     @property
     def probs(self) -> Tensor:
@@ -43,10 +43,10 @@ class GateLoss(Protocol):
 
 
 class ConfigOfNetwork:
-    """The attribute ``config`` of a network; one that was composed by hand has none until it is set.
+    """The attribute ``config`` of a network; a network composed by hand has none until it is set.
 
     Raises:
-        ValueError: when it is read and nothing has set it.
+        ValueError: it is read before it is set.
     """
 
     def __get__(self, model: Any, owner: type | None = None) -> ModelConfig:
@@ -78,7 +78,7 @@ class Network(Protocol):
     config: ModelConfig  # what `from_config` builds it from
     view: ViewConfig  # how a photo becomes its input
     classes: tuple[str, ...]  # names of the K classes
-    threshold: float | None  # the probability from which on an answer can be trusted; None where it is not known
+    threshold: float | None  # the lowest probability at which an answer can be trusted; None if unknown
     stage: int  # see `set_stage`
     training: bool
 
@@ -96,11 +96,11 @@ class Network(Protocol):
 
     @classmethod
     def title(cls, config: ModelConfig) -> str:
-        """What the network of a config is called in a table."""
+        """The name of a config's network in a table."""
 
     @classmethod
     def part_count(cls, config: ModelConfig) -> int:
-        """M, how many crops of each image go through a backbone; 0 without parts."""
+        """M, the number of crops of each image that go through a backbone; 0 without parts."""
 
     @classmethod
     def sections(cls, config: ModelConfig) -> frozenset[str]:
@@ -110,13 +110,13 @@ class Network(Protocol):
         """In stage 1 train and run the main branch only (Sec. IV-C); in stage 2 the whole network."""
 
     def start_parts_from_main(self) -> None:
-        """Initialise what sees the parts with the main branch's weights."""
+        """Initialise the modules that see the parts with the main branch's weights."""
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> Loss:
         """The loss, with the weights of a config, and with class weights (K,) in every cross-entropy."""
 
     def location_module(self) -> nn.Module | None:
-        """What locates the parts, whose parameters Table III counts; None if nothing does."""
+        """The module that locates the parts, whose parameters Table III counts; None if there is none."""
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
         """The parameters, in groups whose gradients are clipped separately."""
@@ -126,8 +126,8 @@ class Network(Protocol):
 
         Args:
             image: (B, 3, S, S) normalised view.
-            source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
-            index: (B,) sample numbers; random choices in evaluation depend on them only.
+            source: (B, 3, S', S') the same view with more pixels, from which parts are cropped; by default ``image``.
+            index: (B,) sample numbers, on which alone random choices in evaluation depend.
 
         Returns:
             A `NetworkOutput`.
@@ -155,7 +155,7 @@ def enabled_sections(config: ModelConfig) -> frozenset[str]:
 
 
 def as_module(network: Network) -> nn.Module:
-    """The same object for what asks for an `nn.Module`, which a protocol cannot inherit from."""
+    """The same object typed as an `nn.Module`, which a protocol cannot inherit from."""
     assert isinstance(network, nn.Module)
     return network
 

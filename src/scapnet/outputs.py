@@ -1,4 +1,4 @@
-"""Places that a command writes to: checked before its work begins, and never left half written."""
+"""Output files and folders: checked before the work begins, and never left half written."""
 
 import os
 import tempfile
@@ -12,10 +12,10 @@ def check_folder(folder: Path, hint: str = "choose another place") -> None:
 
     Args:
         folder: where files will be written.
-        hint: what to do if it is not possible.
+        hint: what to do if they cannot be.
 
     Raises:
-        ValueError: a file is in its place, or the place is not writable.
+        ValueError: a file is in its place, or it is not writable.
     """
     there = folder
     while not os.path.lexists(there):
@@ -33,12 +33,12 @@ def check_file(path: Path, suffixes: Sequence[str], default: str = "") -> Path:
     """Check that a file can be written. Nothing is left there, and a missing folder is not made yet.
 
     Args:
-        path: where the user wants it.
-        suffixes: those that it may have, in any case; "" is none.
-        default: the suffix of a name that has none.
+        path: the file that the user asked for.
+        suffixes: the accepted suffixes, in any case; "" means no suffix.
+        default: the suffix to add to a name without one.
 
     Returns:
-        ``path``, with the default suffix where it has none.
+        ``path``, with the default suffix if it had none.
 
     Raises:
         ValueError: it is a folder, has another suffix, or its folder is not writable.
@@ -63,11 +63,11 @@ def _is_device(path: Path) -> bool:
 
 @contextmanager
 def writing(path: Path, keep: bool = False) -> Iterator[Path]:
-    """Write a file in one step: it is there, whole, when the block has ended, and until then an older one stays.
+    """Write a file in one step: it appears, complete, at the end of the block; until then an older one stays.
 
     Args:
         path: the file; its folder is made.
-        keep: when the block fails, leave what it wrote as ``NAME.PID.partial``.
+        keep: if the block fails, leave what it wrote as ``NAME.PID.partial``.
 
     Yields:
         The path to write to.
@@ -87,5 +87,5 @@ def writing(path: Path, keep: bool = False) -> Iterator[Path]:
 
 
 def partial_name(path: Path) -> Path:
-    """Where `writing` puts what is not whole yet."""
+    """The name that `writing` gives an incomplete file."""
     return path.with_name(f"{path.name}.{os.getpid()}.partial")  # two processes may write the same file

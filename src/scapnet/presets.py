@@ -56,7 +56,7 @@ def photos() -> Config:
 
 
 def demo() -> Config:
-    """Drawn finches with the tiny backbone that comes with the package: a few minutes on two CPU cores."""
+    """Drawn finches with the tiny backbone of the package: a few minutes on two CPU cores."""
     return Config(
         "demo",
         DataConfig("finches", size=128, resize=128, rotation=0.0, synthetic=SyntheticConfig(mark_scale=0.8)),

@@ -1,4 +1,4 @@
-"""Tables for a terminal: the scores of a run, the sizes of a data set, the findings of a check."""
+"""Tables for the terminal: the scores of a run, the sizes of a data set, the findings of a check."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ NEARLY_OPEN = 0.95  # kept share
 
 
 def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of a result, for a person."""
+    """Names and values of a result, as text."""
     rows = []
     names = {
         "accuracy_main": "accuracy of the main branch",
@@ -38,11 +38,12 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         if scores.get(key):
             rows.append((name, f"{scores[key]:.0f}"))
     pairs = {
-        f"hit_scale{u}": (f"chosen scale-{u} units that hold a mark's centre", f"random_scale{u}") for u in range(1, 10)
+        f"hit_scale{u}": (f"chosen scale-{u} parts with a mark's centre inside", f"random_scale{u}")
+        for u in range(1, 10)
     } | {
-        "covered": ("marks whose centre a chosen part holds", "random_covered"),
-        "gate_precision": ("kept area that lies in the object's box", "random_gate_precision"),
-        "gate_recall": ("the object's box that is kept", "random_gate_recall"),
+        "covered": ("marks whose centre is in a chosen part", "random_covered"),
+        "gate_precision": ("share of the kept area inside the object's box", "random_gate_precision"),
+        "gate_recall": ("share of the object's box that is kept", "random_gate_recall"),
     }
     rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
     what = {"gate": "the gate's places", "parts": "the parts' places"}
@@ -73,10 +74,10 @@ def stays(scores: dict[str, Any]) -> str:
 
 
 def mark_table(marks: dict[str, dict[str, float]]) -> Table:
-    """How often a chosen part holds the centre of a mark of each name, at any and at each scale; % (% by chance)."""
+    """How often a chosen part contains the centre of each mark, at any scale and at each; % (% by chance)."""
     scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
     columns = [Column(scale.replace("scale", "scale "), justify="right") for scale in scales]
-    title = "marks whose centre a chosen part holds, % (random)"
+    title = "marks whose centre is in a chosen part, % (random)"
     table = Table("mark", "in view", Column("any scale", justify="right"), *columns, title=title, title_justify="left")
     for name, row in marks.items():
         pairs = [("covered", "random"), *((f"covered_{scale}", f"random_{scale}") for scale in scales)]
@@ -99,7 +100,7 @@ def _title(scores: dict[str, Any]) -> str:
 
 
 def show_scores(scores: dict[str, Any]) -> None:
-    """Print a result as one table, and a second one by the names of the marks where there are any."""
+    """Print a result as a table, and the marks by name as a second one if there are any."""
     table = Table(title=printable(_title(scores)), show_header=False, title_justify="left")
     for row in score_rows(scores):
         table.add_row(*row)
@@ -149,8 +150,8 @@ def show_classes(target: Tensor, probs: Tensor, classes: Sequence[str], most: in
 
 
 def show_data(found: dict[str, Any]) -> None:
-    """Print what `describe` found: the sizes of the splits as a table, and the rest below it."""
-    table = Table("split", "images", "classes", "images of a class")
+    """Print the result of `describe`: the sizes of the splits as a table, and the rest below it."""
+    table = Table("split", "images", "classes", "images per class")
     for name, sizes in found["splits"].items():
         span = f"{sizes['smallest']} to {sizes['largest']}"
         table.add_row(name, str(sizes["images"]), str(sizes["classes"]), span)
@@ -160,7 +161,7 @@ def show_data(found: dict[str, Any]) -> None:
 
 
 def data_lines(found: dict[str, Any]) -> list[str]:
-    """What `describe` found beside sizes, a line each."""
+    """The result of `describe` apart from the sizes, one line each."""
     sizes = [(f"published, {counts['source']}", counts) for counts in found["published"]]
     sizes += [("in the SCAPNet paper, Table II", found["paper"])] if found["paper"] else []
     lines = [f"{found['title']}; {found['get']}"] if found["get"] else [found["title"]]
@@ -169,20 +170,20 @@ def data_lines(found: dict[str, Any]) -> list[str]:
         figures = (f"{key} {counts[key]:,}" for key in ("classes", *SPLITS) if counts[key] is not None)
         lines.append(f"{name}: {', '.join(figures)}")
     if found["agrees"] is not None:
-        lines.append("what is here has " + ("" if found["agrees"] else "NOT ") + "the published sizes")
+        lines.append("the sizes " + ("match" if found["agrees"] else "do NOT match") + " the published ones")
     if found["marks"]:
         lines.append(f"annotated, for evaluation only: {', '.join(found['marks'])}")
     return [found["layout"], *lines]
 
 
 def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
-    """Print what a check found, with the first ``most`` files of each finding; the JSON report has them all."""
+    """Print the findings of a check, each with its first ``most`` files; the JSON report has them all."""
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
         return
     say(report.layout)
     console = make_console()
-    sizes = Table("split", "images", "classes", "images of a class", title=printable(report.name), title_justify="left")
+    sizes = Table("split", "images", "classes", "images per class", title=printable(report.name), title_justify="left")
     for name, size in report.splits.items():
         sizes.add_row(name, str(size["images"]), str(size["classes"]), f"{size['fewest']} to {size['most']}")
     console.print(sizes)

@@ -134,7 +134,7 @@ def test_a_model_or_run_folder_is_its_weight_file(tmp_path: Path) -> None:
     assert [weight_file(str(path)) for path in (tmp_path / "run", file.parent, file)] == [file] * 3
     assert model_folder(tmp_path / "run") == file.parent
     (tmp_path / "killed" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"killed is a run that is not finished; .*scapnet resume .*killed$"):
+    with pytest.raises(ValueError, match=r"killed is an unfinished run; .*scapnet resume .*killed$"):
         model_folder(tmp_path / "killed")
     (tmp_path / "killed" / "best").mkdir()
     with pytest.raises(ValueError, match=r"or give .*best, its best model so far$"):
@@ -191,7 +191,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "newer pickle": (
         "w.pth",
         lambda path: path.write_bytes(pickle.dumps({"w": np.ones(3)}, 4)),
-        r"not a readable weight file .*save one by: torch\.save",
+        r"not a readable weight file .*save the weights with: torch\.save",
     ),
     "bomb": ("w.pth", lambda path: torch.save(Bomb(os.mkdir, str(path.with_name("out"))), path), "not a readable"),
     "inert bomb": (

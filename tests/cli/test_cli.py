@@ -252,3 +252,24 @@ print("LOADED", sorted({{"torch", "torchvision", "timm", "accelerate", "numpy", 
 def test_model_config_keeps_what_the_command_line_shows() -> None:
     assert ModelConfig().parts.keep == (3, 2, 1)
     assert "SubcommandApp" in type(cli.app()).__name__
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("train", "; continue the run with: scapnet resume RUN"),
+        ("reproduce", "; repeat the command to continue"),
+        ("predict", ""),
+    ],
+)
+def test_ctrl_c_says_how_to_continue_where_a_command_can(
+    monkeypatch: pytest.MonkeyPatch, command: str, hint: str
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["scapnet", command])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == f"scapnet: stopped{hint}"

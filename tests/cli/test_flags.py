@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from scapnet.cli.flags import check_resume, renamed_flags, with_present_flags
+from scapnet.cli.flags import check_resume, renamed_flags, with_new_flags
 from scapnet.config import Config
 
 
@@ -41,7 +41,7 @@ def test_old_flags_are_translated_and_named_once(capsys: pytest.CaptureFixture[s
         "--data.deal",
         "photos",
     ]
-    assert with_present_flags(old) == [
+    assert with_new_flags(old) == [
         *("train", "demo", "--model.parts.keep", "1", "2", "--model.parts.size=32", "--model.gate.no-enabled"),
         *("--data.fold-by", "photos"),
     ]
@@ -57,14 +57,16 @@ def test_words_that_are_no_old_flags_are_left_alone(capsys: pytest.CaptureFixtur
         ["train", "photos", "--hide", "--classes", "--model.parts.keep", "3"],
         ["predict", "run", "--out", "--keep"],
     ):
-        assert with_present_flags(words) == words
-    assert with_present_flags(["data", "show", "--train-length", "8"])[2] == "--synthetic.train-length"
+        assert with_new_flags(words) == words
+    assert with_new_flags(["data", "show", "--train-length", "8"])[2] == "--synthetic.train-length"
     assert "is now" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["--train.lr", "--model.gate.grid=8", "--data.resize", "--loss.act"])
-def test_a_run_that_goes_on_keeps_its_settings(word: str) -> None:
-    with pytest.raises(ValueError, match=rf"resume does not take {word.partition('=')[0]}, but --epochs, --root and"):
+def test_a_resumed_run_keeps_its_settings(word: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"resume takes --epochs, --root and --table but not {word.partition('=')[0]};"
+    ):
         check_resume(["resume", "run", word, "1"])
     check_resume(["train", "photos", word, "1"])
     check_resume(["resume", "run", "--train.epochs", "9", "--data.root=x", "--root", "y", "--table", "z"])

@@ -1,4 +1,4 @@
-"""Broken images: training goes on and counts them, evaluation leaves them out and says so."""
+"""Broken images: training continues and counts them, evaluation leaves them out and says so."""
 
 import json
 import subprocess

@@ -92,7 +92,7 @@ def test_class_folders_keep_groups_together(tmp_path: Path, group: str, folds: i
 
 
 def test_groups_that_make_no_sense_are_refused(tmp_path: Path) -> None:
-    for expression, words in ((r"(\w)(\d)", "has more than one group"), ("(", "is no regular expression")):
+    for expression, words in ((r"(\w)(\d)", "has more than one group"), ("(", "is not a regular expression")):
         with pytest.raises(ValueError, match=f"data.group .* {words}"):
             DataConfig("folder", group=expression)
     with pytest.raises(ValueError, match="only folder and csv data have groups"):

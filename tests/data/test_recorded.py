@@ -1,4 +1,4 @@
-"""A run goes on with the photos that it began with, or says what has changed."""
+"""A run is resumed with the photos that it began with, or says what has changed."""
 
 import json
 import unicodedata

@@ -21,7 +21,7 @@ SHM = "unable to allocate shared memory(shm) for file </torch_24323_259868757_0>
         (OSError(errno.ENOSPC, "No space left on device", "x.json"), "the disk is full"),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 21248 vs 21136"), "the disk is full"),
         (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), "the disk is full"),
-        (RuntimeError(SHM), "--data.workers 0, or give a container more of it with --shm-size"),
+        (RuntimeError(SHM), "--data.workers 0, or give the container more with --shm-size"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), "/dev/shm"),
         (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), "loader process was killed"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),

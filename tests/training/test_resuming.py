@@ -1,4 +1,4 @@
-"""A run goes on: for more epochs, with data that has moved, from a checkpoint that fits."""
+"""Resuming a run: for more epochs, with data that has moved, from a matching checkpoint."""
 
 import json
 import shutil
@@ -75,9 +75,12 @@ def test_a_cosine_goes_on_as_if_it_had_been_longer(run: Path) -> None:
     assert next(line for line in log_of(run) if "epochs_before" in line)["lr"] == pytest.approx(0.005)
 
 
-def test_epochs_that_are_behind_it_are_refused(run: Path) -> None:
+def test_too_few_epochs_are_refused(run: Path) -> None:
     for epochs in (0, 1):
-        with command(["resume"]), pytest.raises(ValueError, match="has trained 1 epochs; give more with --epochs"):
+        with (
+            command(["resume"]),
+            pytest.raises(ValueError, match="already trained 1 epochs; give more with --epochs"),
+        ):
             continued(run, epochs)
     assert continued(run).train.epochs == 1
     (run / "results.json").unlink()  # killed after its last epoch
@@ -125,7 +128,7 @@ def test_moved_photos_are_named_and_remembered(
     new = root.rename(tmp_path / "elsewhere")
     capsys.readouterr()
     assert "with --root FOLDER" in sentence(refuse("resume", run))
-    assert "resume does not take --train.lr" in sentence(refuse("resume", run, "--train.lr", 1))
+    assert "but not --train.lr" in sentence(refuse("resume", run, "--train.lr", 1))
     resume(run, epochs=2, root=new)
     assert read_run(run).data.root == new
     (new / "a" / "0.bmp").unlink()

@@ -50,7 +50,7 @@ class Inert:
 
 
 class InertArray:
-    """The same for NumPy's arrays and scalars, whose state is no dict; it is passed over."""
+    """The same for NumPy's arrays and scalars, whose state is not a dict; it is ignored."""
 
     def __new__(cls, *_: Any) -> "InertArray":
         """An object, whatever the arguments."""
@@ -77,7 +77,7 @@ def model_folder(
         revision, token, cache_dir: for a hub id, as `huggingface_hub.snapshot_download` takes them.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no model.
     """
     folder = Path(path)
     for place in (folder, folder / "model", replaced(folder), replaced(folder / "model")):
@@ -85,7 +85,7 @@ def model_folder(
             return place
     if (folder / "best").is_dir() or (folder / "checkpoints").is_dir():
         best = f", or give {folder / 'best'}, its best model so far" if (folder / "best").is_dir() else ""
-        raise ValueError(f"{folder} is a run that is not finished; go on with it by: scapnet resume {folder}{best}")
+        raise ValueError(f"{folder} is an unfinished run; continue it with: scapnet resume {folder}{best}")
     if folder.exists():
         raise ValueError(f"{folder} holds no model; give a run folder or one with config.json and model.safetensors")
     # Only a string can be a hub id, and not one that leads into a folder that is here.
@@ -105,15 +105,15 @@ def model_folder(
 
 
 def replaced(folder: Path) -> Path:
-    """Where an older model waits while a new one takes its place; `model_folder` finds it after a kill."""
+    """Where the older model is kept while a new one replaces it; `model_folder` finds it if that is interrupted."""
     return folder.with_name(f".{folder.name}.old")
 
 
 def weight_file(source: str) -> Path:
-    """The file with starting weights that a setting names: a file, a model or run folder, or a hub id.
+    """The file with the starting weights that a setting names: a file, a model or run folder, or a hub id.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such file.
     """
     path = Path(source)
     if path.is_dir() or (not path.suffix and not path.exists()):
@@ -140,17 +140,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # each reader has errors of its own, and all mean the same to the user
         raise ValueError(f"{path} is not a readable weight file ({_why(error)})") from error
     if not any(name.strip("0123456789.") for name in found):
-        raise ValueError(f"{path} holds no state dict; save one by: torch.save(network.state_dict(), FILE)")
+        raise ValueError(f"{path} holds no state dict; save one with: torch.save(network.state_dict(), FILE)")
     return found
 
 
 def _why(error: Exception) -> str:
-    """The reason why a file cannot be read, with what to do where it is known."""
+    """Why a file cannot be read, and what to do about it if that is known."""
     if "torchscript" in str(error).lower():
         return "it is TorchScript, which is code; save the state_dict() of the network instead"
     # A broken file gives a RuntimeError or an EOFError; all others mean a pickle, or text, of another kind.
     if isinstance(error, pickle.UnpicklingError | KeyError | ValueError | TypeError | AttributeError):
-        return "it is none that can be read without running code; save one by: torch.save(network.state_dict(), FILE)"
+        return "it cannot be read without running code; save the weights with: torch.save(network.state_dict(), FILE)"
     return reason(error)
 
 

@@ -1,4 +1,4 @@
-"""The command line; nothing else knows it. Heavy modules are imported when a command needs them."""
+"""The command line, and the only place that knows it. Heavy modules are imported when a command needs them."""
 
 import functools
 import io
@@ -14,7 +14,7 @@ from tyro.extras import SubcommandApp
 
 from scapnet.allocator import keep_memory
 from scapnet.cli.data import data_check, data_show
-from scapnet.cli.flags import check_resume, with_present_flags
+from scapnet.cli.flags import check_resume, with_new_flags
 from scapnet.cli.ship import export
 from scapnet.config import Config
 from scapnet.config.checks import collected_errors, raised_errors
@@ -29,7 +29,11 @@ PresetConfig = tyro.extras.subcommand_type_from_defaults(
     prefix_names=False,
 )
 
-STYLE = (CascadeSubcommandArgs,)  # a command's own settings may stand before or after the preset
+STYLE = (CascadeSubcommandArgs,)  # a command's own settings may come before or after the preset
+# What to do after Ctrl-C, for the commands that can continue.
+CONTINUE = dict.fromkeys(("train", "resume"), "; continue the run with: scapnet resume RUN") | {
+    "reproduce": "; repeat the command to continue"
+}
 
 
 def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> None:
@@ -44,7 +48,7 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
     train(config, out)
 
 
-# tyro reads the choice of presets from the annotation; type checkers see the class that they all are.
+# tyro reads the choice of presets from the annotation; type checkers see their common class.
 train.__annotations__["config"] = Annotated[PresetConfig, arg(name="")]
 
 
@@ -59,14 +63,14 @@ def resume(
     table: Table = None,
     workers: int | None = None,
 ) -> None:
-    """Go on with a run that was stopped, with the same losses as an unbroken run; or train a finished one further.
+    """Continue an interrupted run with the same losses as an uninterrupted one, or train a finished run further.
 
     Args:
         run: the run folder.
-        epochs: how many to train in all; the learning rate then follows the schedule of so many epochs.
-        root: where the data set lies now, if it has moved.
-        table: the same for the table of a csv data set.
-        workers: loader processes; by default as before.
+        epochs: the new total number of epochs; the learning rate then follows the schedule for that number.
+        root: the data set's folder now, if it has moved.
+        table: the table of a csv data set now, if it has moved.
+        workers: number of loader processes; by default as before.
     """
     from scapnet.training.loop import resume
 
@@ -88,11 +92,11 @@ def eval_(
 
     Args:
         run: the run folder.
-        split: by default test, or val where there is no test.
-        root: where the data set lies now, if it has moved; or other photos, in folders named after the classes.
-        table: the same for a table of photos.
-        best: score the model that was best on the validation split, not the last epoch's.
-        workers: loader processes; by default from the number of cores.
+        split: which split; by default test, or val if there is no test.
+        root: the data set's folder now, if it has moved; or other photos, in folders named after the classes.
+        table: likewise for a table of photos.
+        best: score the model that was best on the validation split instead of the last epoch's.
+        workers: number of loader processes; by default chosen by the number of cores.
         tta: test-time augmentation: average the answers with those for the mirrored photos.
         explain: also measure whether what the network shows is what its answers rest on.
         explain_images: on how many of the images, at most.
@@ -126,18 +130,18 @@ def predict(
     tta: bool = False,
     features: Path | None = None,
 ) -> None:
-    """Name what is on photos, with probabilities and the parts that the answers rest on.
+    """Classify photos, with probabilities and the parts that the answers rest on.
 
     Args:
         model: a run folder, a model folder or a hub id.
-        photos: files, folders of them, and patterns such as "photos/*.jpg".
-        format: how to write the answers; by default as the suffix of `out` says, or as a table.
+        photos: files, folders of photos, and patterns such as "photos/*.jpg".
+        format: how to write the answers; by default by the suffix of `out`, or as a table.
         out: a .txt, .json or .csv file for the answers; by default they are printed.
-        top: how many classes to name.
-        batch_size: photos at a time.
-        at_least: answer "unknown" below this probability; auto is the model's own, set on the validation split.
+        top: number of classes to list.
+        batch_size: number of photos to process at a time.
+        at_least: answer "unknown" below this probability; auto uses the model's own, set on the validation split.
         tta: test-time augmentation: average the answer with that for the mirrored photo.
-        features: a .npy or .safetensors file for the main branch's features of each photo; FILE.names.json names them.
+        features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
     """
     from scapnet.answers import write_answers
 
@@ -145,12 +149,12 @@ def predict(
 
 
 def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:
-    """Draw what a model looked at: the gate, the chosen parts of each scale, the crops.
+    """Draw what a model looked at: the gate, the chosen parts of each scale, and their crops.
 
     Args:
         model: a run folder, a model folder or a hub id.
-        photos: files, and folders of them; the first 24 readable ones are drawn.
-        out: the picture.
+        photos: files, folders of photos, and patterns such as "photos/*.jpg"; the first 24 readable ones are drawn.
+        out: the picture file.
     """
     from scapnet.visualize import show_parts
 
@@ -167,17 +171,17 @@ def explain(
     root: Root = None,
     table: Table = None,
 ) -> None:
-    """Why a photo was given one class and not another, part by part; or what tells two classes apart.
+    """Show why a photo got one class and not another, part by part, or what tells two classes apart.
 
     Args:
         model: a run folder; for a photo also a model folder or a hub id.
         photo: the photo; without one, two classes are compared over the held-out photos of a run.
         versus: the class to compare the answer with, by default the second best; or two classes.
-        out: the picture.
-        format: how to print the figures.
-        split: the photos of a pair of classes; by default val, or test where there is no val.
-        root: where the run's data lies now, if it has moved.
-        table: the same for a table of photos.
+        out: the picture file.
+        format: how to print the numbers.
+        split: the split whose photos are compared; by default val, or test if there is no val.
+        root: the folder of the run's data now, if it has moved.
+        table: likewise for a table of photos.
     """
     from scapnet.explain.command import show_explanation
 
@@ -195,18 +199,18 @@ def reproduce(
     jobs: int = 0,
     minutes: float | None = None,
 ) -> None:
-    """Run what a table or a figure of the paper lacks, and write it beside the paper's figures.
+    """Do the missing runs of a table or figure of the paper, and write our numbers beside the paper's.
 
     Args:
         what: table3 to table12, fig2, fig4, fig8, fig9, fig10 or frontier; list shows them with the expected time.
         data: finches, grocery, cub100, cub, aircraft, veg200, fru92 or vegfru.
-        root: folder of the data set; the finches need none.
-        weights: a file with the backbone's starting weights, instead of those that would be downloaded.
-        seeds: runs of each row.
-        out: folder of the results; a run whose record is there is not repeated.
-        runs: folder of the run folders; a run that was stopped continues.
-        jobs: how many runs are trained at a time; 0 decides by the machine.
-        minutes: stop after this time; repeat the command to continue. 0 writes a table of what is there, without data.
+        root: the data set's folder; the finches need none.
+        weights: a file with the backbone's starting weights, instead of downloading them.
+        seeds: runs per row.
+        out: the folder of the results; a run with a record there is not repeated.
+        runs: the folder of the run folders; interrupted runs are continued.
+        jobs: number of runs to train at the same time; 0 lets the machine decide.
+        minutes: stop after this time; repeat the command to continue. 0 only writes the table of finished runs.
     """
     from scapnet.experiments import reproduce as experiments
 
@@ -220,7 +224,7 @@ def reproduce(
 
 
 def checked(command: Callable[..., None], errors: Sequence[str]) -> Callable[..., None]:
-    """A command that first raises the first error that its settings gave while they were parsed."""
+    """Wrap a command so that it raises the first error found while its settings were parsed."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -239,13 +243,13 @@ def app(errors: Sequence[str] = ()) -> SubcommandApp:
         commands.command(name=command.__name__.rstrip("_"))(checked(command, errors))
     data.command(name="show")(checked(data_show, errors))
     data.command(name="check")(checked(data_check, errors))
-    commands.command(data, name="data", help="Look at a data set.")
+    commands.command(data, name="data", help="Show or check a data set.")
     return commands
 
 
 def main() -> None:
     """Entry point: bad input ends with one sentence and exit code 2."""
-    # Threads that spin at a barrier stall all others when anything else wants a core; read when torch is loaded.
+    # Threads that spin at a barrier stall the others on a busy machine; torch reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_memory()
     for stream in (sys.stdout, sys.stderr):
@@ -258,7 +262,7 @@ def main() -> None:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
         except KeyboardInterrupt:
-            sys.exit("scapnet: stopped; repeat the command of reproduce, or go on with a run by: scapnet resume RUN")
+            sys.exit(f"scapnet: stopped{CONTINUE.get(arguments[0], '') if arguments else ''}")
         except Exception as error:
             _explain(error)
 
@@ -271,12 +275,12 @@ def _run(arguments: Sequence[str]) -> None:
             prog="scapnet",
             description="Fine-grained image recognition that shows which parts told look-alike classes apart.",
             config=STYLE,
-            args=with_present_flags(arguments),
+            args=with_new_flags(arguments),
         )
 
 
 def _explain(error: Exception) -> None:
-    """End with one sentence; an error that no user can have caused goes on as it is."""
+    """End with one sentence; an error that no user can have caused is raised again."""
     fault = machine_fault(error)
     if os.environ.get("SCAPNET_DEBUG") or (fault is None and not isinstance(error, ValueError | OSError)):
         raise error

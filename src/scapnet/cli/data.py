@@ -1,4 +1,4 @@
-"""`scapnet data`: look at a data set."""
+"""`scapnet data`: show or check a data set."""
 
 import sys
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ def data_show(
     count: int = 24,
     out: Path = Path("data.png"),
 ) -> None:
-    """Draw some pictures of a data set, with their classes and annotations, and print its sizes, origin and licence.
+    """Draw some pictures of a data set with their classes and annotations, and print its sizes, origin and licence.
 
     Args:
         data: which data set.
-        split: which split of it.
-        count: how many pictures.
-        out: the picture.
+        split: which split to draw.
+        count: number of pictures.
+        out: the picture file.
     """
     if count < 1:
-        raise ValueError(f"count {count} must be at least 1")
+        raise ValueError(f"count is {count} and must be at least 1")
     from scapnet.data.audit.describe import describe
     from scapnet.data.load import load_data
     from scapnet.data.record import lists_of
@@ -47,7 +47,7 @@ def data_show(
 
 @dataclass(frozen=True)
 class NamedData(DataConfig):
-    """A data set whose name is an argument of its own."""
+    """A data set whose name is a positional argument."""
 
     name: Any = MISSING
     """Which data set."""
@@ -66,12 +66,12 @@ def data_check(
     jobs: int = 0,
     json: bool = False,
 ) -> None:
-    """Read every image of a data set once; exit code 1 if something is wrong, 0 if all is well or only odd.
+    """Read every image of a data set once; the exit code is 1 for errors, 0 for warnings or none.
 
     Args:
         data: which data set, and where it is.
-        out: a folder for the report and for the notes that a second call goes on with; by default ROOT/.scapnet-check.
-        jobs: processes that read; 0 is one for each core, and fewer for few images.
+        out: a folder for the report and what a second call can reuse; by default ROOT/.scapnet-check.
+        jobs: number of processes that read; 0 is one per core, and fewer for few images.
         json: print the report as JSON.
     """
     from scapnet.data.audit.check import check_named

@@ -1,4 +1,4 @@
-"""Flags whose spelling has changed: the one of the release before still works."""
+"""Renamed flags: the spelling of the previous release still works."""
 
 import sys
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ RESUMED = ("--data.root", "--data.table", "--train.epochs")
 
 
 def renamed_flags() -> dict[str, str]:
-    """Flags of the release before, and their present spelling; without a section they are those of `scapnet data`."""
+    """Flags of the previous release and their new spelling; those without a section belong to `scapnet data`."""
     found = {}
     for section, cls in (("model.", ModelConfig), ("data.", DataConfig), ("", DataConfig)):
         for old, new in cls.RENAMED.items():
-            heads, dot, name = new.replace("_", "-").rpartition(".")
+            parents, dot, name = new.replace("_", "-").rpartition(".")
             old = old.replace("_", "-")
-            found[f"--{section}{old}"] = f"--{section}{heads}{dot}{name}"
-            found[f"--{section}no-{old}"] = f"--{section}{heads}{dot}no-{name}"
+            found[f"--{section}{old}"] = f"--{section}{parents}{dot}{name}"
+            found[f"--{section}no-{old}"] = f"--{section}{parents}{dot}no-{name}"
     return found
 
 
 def check_resume(arguments: Sequence[str]) -> None:
-    """Refuse other settings for a run that goes on.
+    """Refuse other settings for a resumed run.
 
     Raises:
         ValueError: an option of `scapnet train` that `scapnet resume` does not take.
@@ -32,13 +32,13 @@ def check_resume(arguments: Sequence[str]) -> None:
     others = [word for word in others if word not in RESUMED]
     if arguments[:1] == ["resume"] and others:
         raise ValueError(
-            f"a run goes on with its own settings, so resume does not take {others[0]}, but --epochs, --root and "
-            f"--table; for other settings start a new run from its model: scapnet train PRESET --model.weights RUN"
+            f"a run keeps its settings, so resume takes --epochs, --root and --table but not {others[0]}; for other "
+            f"settings start a new run from its model: scapnet train PRESET --model.weights RUN"
         )
 
 
-def with_present_flags(arguments: Sequence[str]) -> list[str]:
-    """Arguments with flags of the release before in their present spelling; a sentence on stderr names those."""
+def with_new_flags(arguments: Sequence[str]) -> list[str]:
+    """Arguments with the flags of the previous release in their new spelling; a sentence on stderr lists them."""
     renamed, used, found = renamed_flags(), dict[str, str](), list[str]()
     for argument in arguments:
         flag, equals, value = argument.partition("=")
@@ -49,5 +49,5 @@ def with_present_flags(arguments: Sequence[str]) -> list[str]:
         found.append(argument)
     if used:
         pairs = ", ".join(f"{old} is now {new}" for old, new in used.items())
-        print(f"scapnet: {pairs}; the old spelling goes with the next release", file=sys.stderr)
+        print(f"scapnet: {pairs}; the next release drops the old spelling", file=sys.stderr)
     return found

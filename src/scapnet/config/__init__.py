@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run."""
+    """Everything that determines a run."""
 
     preset: str = "paper"
     """The run's name."""

@@ -9,7 +9,7 @@ _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
 def refuse(sentence: str) -> None:
-    """Raise ValueError, or within `collected_errors` remember the sentence."""
+    """Raise ValueError, or collect the sentence inside `collected_errors`."""
     found = _collected.get()
     if found is None:
         raise ValueError(sentence)
@@ -26,12 +26,12 @@ def _collecting(found: list[str] | None) -> Iterator[None]:
 
 
 def collected_errors(found: list[str]) -> AbstractContextManager[None]:
-    """Append what `refuse` says to a list: a command line's parser would print an exception in a form of its own."""
+    """Collect the sentences of `refuse` in a list: the command line's parser would print an exception its own way."""
     return _collecting(found)
 
 
 def raised_errors() -> AbstractContextManager[None]:
-    """Raise what `refuse` says, within `collected_errors` too."""
+    """Let `refuse` raise, even inside `collected_errors`."""
     return _collecting(None)
 
 
@@ -42,15 +42,15 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Refuse a value below the least one."""
+    """Refuse a value below the minimum."""
     if value < least:
         refuse(f"{name} is {value}; it must be at least {least}")
 
 
 def check_expression(name: str, text: str | None) -> None:
-    """Refuse what is no regular expression, or one with more than one group."""
+    """Refuse an invalid regular expression, or one with more than one group."""
     try:
         if text is not None and re.compile(text).groups > 1:
-            refuse(f"{name} {text!r} has more than one group; write (?:...) round all but the one that names photos")
+            refuse(f"{name} {text!r} has more than one group; use (?:...) for all but the one that names the group")
     except re.error as error:
-        refuse(f"{name} {text!r} is no regular expression ({error}); correct it, or use folder")
+        refuse(f"{name} {text!r} is not a regular expression ({error}); correct it, or use folder")

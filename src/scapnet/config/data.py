@@ -1,4 +1,4 @@
-"""Which pictures, how they are split, and the view that a network gets of them."""
+"""Which pictures to use, how they are split, and how they become a network's view."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class SyntheticConfig:
     mark_scale: float = 1.0
     """Size of the marks."""
     hide: float = 0.15
-    """How often a mark is hidden."""
+    """Probability that a mark is hidden."""
 
     def __post_init__(self) -> None:
         one_of("synthetic.family", self.family, ("finch", "lark"))
@@ -76,59 +76,59 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which pictures, and the view that a network gets of them."""
+    """Which pictures to use, and how they become a network's view."""
 
     name: DataName = "folder"
     """The drawn finches, your class folders or table (csv), a Hugging Face data set (hub), or a published one."""
     root: Path | None = None
-    """Where the data set lies; the built-in one needs no place, but keeps its pictures in one that it is given."""
+    """The data set's folder; the built-in one needs none, but caches its pictures there if one is given."""
     download: bool = False
-    """Fetch the data set into `root` (data/NAME by default) where its authors allow it and it is not there yet."""
+    """Download the data set into `root` (data/NAME by default) if its authors allow it and it is not there yet."""
     level: Literal["variant", "family", "manufacturer", "fine", "coarse"] | None = None
     """Which labels of aircraft (variant by default) or grocery (fine by default)."""
     table: Path | None = None
-    """csv: the table with a header `path,label` and, where photos have one, `split`; by default ROOT/labels.csv."""
+    """csv: the table with the header `path,label`, and optionally `split`; by default ROOT/labels.csv."""
     hub: str | None = None
-    """hub: the name of the data set on the Hugging Face hub, or a folder that its `save_to_disk` wrote."""
+    """hub: the name of the data set on the Hugging Face hub, or a folder written by `save_to_disk`."""
     size: int = 448
     """Side of the network's view in pixels."""
     resize: int = 512
-    """Shorter side of the photo before the crop to `size`; the paper does not say (ours)."""
+    """Shorter side of the photo in pixels before the crop to `size`; our choice, as the paper does not say."""
     fit: Literal["crop", "pad", "squash"] = "crop"
-    """How a photo becomes square: by a crop, or whole, padded with the mean colour or squashed. Training and evaluation
-    see the whole photo then, and `resize` is not used."""
+    """How a photo becomes square: cropped, padded with the mean colour, or squashed. With pad and squash, training and
+    evaluation see the whole photo, and `resize` is not used."""
     source_size: int | None = None
     """Side of a larger view of the same crop, from which the parts are cut; by default the network's own view."""
     augment: Literal["paper", "fgvc", "strong"] = "paper"
-    """Random rotation, crop and mirroring as in the paper; the field's usual crop and mirroring; or these two with
-    TrivialAugmentWide and random erasing. The presets fgvc and strong set what goes with the last two."""
+    """Random rotation, crop and mirroring as in the paper; the usual crop and mirroring; or these two with
+    TrivialAugmentWide and random erasing. The presets fgvc and strong set everything that goes with the last two."""
     rotation: float = 15.0
-    """Random rotation of augment paper, degrees either way; the paper does not say how far (ours)."""
+    """Largest random rotation of augment paper, in degrees either way; our choice, as the paper does not say."""
     flip: bool = True
     """Random horizontal flip in training."""
     val_fraction: float = 0.1
-    """Share of the training photos held out, by class, where your own data has neither val nor test; 0 holds none."""
+    """Fraction of each class to hold out if your own data has neither val nor test; 0 holds out none."""
     folds: int = 0
-    """Cross-validation folds over the training and validation photos, by class; 0 uses the data set's own splits."""
+    """Number of stratified folds of the training and validation photos; 0 uses the data set's own splits."""
     fold: int = 0
     """The fold that is held out, from 0."""
     fold_by: Literal["photos", "neighbours"] = "photos"
-    """Fill the folds photo by photo, or keep neighbouring files of a class together: they often show the same thing."""
+    """Assign single photos to folds, or keep neighbouring files of a class together: they often show the same thing."""
     group: str | None = None
-    """Keep photos of one animal, plant or burst together when some are held out: "folder", the folder below that of the
-    class; or a regular expression that is searched for in the names of the files and whose group names them, such as
+    """Keep photos of one animal, plant or burst together when some are held out: "folder" for the folders below that of
+    the class, or a regular expression to search for in the file names, whose group names the photo's group, such as
     "(.+)_[0-9]+" for nest7_003.jpg. A table may have a column `group` instead."""
     order: Literal["numbers", "text"] = "numbers"
-    """Your own files and classes in the order of the numbers in their names (2 before 10), or letter by letter, as runs
-    of versions before 0.2 have them."""
+    """Sort your own files and classes by the numbers in their names (2 before 10), or letter by letter, as versions
+    before 0.2 did."""
     seed: int = 0
-    """Built-in data: which pictures are drawn; your own: which are held out."""
+    """Built-in data: which pictures are drawn; your own data: which photos are held out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     """The drawn birds."""
     broken_share: float = 0.01
-    """Training stops where a larger share of its images cannot be read; up to it, others of their class stand in."""
+    """Stop training if more than this fraction of its images is unreadable; below it, they are replaced."""
     workers: int | None = None
-    """Loader processes for each training process; by default from the number of cores."""
+    """Loader processes per training process; by default chosen by the number of cores."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.broken_share <= 1:

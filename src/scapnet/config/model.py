@@ -15,7 +15,7 @@ class GateConfig:
     mask: Literal["stage3", "stage4", "none"] = "stage3"
     """Where the mask is applied: to the map that enters stage 4 (Eq. 1), to stage 4's output, or nowhere."""
     grid: int = 4
-    """N, units on a side."""
+    """N, units per side."""
     hidden: int = 16
     """d of Eq. 4."""
     mode: Literal["hard", "soft"] = "hard"
@@ -25,9 +25,9 @@ class GateConfig:
     tau: float = 1.0
     """Temperature of the Gumbel-softmax."""
     open: float = 0.0
-    """Initial bias of the gate; with a positive one every unit is kept at the start."""
+    """Initial bias of the gate; if positive, every unit is kept at the start."""
     unmasked: float = 0.0
-    """Share of the training images that are not masked, so that the network learns whole images too (ours)."""
+    """Share of the training images that are not masked, so that the network also learns whole images (ours)."""
     mask_in_evaluation: bool = True
     """Mask in evaluation too; without it the gate only says what it would keep, and scores the parts (ours)."""
 
@@ -44,22 +44,22 @@ class GateConfig:
 
 @dataclass(frozen=True)
 class PartsConfig:
-    """SCAPS and the sub-network on the parts."""
+    """SCAPS and the sub-network that sees the parts."""
 
     enabled: bool = True
     """Choose parts and classify them."""
     keep: tuple[int, ...] = (3, 2, 1)
     """Parts at scale 1, 2, ..."""
     strategy: Literal["score", "top", "random", "fixed"] = "score"
-    """How parts are chosen (Tables VIII and IX); "fixed" takes the same evenly spaced windows in every image (ours)."""
+    """How parts are chosen (Tables VIII and IX); "fixed", our control, takes the same evenly spaced windows always."""
     total: int | None = None
     """M of the strategy "top"."""
     size: int = 224
     """Side of a cropped part in pixels."""
     shared: bool = False
-    """The parts go through the main branch's own backbone instead of a second one."""
+    """Run the parts through the main branch's backbone instead of a second one."""
     classifier: Literal["shared", "each", "concat"] = "shared"
-    """One classifier for all parts, one for each part, or one on all parts' features concatenated (Table X)."""
+    """One classifier for all parts, one for each part, or one on the concatenated features of all parts (Table X)."""
 
     def __post_init__(self) -> None:
         one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed"))
@@ -102,7 +102,7 @@ class RelationConfig:
         if self.type == "gcn" and not self.enabled:
             refuse("relation.type gcn needs the relation; enable it, or use attention")
         if self.type == "gcn" and not (self.heads == 1 and self.appearance and self.geometry):
-            refuse("heads, appearance and geometry belong to relation.type attention; leave them out with gcn")
+            refuse("heads, appearance and geometry belong to relation.type attention; leave them out for gcn")
 
 
 @dataclass(frozen=True)

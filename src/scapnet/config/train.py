@@ -1,4 +1,4 @@
-"""The losses and the recipe."""
+"""The losses and the training settings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from scapnet.config.checks import at_least, one_of, refuse
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of Eq. 15 and how they run."""
+    """Weights of Eq. 15, and how they change over the epochs."""
 
     cls: float = 1.0
     """alpha."""
@@ -37,44 +37,44 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The recipe."""
+    """How the network is trained."""
 
     epochs: int = 60
-    """In all; the paper does not say (ours)."""
+    """Total number of epochs; our choice, as the paper does not say."""
     stage1_epochs: int = 0
-    """Epochs at the start that train the main branch and the gate only (two-stage training, Sec. IV-C)."""
+    """Number of first epochs that train only the main branch and the gate (two-stage training, Sec. IV-C)."""
     part_start: Literal["own", "main"] = "own"
-    """The sub-network starts from its own weights, or at stage 2 from the main branch's."""
+    """Start the sub-network from its own weights, or at stage 2 from the main branch's."""
     batch_size: int = 16
-    """Images of a step on one process; the paper does not say for training (ours)."""
+    """Images per step and process; our choice, as the paper does not say for training."""
     accumulate: int = 1
-    """Steps whose gradients are summed into one update."""
+    """Number of steps whose gradients make one update."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """The paper uses SGD."""
     lr: float = 0.01
     """Initial learning rate."""
     momentum: float = 0.9
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: float = 1e-4
-    """The paper does not say (ours)."""
+    """Weight decay; our choice, as the paper does not say."""
     schedule: Literal["step", "cosine"] = "step"
-    """x `step_factor` every `step_epochs`, or a half cosine to 0."""
+    """Multiply the learning rate by `step_factor` every `step_epochs`, or follow a half cosine to 0."""
     step_epochs: int = 10
-    """Epochs between two steps."""
+    """Epochs between two steps of the learning rate."""
     step_factor: float = 0.3
-    """What a step multiplies the learning rate by."""
+    """Factor of the learning rate at each step."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows from 0."""
     backbone_lr: float = 1.0
     """The backbones' learning rate as a multiple of `lr`."""
     layer_decay: float = 1.0
-    """Each layer of a backbone has the next layer's learning rate times this."""
+    """Factor from each layer of a backbone to the layer before it in learning rate."""
     freeze: int = 0
-    """Epochs at the start in which the backbones and their batch-norm statistics are frozen; -1 freezes them always."""
+    """Number of first epochs with the backbones and their batch-norm statistics frozen; -1 freezes them throughout."""
     clip: float = 0.0
-    """Largest norm of the gradient of each branch; 0 does not clip."""
+    """Largest gradient norm of each branch; 0 does not clip."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights, for example 0.999; it is what is scored and saved then."""
+    """Decay of an exponential moving average of the weights, such as 0.999; the average is then scored and saved."""
     mixup: float = 0.0
     """Alpha of mixup, which blends two images; 0 switches it off."""
     cutmix: float = 0.0
@@ -83,19 +83,19 @@ class TrainConfig:
     """Alpha of SnapMix, CutMix with labels by class activation maps (its authors use 5); 0 switches it off. With
     several of the three, each batch gets one of them."""
     balance: Literal["none", "weights", "sampler"] = "none"
-    """For classes of unequal size: class weights in the losses, or a sampler that draws every class equally often."""
+    """For unequal class sizes: class weights in the losses, or a sampler that draws every class equally often."""
     patience: int = 0
-    """Early stopping: epochs without a better validation accuracy after which training ends with the best model."""
+    """Early stopping: end training with the best model after this many epochs without a better validation accuracy."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     seed: int = 0
-    """Of the weights, the order, the augmentation and the noise."""
+    """Seed of the weights, the order, the augmentation and the noise."""
     log_every: int = 20
     """Steps between two lines of the log."""
     checkpoint_steps: int = 0
-    """Steps between two checkpoints within an epoch; 0 keeps one at the end of each epoch."""
+    """Steps between two checkpoints within an epoch; 0 writes one at the end of each epoch only."""
     tracker: Literal["none", "tensorboard", "wandb"] = "none"
-    """Where the numbers of log.jsonl are sent as well; TensorBoard's files are in the run folder."""
+    """Where else to send the numbers of log.jsonl; TensorBoard's files are in the run folder."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "log_every"):

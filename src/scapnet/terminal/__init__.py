@@ -1,1 +1,1 @@
-"""What a terminal shows: progress, and sentences for what goes wrong."""
+"""What a terminal shows: progress, and one sentence for each fault."""

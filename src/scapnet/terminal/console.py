@@ -1,4 +1,4 @@
-"""What a command says on a terminal while it works: names as they are, lines, and a live bar."""
+"""What a command prints on a terminal while it works: lines, a live bar, and names exactly as they are."""
 
 import time
 import unicodedata
@@ -22,9 +22,9 @@ Unit = Literal["images", "work"]
 
 
 def printable(text: object) -> str:
-    r"""A text, a file's name for example, as one line that is safe to print.
+    r"""A text, such as a file name, as one line that is safe to print.
 
-    Control characters (with them a terminal's escape sequences), line ends, overrides of the writing direction and
+    Control characters (including a terminal's escape sequences), line ends, overrides of the writing direction and
     bytes that are not UTF-8 become backslash escapes. Joiners, as in emoji and Persian, stay.
 
     >>> printable("a[red]\x1b[2J\n") == r"a[red]\x1b[2J\n"
@@ -47,23 +47,23 @@ def _escape(character: str) -> str:
 
 
 def make_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """A terminal that prints text as it is: no markup ("[red]"), no emoji codes (":cat:"), no colours of its own."""
+    """A console that prints text as it is: no markup ("[red]"), no emoji codes (":cat:"), no highlighting."""
     return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 def say(text: str, console: Console | None = None) -> None:
-    """Print one line, which a terminal and not this program breaks."""
+    """Print one line; only the terminal wraps it."""
     (console or make_console()).print(printable(text), soft_wrap=True)
 
 
 class ProgressBar:
-    """How far a long piece of work is: a live bar on a terminal, plain lines elsewhere.
+    """The progress of a long task: a live bar on a terminal, plain lines elsewhere.
 
     Args:
         unit: what is counted; work is shown as a percentage.
-        quiet: say nothing, as on all processes of a distributed run but the first.
-        stderr: keep stdout clean for what a command prints.
-        live: False where something else is printed on the same terminal meanwhile.
+        quiet: print nothing, as on all processes of a distributed run but the first.
+        stderr: keep stdout clean for the command's own output.
+        live: False if something else is printed on the same terminal meanwhile.
     """
 
     def __init__(self, unit: Unit = "images", quiet: bool = False, stderr: bool = True, live: bool = True) -> None:
@@ -75,7 +75,7 @@ class ProgressBar:
             *_columns(unit),
             console=self.console,
             disable=not self.live,
-            redirect_stdout=not stderr,  # or what a command prints would go to stderr
+            redirect_stdout=not stderr,  # else the command's own output would go to stderr
         )
         self.task: TaskID | None = None
         self.name, self.done, self.total = "", 0.0, 0.0
@@ -91,11 +91,11 @@ class ProgressBar:
         self.progress.stop()
 
     def start(self, name: str, total: float | None, done: float = 0.0) -> None:
-        """Begin a piece of work called ``name``, with ``done`` of ``total`` units behind it; None is not known."""
+        """Begin a task called ``name`` with ``done`` of ``total`` units already done; None means unknown."""
         if self.task is not None:
             self.progress.remove_task(self.task)
         self.task = self.progress.add_task(printable(name), total=total)
-        # Work of an earlier session says nothing about this one's speed: it is moved to, not counted.
+        # Work done earlier says nothing about the speed now, so the bar starts from it without counting it.
         self.progress.reset(self.task, total=total, completed=done)  # type: ignore[arg-type]
         self.name, self.done, self.total = name, done, total or 0
         self.said = time.monotonic()
@@ -110,7 +110,7 @@ class ProgressBar:
             self.note(f"{self.name}: {self.done:,.0f} {f'of {self.total:,.0f} ' if self.total else ''}{self.unit}")
 
     def describe(self, text: str) -> None:
-        """What stands before the bar, where there is one."""
+        """Set the text before the bar, if there is one."""
         if self.task is not None and self.live:
             self.progress.update(self.task, description=printable(text))
 

@@ -1,11 +1,11 @@
-"""Sentences for what goes wrong with the machine: a full disk, too little memory, a killed loader process."""
+"""Sentences for faults of the machine: a full disk, too little memory, a killed loader process."""
 
 import errno
 from collections.abc import Iterator
 
 from scapnet.terminal.hints import option
 
-# What PyTorch, safetensors and the C library say; none of these errors has a class of its own.
+# Messages of PyTorch, safetensors and the C library; none of these errors has a class of its own.
 SHARED_MEMORY = ("shared memory", "bus error", "</torch_")
 KILLED = ("dataloader worker",)
 OPEN_FILES = ("too many open files", "os error 24")
@@ -24,13 +24,13 @@ def machine_fault(error: BaseException) -> str | None:
     workers = option("data.workers")
     if says(SHARED_MEMORY):
         return (
-            f"the shared memory of the loader processes (/dev/shm) is too small; use {workers} 0, or give a container "
-            f"more of it with --shm-size"
+            f"the shared memory of the loader processes (/dev/shm) is too small; use {workers} 0, or give the "
+            f"container more with --shm-size"
         )
     if errno.EMFILE in numbers or says(OPEN_FILES):
         return f"too many files are open; raise the limit with ulimit -n 1024, or use {workers} 0"
     if errno.ENOSPC in numbers or errno.EDQUOT in numbers or says(DISK):
-        return "the disk is full; free some space and repeat the command, or go on with a run by: scapnet resume RUN"
+        return "the disk is full; free some space and repeat the command, or continue a run with: scapnet resume RUN"
     if isinstance(error, MemoryError) or errno.ENOMEM in numbers or says(MEMORY):
         return f"memory ran out; use a smaller {option('train.batch-size')}, or fewer {workers}"
     if says(KILLED):
@@ -42,7 +42,7 @@ def machine_fault(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what caused it."""
+    """An error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,10 +1,10 @@
-"""How the command at hand spells a setting, for sentences that tell the user which option to give."""
+"""How the current command spells a setting, for messages that tell the user which option to give."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# A run's settings are fixed: the commands that use one take only these, under shorter names.
+# A run's settings are fixed: the commands that work on a run take only these, under shorter names.
 MOVED = {"data.root": "--root", "data.table": "--table", "data.hub": "--root"}
 SPELLINGS: dict[str, dict[str, str]] = {
     "eval": MOVED | {"data.workers": "--workers"},
@@ -16,8 +16,9 @@ _command: ContextVar[str] = ContextVar("command", default="train")
 
 @contextmanager
 def command(arguments: Sequence[str]) -> Iterator[None]:
-    """Spell options as the command of some arguments takes them."""
-    token = _command.set(arguments[0] if arguments else "train")
+    """Spell options as the command with these arguments takes them."""
+    words = arguments[: 2 if arguments[:1] == ["data"] else 1]
+    token = _command.set(" ".join(words) or "train")
     try:
         yield
     finally:
@@ -34,8 +35,25 @@ def option(setting: str) -> str:
     ('--root', '--data.level of scapnet train')
     """
     name = _command.get()
-    if name == "data":  # its commands have no other sections
+    if name.startswith("data"):  # its commands have no other sections
         return f"--{setting.removeprefix('data.')}"
     if name in SPELLINGS:
         return SPELLINGS[name].get(setting, f"--{setting} of scapnet train")
     return f"--{setting}"
+
+
+def read_with(settings: Mapping[str, object]) -> str:
+    """Several options with their values; of ``scapnet train``, with its name, if the command does not take them all.
+
+    >>> read_with({"data.name": "csv", "data.root": "photos"})
+    '--data.name csv --data.root photos'
+    >>> with command(["resume", "runs/photos"]):
+    ...     read_with({"data.name": "csv", "data.root": "photos"})
+    'scapnet train PRESET --data.name csv --data.root photos'
+    """
+    name = _command.get()
+    if name == "data check":  # which takes the data set's name without an option
+        return " ".join(str(v) if k == "data.name" else f"{option(k)} {v}" for k, v in settings.items())
+    if name in SPELLINGS and not settings.keys() <= SPELLINGS[name].keys():
+        return "scapnet train PRESET " + " ".join(f"--{k} {v}" for k, v in settings.items())
+    return " ".join(f"{option(k)} {v}" for k, v in settings.items())

@@ -1,1 +1,1 @@
-"""The training loop, what it steps and what it leaves on disk."""
+"""The training loop, the optimizer and schedule that it uses, and the run folder that it writes."""

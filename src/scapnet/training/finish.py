@@ -1,4 +1,4 @@
-"""What follows training: the scores of the model, its folder, a picture of the parts, and what is printed."""
+"""After training: scoring the model, saving it, drawing its parts and printing the result."""
 
 from typing import Any, NamedTuple
 
@@ -18,21 +18,21 @@ from scapnet.visualize import part_grid
 class Held(NamedTuple):
     """The photos that a finished run is scored on."""
 
-    split: str  # "test", or "val" where there is no test
+    split: str  # "test", or "val" if there is no test
     data: FineGrained
 
 
 def held_out(run: Run) -> Held | None:
-    """The photos to score; None where there are neither test nor validation photos."""
+    """The photos to score; None if there are neither test nor validation photos."""
     splits = ((name, getattr(run.data, name)) for name in ("test", "val"))
     return next((Held(name, data) for name, data in splits if data is not None), None)
 
 
 def finish(run: Run, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | None]:
-    """Score the last epoch's model, with early stopping the best one, and write all that a finished run holds.
+    """Score the last epoch's model, or with early stopping the best one, and complete the run folder.
 
     Returns:
-        What ``results.json`` holds, and the answers where there are photos to score.
+        The content of ``results.json``, and the answers if there are photos to score.
     """
     position, best = run.position, run.config.train.patience > 0
     if best:
@@ -59,7 +59,7 @@ def finish(run: Run, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | Non
 
 
 def early_stop(run: Run) -> dict[str, int]:
-    """After how many epochs a run was best on the validation split, and was stopped early; empty where neither is."""
+    """The epochs of the best validation accuracy and of early stopping, as far as they apply."""
     position = run.position
     found = {"best_epoch": position.best_epoch} if run.data.val is not None else {}
     return found | ({"stopped_epoch": position.epoch} if position.epoch < run.config.train.epochs else {})

@@ -1,4 +1,4 @@
-"""The training loop: one stage or two, on one process or many, safe to kill and resumed exactly."""
+"""The training loop: one stage or two, one process or many, safe to kill and resumed exactly."""
 
 import itertools
 import math
@@ -29,7 +29,7 @@ from scapnet.training.schedule import activation_weight, last_phase_start, learn
 
 
 def fit(run: Run, bar: ProgressBar) -> None:
-    """Train all epochs that are left; each is followed by the validation split and a checkpoint."""
+    """Train the remaining epochs; each ends with validation and a checkpoint."""
     position, epochs = run.position, run.config.train.epochs
     work = [work_of(run.config, epoch) for epoch in range(epochs)]
     bar.start("training", sum(work), sum(work[: position.epoch]))
@@ -42,22 +42,22 @@ def fit(run: Run, bar: ProgressBar) -> None:
     if stalled(run):
         bar.note(
             f"early stopping after epoch {position.epoch}: no validation accuracy above the {position.best:.1%} of "
-            f"epoch {position.best_epoch}, whose model is taken"
+            f"epoch {position.best_epoch}, whose model is used"
         )
 
 
 def stalled(run: Run) -> bool:
-    """Whether early stopping ends the run; its epochs count from the beginning of the last phase."""
+    """Whether early stopping ends the run; epochs without improvement count from the start of the last phase."""
     since = max(run.position.best_epoch, last_phase_start(run.config))
     return 0 < run.config.train.patience <= run.position.epoch - since
 
 
 def begin_epoch(run: Run) -> None:
-    """Enter another phase where one begins."""
+    """Enter the next phase if it starts with this epoch."""
     epoch, train = run.position.epoch, run.config.train
     if (phase := phase_of(run.config, epoch)) != run.phase:
         run.enter(phase)
-    # At the first step of stage 2 only: a resumed run has the started sub-network in its checkpoint.
+    # Only at the first step of stage 2: later, the checkpoint of a resumed run has the sub-network.
     first = epoch == train.stage1_epochs and not run.position.step
     if first and train.part_start == "main" and part_count(run.config.model):
         for model in dict.fromkeys((run.model, run.scored)):
@@ -65,7 +65,7 @@ def begin_epoch(run: Run) -> None:
 
 
 def train_epoch(run: Run, bar: ProgressBar) -> None:
-    """Train the steps of one epoch that are left."""
+    """Train the remaining steps of one epoch."""
     train, position, accelerator = run.config.train, run.position, run.accelerator
     run.sampler.epoch = position.epoch
     run.sampler.skip = position.step * train.batch_size * accelerator.num_processes
@@ -93,7 +93,7 @@ def train_epoch(run: Run, bar: ProgressBar) -> None:
 
 
 def set_schedule(run: Run, epoch: float) -> None:
-    """Set what depends on the (fractional) epoch: the learning rate, and the weight of L_act."""
+    """Set the learning rate and the weight of L_act for a (fractional) epoch."""
     set_learning_rate(run.optimizer, learning_rate(run.config.train, epoch))
     if isinstance(run.loss, GateLoss):
         run.loss.act = activation_weight(run.config.loss, epoch)
@@ -119,14 +119,14 @@ def train_step(run: Run, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]
 
 
 def log_steps(run: Run, meter: Meter, bar: ProgressBar, done: float, last: bool) -> None:
-    """Log the means over some steps, and show them.
+    """Log the means over the last steps, and show them.
 
     Args:
-        run: what is trained.
-        meter: of the steps.
-        bar: shows them.
-        done: the share of the epoch before the last of the steps.
-        last: whether they end the epoch.
+        run: the run.
+        meter: holds the sums over the steps.
+        bar: shows the means.
+        done: the fraction of the epoch before the last of these steps.
+        last: whether these steps end the epoch.
     """
     config, epoch = run.config, run.position.epoch
     line = meter.means() | {
@@ -146,26 +146,26 @@ def log_steps(run: Run, meter: Meter, bar: ProgressBar, done: float, last: bool)
 
 
 def log(run: Run, place: dict[str, Any], values: dict[str, float], prefix: str = "") -> None:
-    """Write values to ``log.jsonl``, with their place in the run, and send them to the tracker, if there is one."""
+    """Write values to ``log.jsonl`` with their place in the run, and send them to the tracker if there is one."""
     run.folder.log(place | values)
     step = run.position.epoch * run.steps + run.position.step
     run.accelerator.log({prefix + key: value for key, value in values.items()}, step=step)
 
 
 def count_broken(run: Run, meter: Meter, bar: ProgressBar) -> int:
-    """How many training images could not be read so far, on all processes; all of them stop where it is many."""
+    """The number of training images unreadable so far, on all processes, which all stop if there are too many."""
     position, data = run.position, run.data.train
     found = set(run.accelerator.gather(meter.broken_indices()).tolist()) - {-1, *position.broken}
     if found:
         position.broken = tuple(sorted({*position.broken, *found}))
         check_share(data, position.broken, run.config.data.broken_share)
         for sentence in readable_samples(data, sorted(found)[:3])[1]:
-            bar.note(f"{sentence}; others of its class stand in ({len(position.broken)} so far)")
+            bar.note(f"{sentence}; another image of its class replaces it ({len(position.broken)} so far)")
     return len(position.broken)
 
 
 def validate(run: Run, bar: ProgressBar) -> None:
-    """Score the validation split and keep the best model on it; the test split is never used to choose."""
+    """Score the validation split and keep the best model; the test split is never used to choose it."""
     if run.val_loader is None:
         return
     found, position = run.score(run.val_loader), run.position
@@ -183,22 +183,22 @@ def train(config: Config, out: Path | None = None) -> Path:
 
     Args:
         config: a preset, or one changed with `dataclasses.replace`.
-        out: the run folder, which must not exist; by default ``runs/PRESET``, numbered where that is taken.
+        out: the run folder, which must not exist; by default ``runs/PRESET``, numbered if that exists.
 
     Returns:
         The run folder.
 
     Raises:
-        ValueError: settings or data that cannot make a run; nothing has been written then.
+        ValueError: unusable settings or data; nothing has been written then.
     """
     taken = out is not None and out.exists()
     names = (f"{config.preset}-{i}" if i > 1 else config.preset for i in itertools.count(1))
     folder = out or next(path for path in map(Path("runs").joinpath, names) if not path.exists())
     accelerator = make_accelerator(config.train)
-    # The first process decides: another one might look when the folder is already made.
+    # The first process decides: by the time another one looks, the folder may exist.
     taken, folder = broadcast_object_list([taken, folder])
     if taken:
-        raise ValueError(f"{folder} exists; choose another --out, or go on with it by: scapnet resume {folder}")
+        raise ValueError(f"{folder} exists; choose another --out, or continue it with: scapnet resume {folder}")
     check_folder(folder, "choose another --out")
     return _run(Run(config, folder, accelerator=accelerator, note=say))
 
@@ -210,23 +210,23 @@ def resume(
     table: Path | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Go on with a run that was stopped; its losses are those of an unbroken run.
+    """Continue an interrupted run with the same losses as an uninterrupted one, or train a finished run further.
 
     Args:
         out: the run folder.
-        epochs: how many to train in all, also of a finished run (see `scapnet.training.resuming`).
-        root: where the data lies now, if it has moved.
-        table: the same for the table of a csv data set.
-        workers: loader processes; by default as before.
+        epochs: the new total number of epochs (see `scapnet.training.resuming`).
+        root: the data's folder now, if it has moved.
+        table: the table of a csv data set now, if it has moved.
+        workers: number of loader processes; by default as before.
 
     Raises:
-        ValueError: ``out`` is no run folder, or its data has changed.
+        ValueError: ``out`` is not a run folder, or its data has changed.
     """
     return _run(Run(continued(out, epochs, root, table, workers), out, resume=True, note=say))
 
 
 def _run(run: Run) -> Path:
-    """Train what is left, then score the model and show the result."""
+    """Train the remaining epochs, then score the model and show the result."""
     with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
         fit(run, bar)
         result, found = finish(run, bar)

@@ -13,7 +13,7 @@ TERMS = ("loss", "cls", "act", "con", "sub", "distill")
 
 
 class Meter:
-    """Sums over the steps between two lines of the log; nothing leaves the device before its mean is asked for."""
+    """Sums over the steps between two lines of the log; they stay on the device until the means are needed."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
@@ -38,7 +38,7 @@ class Meter:
         return {key: float(value) / self.steps for key, value in self.sums.items()}
 
     def broken_indices(self) -> Tensor:
-        """(n,) index of each image that could not be read, -1 for the others; as many on every process."""
+        """(n,) index of each unreadable image, -1 for the others; n is the same on every process."""
         return torch.cat(self.broken)
 
     def speed(self) -> float:

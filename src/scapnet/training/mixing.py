@@ -1,6 +1,6 @@
 """Mixup (Zhang et al., ICLR 2018), CutMix (Yun et al., ICCV 2019) and SnapMix (Huang et al., AAAI 2021) of a batch.
 
-The view of a photo and its source are mixed alike. B batch, K classes, S side of the view, S' side of the source.
+The view and its source are mixed in the same way. B batch, K classes, S side of the view, S' side of the source.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def mix(
 ) -> tuple[Views, Tensor]:
     """Mix each image of a batch with another one, and their labels in proportion.
 
-    All chance is torch's own generator's.
+    All randomness comes from torch's own generator.
 
     Args:
         batch: "image" (B, 3, S, S), "source" (B, 3, S', S') where there is one, and "target" (B,).

@@ -1,4 +1,4 @@
-"""What changes the weights: the optimizer and its learning rates, the clipping of gradients, freezing, averaging."""
+"""The optimizer and its learning rates, gradient clipping, freezing and weight averaging."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from scapnet.network import Network, as_module
 
 
 def make_optimizer(model: Network, config: TrainConfig) -> torch.optim.Optimizer:
-    """One optimizer for both stages: it skips parameters without a gradient, such as frozen ones."""
+    """One optimizer for both stages, which skips parameters without a gradient, such as frozen ones."""
     groups = parameter_groups(model, config)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
@@ -23,7 +23,7 @@ def make_optimizer(model: Network, config: TrainConfig) -> torch.optim.Optimizer
 def parameter_groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
     """All parameters in groups: one group, or the new layers and then each layer of the backbones.
 
-    "lr_scale" of a group is the factor of its learning rate; a group without it has a factor of 1.
+    A group's "lr_scale" is the factor of its learning rate, 1 if missing.
     """
     if config.layer_decay == 1 and config.backbone_lr == 1:
         return [{"params": list(model.parameters())}]

@@ -1,8 +1,7 @@
-"""Going on with a run: its settings, its last checkpoint, and what may change: the number of epochs, the data's place.
+"""Resuming a run: its settings, its last checkpoint, and what may change: the number of epochs and the data's folder.
 
-Nothing but the epoch decides the learning rate (`scapnet.training.schedule`). A run that gets more epochs goes on as if
-it had been given them at the start: a cosine that had come down to 0 is at the rate that the longer one has at that
-epoch.
+The learning rate depends on the epoch alone (`scapnet.training.schedule`). A run that gets more epochs continues as if
+it had had them from the start: a cosine that had reached 0 returns to the rate of the longer cosine at that epoch.
 """
 
 from dataclasses import replace
@@ -23,10 +22,10 @@ Place = Path | None
 def continued(
     run: Path, epochs: int | None = None, root: Place = None, table: Place = None, workers: int | None = None
 ) -> Config:
-    """The settings with which a run goes on; for the arguments see `scapnet.resume`.
+    """The settings of a resumed run; for the arguments see `scapnet.resume`.
 
     Raises:
-        ValueError: no run there, no checkpoint of a finished run, or fewer epochs than were trained.
+        ValueError: not a run folder, a finished run without checkpoint, or fewer epochs than it has trained.
     """
     config, saved = read_run(run), last_checkpoint(run)
     config = replace(config, data=moved(config.data, root, table))
@@ -35,7 +34,7 @@ def continued(
     finished = (run / "results.json").exists()
     if finished and saved is None:
         raise ValueError(
-            f"{run} is finished and has no checkpoint to go on from; "
+            f"{run} is finished and has no checkpoint to continue from; "
             f"start a new run from its model with: scapnet train {config.preset} --model.weights {run}"
         )
     if epochs is None:
@@ -43,12 +42,12 @@ def continued(
     position = read_json(saved / "position.json") if saved is not None else {"epoch": 0, "step": 0}
     begun = position["epoch"] + (position["step"] > 0)
     if epochs < begun or (finished and epochs == begun):
-        raise ValueError(f"{run} has trained {begun} epochs; give more with {option('train.epochs')}")
+        raise ValueError(f"{run} has already trained {begun} epochs; give more with {option('train.epochs')}")
     return replace(config, train=replace(config.train, epochs=epochs))
 
 
 def extension(before: TrainConfig, now: TrainConfig, epoch: int, step: int) -> tuple[str, dict[str, Any]]:
-    """What another number of epochs means for a run that stands at an epoch: a sentence, and a line of its log."""
+    """The effect of a new number of epochs on a run at some epoch: a sentence, and a line for its log."""
     lr = learning_rate(now, epoch)
     sentence = (
         f"training for {now.epochs} epochs instead of {before.epochs}: epoch {epoch + 1} begins with the learning "

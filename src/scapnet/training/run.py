@@ -30,7 +30,7 @@ from scapnet.training.tracking import check_tracker, start_tracker
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """What knows the devices and the other processes."""
+    """The accelerator, which knows the devices and the other processes."""
     check_tracker(config.tracker)
     tracks = config.tracker != "none"
     return Accelerator(
@@ -46,14 +46,14 @@ class Run:
     """Everything that training works on.
 
     Args:
-        config: everything that decides the run.
-        out: its folder, which is made only when the data and the network were found to be right.
-        resume: go on from the last checkpoint in ``out``.
+        config: everything that determines the run.
+        out: the run folder, which is created only after the data and the network have passed all checks.
+        resume: continue from the last checkpoint in ``out``.
         accelerator: by default a new one.
-        note: gets the data's layout before the network is built, and what else a person should know.
+        note: receives the data's layout before the network is built, and anything else that the user should know.
 
     Raises:
-        ValueError: settings or data that cannot make a run, or a checkpoint that does not fit it.
+        ValueError: unusable settings or data, or a checkpoint that does not match them.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Run:
         check_data(config.train, self.data)
         self.model = self._build()
         self.average = make_average(self.model, config.train.ema)
-        # What is scored and saved: the average of the weights, if there is one.
+        # The network to score and save: the average of the weights, if there is one.
         self.scored = self.model if self.average is None else cast(Network, self.average.module)
         self.loss = self._make_loss()
         self.optimizer = make_optimizer(self.model, config.train)
         self.frozen: list[nn.Parameter] = []
-        self.steps = 0  # of an epoch, once one has begun
+        self.steps = 0  # per epoch, known once one has begun
         workers = config.data.workers
         self.workers = default_workers(self.accelerator.num_processes) if workers is None else workers
         self.net: nn.Module = as_module(self.model)
@@ -97,7 +97,7 @@ class Run:
         model = build_model(config.model, len(classes), config.data.size, start=self.folder.saved is None)
         if started := start_from_model(model, classes):
             self.note(started)
-        set_seed(config.train.seed, device_specific=True)  # each process its own gate noise, the same weights
+        set_seed(config.train.seed, device_specific=True)  # the same weights, but different gate noise per process
         model.view, model.classes, model.threshold = view_of(config, model), classes, self.position.threshold
         if config.train.snapmix:
             check_maps(model)
@@ -110,7 +110,7 @@ class Run:
         return self.model.make_loss(self.config.loss, weights)
 
     def _start(self, resume: bool) -> None:
-        """Make the run folder, or go to the position of its checkpoint."""
+        """Create the run folder, or go to the position of its checkpoint."""
         before = read_run(self.folder.path) if resume else self.config
         if not resume:
             self.folder.create(self.config)
@@ -123,16 +123,16 @@ class Run:
             self._keep_changes(before)
 
     def _keep_changes(self, before: Config) -> None:
-        """Write down the settings that a run goes on with, and what another number of epochs means."""
+        """Record the changed settings of a resumed run, and the effect of a new number of epochs."""
         if self.config.train.epochs != before.train.epochs:
             sentence, line = extension(before.train, self.config.train, self.position.epoch, self.position.step)
             self.note(sentence)
             self.folder.log(line)
         self.folder.write_config(self.config)
-        self.folder.write_position()  # or the next resume would cut the line off again
+        self.folder.write_position()  # else the next resume would cut the line off again
 
     def enter(self, phase: Phase) -> None:
-        """Freeze and unfreeze for a phase and prepare everything for it."""
+        """Freeze and unfreeze what a phase needs, and prepare everything for it."""
         self.phase = phase
         for parameter in self.frozen:
             parameter.requires_grad_(True)
@@ -143,7 +143,7 @@ class Run:
 
     def _prepare(self) -> None:
         train, data = self.config.train, self.data
-        # Without this, mixed precision would wrap the network's forward once more.
+        # Else mixed precision would wrap the network's forward once more.
         self.accelerator.unwrap_model(self.net, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
         options = self.config.data, train.batch_size, train.seed, self.workers, train.balance == "sampler"
@@ -161,16 +161,16 @@ class Run:
         return loader
 
     def train_mode(self) -> None:
-        """Training mode, but for backbones that are frozen, whose batch norm must keep its statistics."""
+        """Set training mode, except for frozen backbones, whose batch norm must keep its statistics."""
         self.net.train()
         for backbone in backbones_of(self.model) if self.phase.frozen else ():
             backbone.eval()
 
     def score(self, loader: DataLoader[Views]) -> Evaluation:
-        """The answers and scores of the network that is saved, for a prepared loader."""
+        """The answers and scores of the network to be saved, for a prepared loader."""
         if self.average is None:
             return evaluate_model(self.net, loader, self.accelerator)
-        broadcast(list(self.average.buffers()))  # each process has averaged the statistics of its own batches
+        broadcast(list(self.average.buffers()))  # each process has averaged its own batch statistics
         return evaluate_model(self.average, loader, self.accelerator)
 
     def save(self, name: str, scores: dict[str, Any]) -> None:
@@ -190,6 +190,6 @@ def check_data(config: TrainConfig, data: Splits) -> None:
     """Refuse settings that the data does not allow."""
     if config.patience and data.val is None:
         raise ValueError(
-            f"{option('train.patience')} needs a validation split, and the data has none; hold photos out with "
+            f"{option('train.patience')} needs a validation split, and the data has none; hold out photos with "
             f"{option('data.val-fraction')}"
         )

@@ -17,20 +17,20 @@ from scapnet.serialization import from_dict, to_dict
 
 @dataclasses.dataclass
 class Position:
-    """How far a run has come; a checkpoint holds it."""
+    """How far a run has got; stored in each checkpoint."""
 
     epoch: int = 0
     step: int = 0  # steps of this epoch that are done
     log_bytes: int = 0
     best: float = -1.0  # validation accuracy
-    best_epoch: int = 0  # after how many epochs it was reached
+    best_epoch: int = 0  # the number of epochs after which it was reached
     seconds: float = 0.0
     broken: tuple[int, ...] = ()  # training images that could not be read
     threshold: float | None = None  # see `rejection_threshold`, on the validation split
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """The folder of a run's last checkpoint; None where there is none."""
+    """The folder of a run's last checkpoint; None if there is none."""
     return max((run / "checkpoints").glob("[0-9]*"), default=None)
 
 
@@ -39,21 +39,21 @@ class RunFolder:
 
     Args:
         path: the folder.
-        accelerator: which has prepared, or is going to prepare, what a checkpoint holds.
+        accelerator: the one that prepares everything that a checkpoint holds.
     """
 
     def __init__(self, path: Path, accelerator: Accelerator) -> None:
         self.path, self.accelerator = path, accelerator
         self.position = Position()
-        self.saved: Path | None = None  # the checkpoint from which the run goes on
+        self.saved: Path | None = None  # the checkpoint to resume from
 
     def create(self, config: Config) -> None:
-        """Make the folder, which must not exist, with the settings of its run."""
+        """Create the folder, which must not exist, with the settings of its run."""
         if self.accelerator.is_main_process:
             self.path.mkdir(parents=True)
             try:
                 self.write_config(config)
-            except OSError:  # a folder without settings could not be resumed, and would be in the way
+            except OSError:  # a folder without settings could not be resumed, only block the next run
                 shutil.rmtree(self.path)
                 raise
         self.accelerator.wait_for_everyone()
@@ -79,12 +79,12 @@ class RunFolder:
             load_checkpoint(self.accelerator, self.saved)
 
     def write_position(self) -> None:
-        """Change the position in the checkpoint from which the run goes on."""
+        """Update the position in the checkpoint to resume from."""
         if self.accelerator.is_main_process and self.saved is not None:
             write_json(self.saved / "position.json", dataclasses.asdict(self.position))
 
     def checkpoint(self) -> None:
-        """Save all state under a name of its own, then drop the older one: a kill at any moment leaves one whole."""
+        """Save all state under a new name, then drop the older checkpoint: one is complete at any moment."""
         place, position = self.path / "checkpoints", self.position
         draft, final = place / "draft", place / f"{position.epoch:05d}-{position.step:07d}"
         if self.accelerator.is_main_process:
@@ -108,7 +108,7 @@ class RunFolder:
                 self.position.log_bytes = file.tell()
 
     def cut_log(self) -> None:
-        """Drop the lines after the checkpoint, which are going to be written again."""
+        """Drop the lines after the checkpoint, which will be written again."""
         if self.accelerator.is_main_process:
             log = self.path / "log.jsonl"
             log.touch()
@@ -124,7 +124,7 @@ def load_checkpoint(accelerator: Accelerator, folder: Path) -> None:
     """
     broken = (RuntimeError, ValueError, KeyError, EOFError, FileNotFoundError, pickle.UnpicklingError, SafetensorError)
     try:
-        # Weights that two modules share are stored once, so that the names of the second place are missing.
+        # Weights that two modules share are stored once, under the name of the first.
         accelerator.load_state(str(folder), strict=False)
     except broken as error:
         why = " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""What changes over the epochs of a run, as functions of the epoch alone, so that a resumed run cannot get it wrong."""
+"""What changes over the epochs, as functions of the epoch alone, so that a resumed run is the same."""
 
 import math
 from typing import NamedTuple
@@ -18,7 +18,7 @@ def learning_rate(config: TrainConfig, epoch: float) -> float:
 
 
 def activation_weight(config: LossConfig, epoch: float) -> float:
-    """beta of Eq. 15 at a (fractional) epoch, ramped: at full weight from the start it closes an untrained gate."""
+    """beta of Eq. 15 at a (fractional) epoch, ramped because its full weight would close an untrained gate."""
     first, last = config.act_ramp
     return config.act * min(max((epoch - first) / (last - first), 0.0), 1.0) if last > first else config.act
 
@@ -42,13 +42,13 @@ def phase_of(config: Config, epoch: int) -> Phase:
 
 
 def last_phase_start(config: Config) -> int:
-    """The epoch with which the last phase begins."""
+    """The epoch in which the last phase begins."""
     phases = [phase_of(config, epoch) for epoch in range(config.train.epochs)]
     return phases.index(phases[-1])
 
 
 def work_of(config: Config, epoch: int) -> float:
-    """Pixels of an epoch relative to those of the main branch alone, from which the time left is estimated."""
+    """Pixels of an epoch relative to the main branch alone, used to estimate the remaining time."""
     if stage_of(config, epoch) == 1:
         return 1.0
     return 1.0 + part_count(config.model) * (config.model.parts.size / config.data.size) ** 2

@@ -53,8 +53,8 @@ def test_a_data_set_is_described_without_reading_a_photo() -> None:
     text = "\n".join(data_lines(found))
     for words in ("X; get it", "licence: MIT", "cite", "published, theirs: classes 2, train 5, test 3", "a note"):
         assert words in text
-    assert "what is here has the published sizes" in text
-    assert "NOT the published sizes" in "\n".join(data_lines(describe(listed(6, info), DataConfig("cub"))))
+    assert "the sizes match the published ones" in text
+    assert "do NOT match the published ones" in "\n".join(data_lines(describe(listed(6, info), DataConfig("cub"))))
 
 
 def test_only_figures_that_both_sides_have_are_compared() -> None:

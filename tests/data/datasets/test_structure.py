@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from samples import photo
-from scapnet.data.datasets.structure import Structure, labelled_structure, read_structure
+from scapnet.data.datasets.structure import Structure, labelled_structure, read_structure, table_hint
 from scapnet.data.files import DEAD, Listing, describe_skipped
+from scapnet.terminal.hints import command
 
 
 def fill(root: Path, *folders: str) -> Path:
@@ -120,6 +121,19 @@ def test_flat_splits_are_never_classes(tmp_path: Path, names: tuple[str, ...]) -
     assert all(str(tmp_path / name) in sentence for name in names)
     assert "are not in class folders" in sentence
     assert "--data.name csv" in sentence
+
+
+def test_the_hint_at_a_table_fits_the_command(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.touch()
+    for arguments, words in (
+        (["train"], f"--data.name csv --data.root {tmp_path} --data.table {table}"),
+        (["resume", "run"], f"scapnet train PRESET --data.name csv --data.root {tmp_path} --data.table {table}"),
+        (["data", "show"], f"--name csv --root {tmp_path} --table {table}"),
+        (["data", "check", "folder"], f"csv --root {tmp_path} --table {table}"),
+    ):
+        with command(arguments):
+            assert table_hint(tmp_path) == f"; or read the table labels.csv with {words}"
 
 
 def test_a_train_folder_that_may_be_a_class_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scapnet.data.files import DEAD, SYSTEM, Listing, SkippedFile, find_photos, is_system, one_name, photos_in
 from scapnet.data.formats import is_like_photo, is_photo, why_no_photo
 from scapnet.data.spelling import split_name
-from scapnet.terminal.hints import option
+from scapnet.terminal.hints import option, read_with
 
 ClassFolders = dict[str, list[Path]]  # by class name; a name with its accents in either form is the same
 TABLES = (".csv", ".tsv")
@@ -154,7 +154,7 @@ def table_hint(folder: Path) -> str:
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(TABLES) and not is_system(name))
     if not names:
         return ""
-    table = f"{option('data.name')} csv {option('data.root')} {folder} {option('data.table')} {folder / names[0]}"
+    table = read_with({"data.name": "csv", "data.root": folder, "data.table": folder / names[0]})
     return f"; or read the table {names[0]} with {table}"
 
 

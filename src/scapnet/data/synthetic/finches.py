@@ -36,7 +36,7 @@ INFO = DatasetInfo(
     "finches",
     "Finches, drawn by scapnet",
     licence="Apache-2.0, as the package",
-    get="nothing to get: the program draws them, and they contain no photograph or drawing by anyone",
+    get="nothing to download: the program draws them, and they contain no photograph or drawing by anyone",
 )
 MAX_CLASSES = 64
 ADJECTIVES = ("quiet", "early", "shy", "brisk", "wandering", "lesser", "greater", "hermit")
