@@ -34,7 +34,7 @@ from scapnet.jsonfile import read_json, write_json
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.model import SCAPNet
-from scapnet.training.loop import resume, train
+from scapnet.training.train import resume, train
 
 
 @pytest.mark.parametrize("strategy", ["score", "random"])

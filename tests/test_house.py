@@ -62,11 +62,12 @@ INSIDE: dict[str, list[set[str]]] = {
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
     "terminal": [{"__init__"}, {"faults"}, {"console", "hints"}],
     "training": [
-        {"__init__", "loop"},
-        {"finish"},
+        {"__init__", "train"},
+        {"finish", "loop"},
         {"run"},
         {"resuming"},
-        {"meter", "mixing", "optim", "runfolder", "schedule", "tracking"},
+        {"health", "lock", "meter", "mixing", "optim", "runfolder", "schedule", "signals", "tracking"},
+        {"manifest"},
     ],
     "experiments": [
         {"__init__", "reproduce"},

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from scapnet.prediction import Part, Prediction, Skipped
     from scapnet.predictor import Predictor
     from scapnet.presets import get_preset
-    from scapnet.training.loop import resume, train
+    from scapnet.training.train import resume, train
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
 _HOME = {
@@ -101,7 +101,7 @@ _HOME = {
     ),
     "predictor": ("Predictor",),
     "presets": ("get_preset",),
-    "training.loop": (
+    "training.train": (
         "resume",
         "train",
     ),

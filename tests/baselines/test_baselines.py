@@ -20,10 +20,11 @@ from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import Config, DataConfig, LossConfig, ModelConfig, PartsConfig, SyntheticConfig, TrainConfig
 from scapnet.predict import predict_images
 from scapnet.terminal.console import ProgressBar
-from scapnet.training.loop import resume, train, train_epoch, validate
+from scapnet.training.loop import train_epoch, validate
 from scapnet.training.optim import clip_gradients
 from scapnet.training.run import Run
 from scapnet.training.schedule import work_of
+from scapnet.training.train import resume, train
 
 TINY = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 NTS = model_with(TINY, network="nts", gate__enabled=False, relation__enabled=False)

@@ -18,8 +18,9 @@ from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate_model
 from scapnet.summary import score_rows
 from scapnet.terminal.console import ProgressBar
-from scapnet.training.loop import fit, resume, train
+from scapnet.training.loop import fit
 from scapnet.training.run import Run
+from scapnet.training.train import resume, train
 from scapnet.visualize import contact_sheet
 
 CONFIG = DataConfig("folder", size=32, resize=36, rotation=10, workers=0, broken_share=0.1)

@@ -16,8 +16,9 @@ from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
 from scapnet.serialization import from_dict, to_dict
 from scapnet.terminal.console import ProgressBar
-from scapnet.training.loop import begin_epoch, resume, train, train_epoch
+from scapnet.training.loop import begin_epoch, train_epoch
 from scapnet.training.run import Run
+from scapnet.training.train import resume, train
 
 
 def assert_the_same_run(one: Path, other: Path) -> None:

@@ -11,8 +11,8 @@ from torch.distributions import Beta
 from torch.nn import functional as F
 
 from samples import make, own_photos, train_and_kill
-from scapnet.training.loop import resume, train
 from scapnet.training.mixing import Rectangle, area, class_maps, mix, paste, rectangle, semantic_percent
+from scapnet.training.train import resume, train
 
 CLASSES = 5
 

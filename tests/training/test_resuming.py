@@ -15,10 +15,10 @@ from scapnet.config import Config, SyntheticConfig
 from scapnet.jsonfile import write_json
 from scapnet.serialization import to_dict
 from scapnet.terminal.hints import command
-from scapnet.training.loop import resume, train
 from scapnet.training.resuming import continued
 from scapnet.training.run import Run
-from scapnet.training.runfolder import last_checkpoint
+from scapnet.training.runfolder import last_checkpoint, read_position
+from scapnet.training.train import resume, train
 
 ONE = replace(
     TINY,
@@ -71,7 +71,7 @@ def test_the_line_of_more_epochs_survives_a_kill_before_the_next_checkpoint(run:
 def test_a_cosine_goes_on_as_if_it_had_been_longer(run: Path) -> None:
     before = replace(ONE, train=replace(ONE.train, schedule="cosine"))
     write_json(run / "config.json", to_dict(before))
-    resume(run, epochs=2)
+    resume(run, epochs=2, inexact=True)
     assert next(line for line in log_of(run) if "epochs_before" in line)["lr"] == pytest.approx(0.005)
 
 
@@ -97,7 +97,11 @@ def test_a_finished_run_without_a_checkpoint_says_how_to_start_from_its_model(ru
 
 def test_a_checkpoint_that_does_not_fit_is_one_sentence(run: Path) -> None:
     other = replace(ONE, data=replace(ONE.data, synthetic=replace(ONE.data.synthetic, num_classes=5)))
-    write_json(run / "config.json", to_dict(other))
+    saved = last_checkpoint(run)
+    assert saved is not None
+    for folder in (run, saved):
+        write_json(folder / "config.json", to_dict(other))
+    (saved / "files.json").unlink()
     (run / "split.json").unlink()  # as a version before left it
     shutil.rmtree(run / "model")
     with pytest.raises(ValueError, match=r"checkpoint .* does not fit this run .*size mismatch") as error:
@@ -105,17 +109,91 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence(run: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("what", ["model.safetensors", "optimizer.bin", "position.json"])
-def test_a_damaged_checkpoint_is_one_sentence(run: Path, what: str) -> None:
+def damage(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    else:
+        file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "other": content[:-1] + b"?"}[how])
+
+
+FILES = ("config.json", "files.json", "model.safetensors", "optimizer.bin", "position.json", "random_states_0.pkl")
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "empty", "other"])
+@pytest.mark.parametrize("what", FILES)
+def test_a_damaged_checkpoint_is_one_sentence(run: Path, what: str, how: str) -> None:
     saved = last_checkpoint(run)
     assert saved is not None
-    file = saved / what
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    if (what, how) == ("files.json", "missing"):  # as an earlier version wrote it
+        return
+    damage(saved / what, how)
     before = read_run(run)
-    with pytest.raises(ValueError, match=r"does not fit this run|not valid JSON") as error:
+    with pytest.raises(ValueError, match=rf"{what} |not valid JSON|cannot be read|is damaged") as error:
         resume(run, epochs=2)
     assert "\n" not in str(error.value)
     assert read_run(run) == before
+    if what.startswith(("model", "position")):
+        with pytest.raises(ValueError, match="restore it from a copy"):
+            resume(run, epochs=2, inexact=True)
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "empty"])
+@pytest.mark.parametrize("what", ["optimizer.bin", "random_states_0.pkl"])
+def test_a_run_goes_on_inexactly_where_that_is_asked_for(
+    run: Path, capsys: pytest.CaptureFixture[str], what: str, how: str
+) -> None:
+    saved = last_checkpoint(run)
+    assert saved is not None
+    damage(saved / what, how)
+    resume(run, epochs=2, inexact=True)
+    assert f"going on without {what}, which" in capsys.readouterr().out
+    assert [line["epoch"] for line in log_of(run) if "loss" in line][-1] == 1
+
+
+def test_a_position_of_another_checkpoint_is_refused(run: Path) -> None:
+    saved = last_checkpoint(run)
+    assert saved is not None
+    (saved / "files.json").unlink()
+    for values in ({}, {"epoch": 1}, {"epoch": 0, "step": 0, "log_bytes": 0}, {"epoch": "x"}, {"when": 3}):
+        write_json(saved / "position.json", values)
+        with pytest.raises(ValueError, match=r"position\.json is damaged"):
+            resume(run, epochs=2)
+
+
+def test_settings_that_were_edited_are_found(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = read_run(run)
+    write_json(run / "config.json", to_dict(replace(config, train=replace(config.train, momentum=0.5))))
+    with pytest.raises(ValueError, match=r"changed after the checkpoint: train\.momentum was 0\.9 and is 0\.5"):
+        resume(run, epochs=2)
+    resume(run, epochs=2, inexact=True)
+    assert "momentum was 0.9 and is 0.5: not exact" in capsys.readouterr().out
+    assert read_run(resume(run, epochs=3)).train.momentum == 0.5
+
+
+def test_a_log_that_was_cut_is_said_and_gets_no_gap(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "log.jsonl").write_text("")
+    resume(run, epochs=2)
+    assert "log.jsonl has lost" in capsys.readouterr().out
+    assert {line["epoch"] for line in log_of(run) if "loss" in line} == {1}
+
+
+def test_a_checkpoint_at_the_place_of_an_older_one_replaces_it(run: Path) -> None:
+    held = Run(longer(ONE, 2), run, resume=True)
+    held.checkpoint()
+    saved = last_checkpoint(run)
+    assert saved is not None
+    assert [path.name for path in (run / "checkpoints").iterdir()] == [saved.name] == ["00001-0000000+"]
+    assert read_position(saved).epoch == 1
+
+
+def test_a_run_that_was_killed_at_its_start_can_begin_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".config.json.1.draft").write_text("{")
+    assert (train(ONE, folder) / "results.json").exists()
+    with pytest.raises(ValueError, match="exists"):
+        train(ONE, folder)
 
 
 def test_moved_photos_are_named_and_remembered(
@@ -128,7 +206,7 @@ def test_moved_photos_are_named_and_remembered(
     new = root.rename(tmp_path / "elsewhere")
     capsys.readouterr()
     assert "with --root FOLDER" in sentence(refuse("resume", run))
-    assert "but not --train.lr" in sentence(refuse("resume", run, "--train.lr", 1))
+    assert "but not --train.momentum" in sentence(refuse("resume", run, "--train.momentum", 1))
     resume(run, epochs=2, root=new)
     assert read_run(run).data.root == new
     (new / "a" / "0.bmp").unlink()

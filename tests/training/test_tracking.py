@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from samples import log_of, own_photos
-from scapnet.training.loop import train
+from scapnet.training.train import train
 
 
 def test_tensorboard_gets_the_numbers_of_the_log(tmp_path: Path) -> None:

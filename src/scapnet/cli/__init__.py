@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from scapnet.errors import last_line
 from scapnet.presets import PRESETS
 from scapnet.terminal import hints
 from scapnet.terminal.faults import machine_fault
+from scapnet.training.signals import Stopped
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
     {name: preset() for name, preset in PRESETS.items()},
@@ -43,7 +45,7 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
         config: the preset.
         out: the run folder; by default runs/PRESET.
     """
-    from scapnet.training.loop import train
+    from scapnet.training.train import train
 
     train(config, out)
 
@@ -62,6 +64,9 @@ def resume(
     root: Root = None,
     table: Table = None,
     workers: int | None = None,
+    lr: Annotated[float | None, arg(aliases=["--train.lr"])] = None,
+    clip: Annotated[float | None, arg(aliases=["--train.clip"])] = None,
+    inexact: bool = False,
 ) -> None:
     """Continue an interrupted run with the same losses as an uninterrupted one, or train a finished run further.
 
@@ -71,10 +76,13 @@ def resume(
         root: the data set's folder now, if it has moved.
         table: the table of a csv data set now, if it has moved.
         workers: number of loader processes; by default as before.
+        lr: a new learning rate, for example after training has diverged.
+        clip: a new largest norm of the gradient.
+        inexact: resume from a damaged checkpoint, as long as its weights are intact.
     """
-    from scapnet.training.loop import resume
+    from scapnet.training.train import resume
 
-    resume(run, epochs, root, table, workers)
+    resume(run, epochs, root, table, workers, lr, clip, inexact)
 
 
 def eval_(
@@ -262,7 +270,13 @@ def main() -> None:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, for example `| head`
         except KeyboardInterrupt:
-            sys.exit(f"scapnet: stopped{CONTINUE.get(arguments[0], '') if arguments else ''}")
+            print(f"scapnet: stopped{CONTINUE.get(arguments[0], '') if arguments else ''}", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
+        except Stopped as stopped:
+            from scapnet.terminal.console import printable
+
+            print(f"scapnet: {printable(stopped)}", file=sys.stderr)
+            sys.exit(128 + stopped.number)
         except Exception as error:
             _explain(error)
 

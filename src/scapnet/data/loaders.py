@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -108,6 +109,12 @@ def check_open_files(workers: int) -> None:
         )
 
 
+def ignore_signals(worker: int) -> None:
+    """In a loader process: Ctrl-C and SIGTERM reach the whole group, and the process that loads decides what ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if sys.platform == "win32" else signal.SIG_IGN)
+
+
 def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
     check_open_files(workers)
     return DataLoader(
@@ -115,6 +122,7 @@ def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **op
         batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=ignore_signals,
         pin_memory=torch.cuda.is_available(),
         # Loaders draw a seed for their workers; without their own generator, a resumed run's noise would differ.
         generator=torch.Generator().manual_seed(0),

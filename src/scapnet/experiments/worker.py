@@ -18,7 +18,7 @@ from scapnet.experiments.identity import same_settings
 from scapnet.jsonfile import read_json
 from scapnet.serialization import from_dict
 from scapnet.terminal.hints import command
-from scapnet.training.loop import resume, train
+from scapnet.training.train import resume, train
 
 
 def train_or_resume(folder: Path, config: Config) -> Path:

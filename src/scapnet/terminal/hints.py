@@ -8,7 +8,8 @@ from contextvars import ContextVar
 MOVED = {"data.root": "--root", "data.table": "--table", "data.hub": "--root"}
 SPELLINGS: dict[str, dict[str, str]] = {
     "eval": MOVED | {"data.workers": "--workers"},
-    "resume": MOVED | {"data.workers": "--workers", "train.epochs": "--epochs"},
+    "resume": MOVED
+    | {"data.workers": "--workers", "train.epochs": "--epochs", "train.lr": "--lr", "train.clip": "--clip"},
     "reproduce": {"data.root": "--root", "data.name": "--data", "model.weights": "--weights"},
 }
 _command: ContextVar[str] = ContextVar("command", default="train")

@@ -1,31 +1,27 @@
 """The training loop: one stage or two, one process or many, safe to kill and resumed exactly."""
 
-import itertools
 import math
+import signal
 import time
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from accelerate.utils import broadcast_object_list
+import torch
 from torch import Tensor
 
 from scapnet.build import part_count
-from scapnet.config import Config
 from scapnet.data.broken import check_share, readable_samples
 from scapnet.data.transforms import Views
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.network import GateLoss, NetworkOutput, as_module
-from scapnet.outputs import check_folder
-from scapnet.terminal.console import ProgressBar, say
-from scapnet.terminal.hints import option
-from scapnet.training.finish import finish, show
+from scapnet.terminal.console import ProgressBar
+from scapnet.training.health import divergence, gradient_norm, remedy
 from scapnet.training.meter import Meter, show_step
 from scapnet.training.mixing import class_maps, mix
 from scapnet.training.optim import clip_gradients, set_learning_rate
-from scapnet.training.resuming import continued
-from scapnet.training.run import Run, make_accelerator
+from scapnet.training.run import Run
 from scapnet.training.schedule import activation_weight, last_phase_start, learning_rate, phase_of, stage_of, work_of
+from scapnet.training.signals import Interrupted, Stopped, StopRequest, catch_signals
 
 
 def fit(run: Run, bar: ProgressBar) -> None:
@@ -33,12 +29,19 @@ def fit(run: Run, bar: ProgressBar) -> None:
     position, epochs = run.position, run.config.train.epochs
     work = [work_of(run.config, epoch) for epoch in range(epochs)]
     bar.start("training", sum(work), sum(work[: position.epoch]))
-    while position.epoch < epochs and not stalled(run):
-        begin_epoch(run)
-        train_epoch(run, bar)
-        position.epoch, position.step = position.epoch + 1, 0
-        validate(run, bar)
-        run.folder.checkpoint()
+    with catch_signals() as stop:
+        while position.epoch < epochs and not stalled(run):
+            begin_epoch(run)
+            train_epoch(run, bar, stop)
+            try:
+                with stop.at_once():
+                    validate(run, bar)
+            except Interrupted:  # resumed, the run validates first
+                leave(run, stop.number)
+            position.epoch, position.step = position.epoch + 1, 0
+            if stop.number:
+                leave(run, stop.number)
+            run.checkpoint()
     if stalled(run):
         bar.note(
             f"early stopping after epoch {position.epoch}: no validation accuracy above the {position.best:.1%} of "
@@ -64,8 +67,19 @@ def begin_epoch(run: Run) -> None:
             model.start_parts_from_main()
 
 
-def train_epoch(run: Run, bar: ProgressBar) -> None:
-    """Train the remaining steps of one epoch."""
+def train_epoch(run: Run, bar: ProgressBar, stop: StopRequest | None = None) -> None:
+    """Train the remaining steps of one epoch.
+
+    Args:
+        run: what is trained.
+        bar: shows the progress.
+        stop: ends the run after a step, with a checkpoint.
+
+    Raises:
+        Stopped: ``stop`` asked for it.
+        ValueError: training has diverged.
+    """
+    stop = stop or StopRequest()
     train, position, accelerator = run.config.train, run.position, run.accelerator
     run.sampler.epoch = position.epoch
     run.sampler.skip = position.step * train.batch_size * accelerator.num_processes
@@ -83,13 +97,27 @@ def train_epoch(run: Run, bar: ProgressBar) -> None:
         meter.add(terms, output, batch)
         bar.advance(work)
         last, every = position.step == steps, train.checkpoint_steps
-        saves = every and position.step % every == 0 and accelerator.sync_gradients and not last
+        number = stop.agreed(accelerator) if accelerator.sync_gradients else 0
+        saves = (number or (every and position.step % every == 0)) and accelerator.sync_gradients and not last
         # A checkpoint ends a line of the log, so that a resumed run writes the same lines.
         if position.step % train.log_every == 0 or last or saves:
             log_steps(run, meter, bar, (position.step - 1) / steps, last)
             meter = Meter()
+        if saves and number:
+            leave(run, number)
         if saves:
-            run.folder.checkpoint()
+            run.checkpoint()
+
+
+def leave(run: Run, number: int) -> NoReturn:
+    """Save a checkpoint and end the run because of a signal.
+
+    Raises:
+        Stopped: with what was saved and how to go on.
+    """
+    run.checkpoint()
+    name, path = signal.Signals(number).name, run.folder.path
+    raise Stopped(number, f"stopped by {name} {run.place()}, with a checkpoint; go on with: scapnet resume {path}")
 
 
 def set_schedule(run: Run, epoch: float) -> None:
@@ -105,13 +133,20 @@ def train_step(run: Run, batch: Views) -> tuple[NetworkOutput, dict[str, Tensor]
     if train.mixup or train.cutmix or train.snapmix:
         maps = partial(class_maps, run.model, batch["image"], target)
         images, target = mix(batch, len(run.model.classes), train.mixup, train.cutmix, train.snapmix, maps)
-    output = run.net(images["image"], images.get("source"), batch["index"])
+    inputs = images["image"], images.get("source"), batch["index"]
+    output = run.net(*inputs)
     terms = run.loss(output, target)
     run.accelerator.backward(terms["loss"])
-    if train.clip and run.accelerator.sync_gradients:
+    if run.accelerator.sync_gradients:
         run.accelerator.unscale_gradients()
-        clip_gradients(run.model, train.clip)
+        # In fp16, the scaler skips such a step and lowers the scale of the loss.
+        if run.accelerator.scaler is None and not torch.isfinite(gradient_norm(run.model.parameters())):
+            again = run.loss(run.model(*inputs), target)  # the graph of the first pass is gone
+            raise ValueError(divergence(as_module(run.model), terms, again, run.place()))
+        if train.clip:
+            clip_gradients(run.model, train.clip)
     run.updater.step()
+    run.position.skipped += bool(run.accelerator.optimizer_step_was_skipped)
     run.updater.zero_grad()
     if run.average is not None and run.accelerator.sync_gradients:
         run.average.update_parameters(as_module(run.model))
@@ -135,11 +170,10 @@ def log_steps(run: Run, meter: Meter, bar: ProgressBar, done: float, last: bool)
         "images_per_second": meter.speed() * run.accelerator.num_processes,
         "unreadable": count_broken(run, meter, bar),
     }
+    if run.accelerator.scaler is not None:
+        line["skipped_steps"] = run.position.skipped
     if not math.isfinite(line["loss"]):
-        raise ValueError(
-            f"the loss is {line['loss']} in epoch {epoch + 1}: training has diverged; lower "
-            f"{option('train.lr')}, or clip the gradient with {option('train.clip')} 5"
-        )
+        raise ValueError(f"the loss is {line['loss']} {run.place()}: training has diverged; {remedy()}")
     stage = f" stage {run.phase.stage}" if stage_of(config, 0) == 1 else ""
     show_step(bar, f"epoch {epoch + 1}/{config.train.epochs}{stage}", line, last)
     log(run, {"epoch": epoch, "step": run.position.step}, line)
@@ -168,69 +202,11 @@ def validate(run: Run, bar: ProgressBar) -> None:
     """Score the validation split and keep the best model; the test split is never used to choose it."""
     if run.val_loader is None:
         return
-    found, position = run.score(run.val_loader), run.position
+    found, position, epoch = run.score(run.val_loader), run.position, run.position.epoch
     run.scored.threshold = position.threshold = rejection_threshold(found.target, found.probs)
     accuracy = found.scores["accuracy"]
-    bar.note(f"epoch {position.epoch}: validation accuracy {accuracy:.1%}")
-    log(run, {"epoch": position.epoch - 1, "split": "val"}, found.scores, "val_")
+    bar.note(f"epoch {epoch + 1}: validation accuracy {accuracy:.1%}")
+    log(run, {"epoch": epoch, "split": "val"}, found.scores, "val_")
     if accuracy > position.best:
-        position.best, position.best_epoch = accuracy, position.epoch
-        run.save("best", {"epoch": position.epoch, "split": "val"} | found.scores)
-
-
-def train(config: Config, out: Path | None = None) -> Path:
-    """Train, evaluate and leave a run folder.
-
-    Args:
-        config: a preset, or one changed with `dataclasses.replace`.
-        out: the run folder, which must not exist; by default ``runs/PRESET``, numbered if that exists.
-
-    Returns:
-        The run folder.
-
-    Raises:
-        ValueError: unusable settings or data; nothing has been written then.
-    """
-    taken = out is not None and out.exists()
-    names = (f"{config.preset}-{i}" if i > 1 else config.preset for i in itertools.count(1))
-    folder = out or next(path for path in map(Path("runs").joinpath, names) if not path.exists())
-    accelerator = make_accelerator(config.train)
-    # The first process decides: by the time another one looks, the folder may exist.
-    taken, folder = broadcast_object_list([taken, folder])
-    if taken:
-        raise ValueError(f"{folder} exists; choose another --out, or continue it with: scapnet resume {folder}")
-    check_folder(folder, "choose another --out")
-    return _run(Run(config, folder, accelerator=accelerator, note=say))
-
-
-def resume(
-    out: Path,
-    epochs: int | None = None,
-    root: Path | None = None,
-    table: Path | None = None,
-    workers: int | None = None,
-) -> Path:
-    """Continue an interrupted run with the same losses as an uninterrupted one, or train a finished run further.
-
-    Args:
-        out: the run folder.
-        epochs: the new total number of epochs (see `scapnet.training.resuming`).
-        root: the data's folder now, if it has moved.
-        table: the table of a csv data set now, if it has moved.
-        workers: number of loader processes; by default as before.
-
-    Raises:
-        ValueError: ``out`` is not a run folder, or its data has changed.
-    """
-    return _run(Run(continued(out, epochs, root, table, workers), out, resume=True, note=say))
-
-
-def _run(run: Run) -> Path:
-    """Train the remaining epochs, then score the model and show the result."""
-    with ProgressBar("work", not run.accelerator.is_main_process, stderr=False) as bar:
-        fit(run, bar)
-        result, found = finish(run, bar)
-    if run.accelerator.is_main_process:
-        show(run, result, found)
-    run.accelerator.end_training()
-    return run.folder.path
+        position.best, position.best_epoch = accuracy, epoch + 1
+        run.save("best", {"epoch": epoch + 1, "split": "val"} | found.scores)

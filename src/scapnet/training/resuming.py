@@ -1,4 +1,4 @@
-"""Resuming a run: its settings, its last checkpoint, and what may change: the number of epochs and the data's folder.
+"""Resuming a run: its settings, its last checkpoint, and the settings that may change.
 
 The learning rate depends on the epoch alone (`scapnet.training.schedule`). A run that gets more epochs continues as if
 it had had them from the start: a cosine that had reached 0 returns to the rate of the longer cosine at that epoch.
@@ -11,16 +11,21 @@ from typing import Any
 from scapnet.checkpoint import read_run
 from scapnet.config import Config, TrainConfig
 from scapnet.data.record import moved
-from scapnet.jsonfile import read_json
 from scapnet.terminal.hints import option
-from scapnet.training.runfolder import last_checkpoint
+from scapnet.training.runfolder import Position, last_checkpoint, read_position
 from scapnet.training.schedule import learning_rate
 
 Place = Path | None
 
 
 def continued(
-    run: Path, epochs: int | None = None, root: Place = None, table: Place = None, workers: int | None = None
+    run: Path,
+    epochs: int | None = None,
+    root: Place = None,
+    table: Place = None,
+    workers: int | None = None,
+    lr: float | None = None,
+    clip: float | None = None,
 ) -> Config:
     """The settings of a resumed run; for the arguments see `scapnet.resume`.
 
@@ -31,6 +36,9 @@ def continued(
     config = replace(config, data=moved(config.data, root, table))
     if workers is not None:
         config = replace(config, data=replace(config.data, workers=workers))
+    train = config.train
+    train = replace(train, lr=train.lr if lr is None else lr, clip=train.clip if clip is None else clip)
+    config = replace(config, train=train)
     finished = (run / "results.json").exists()
     if finished and saved is None:
         raise ValueError(
@@ -39,11 +47,16 @@ def continued(
         )
     if epochs is None:
         return config
-    position = read_json(saved / "position.json") if saved is not None else {"epoch": 0, "step": 0}
-    begun = position["epoch"] + (position["step"] > 0)
+    position = read_position(saved) if saved is not None else Position()
+    begun = position.epoch + (position.step > 0)
     if epochs < begun or (finished and epochs == begun):
         raise ValueError(f"{run} has already trained {begun} epochs; give more with {option('train.epochs')}")
     return replace(config, train=replace(config.train, epochs=epochs))
+
+
+def changed_settings(before: TrainConfig, now: TrainConfig) -> dict[str, float]:
+    """The settings of a run that was resumed with others, by their names."""
+    return {name: getattr(now, name) for name in ("lr", "clip") if getattr(now, name) != getattr(before, name)}
 
 
 def extension(before: TrainConfig, now: TrainConfig, epoch: int, step: int) -> tuple[str, dict[str, Any]]:

@@ -21,9 +21,10 @@ from scapnet.data.transforms import Views
 from scapnet.evaluate import Evaluation, evaluate_model
 from scapnet.network import Loss, Network, as_module
 from scapnet.terminal.hints import option
+from scapnet.training.health import check_weights
 from scapnet.training.mixing import check_maps
 from scapnet.training.optim import backbones_of, freeze_backbones, make_average, make_optimizer
-from scapnet.training.resuming import extension
+from scapnet.training.resuming import changed_settings, extension
 from scapnet.training.runfolder import RunFolder
 from scapnet.training.schedule import Phase, phase_of
 from scapnet.training.tracking import check_tracker, start_tracker
@@ -51,6 +52,7 @@ class Run:
         resume: continue from the last checkpoint in ``out``.
         accelerator: by default a new one.
         note: receives the data's layout before the network is built, and anything else that the user should know.
+        inexact: resume from a damaged checkpoint.
 
     Raises:
         ValueError: unusable settings or data, or a checkpoint that does not match them.
@@ -63,18 +65,18 @@ class Run:
         resume: bool = False,
         accelerator: Accelerator | None = None,
         note: Callable[[str], None] | None = None,
+        inexact: bool = False,
     ) -> None:
         self.config = config
         set_seed(config.train.seed)
         self.accelerator = accelerator or make_accelerator(config.train)
         self.folder = RunFolder(out, self.accelerator)
-        if resume:
-            self.folder.find_checkpoint()
+        problems = self.folder.find_checkpoint(inexact) if resume else []
         self.position = self.folder.position
         self.data: Splits
         self.data, self.record, notes = data_of_run(config.data, out if resume else None)
         self.note = note if note is not None and self.accelerator.is_main_process else lambda text: None
-        for text in (layout(self.data), *notes):
+        for text in (layout(self.data), *notes, *problems):
             self.note(text)
         check_data(config.train, self.data)
         self.model = self._build()
@@ -128,6 +130,9 @@ class Run:
             sentence, line = extension(before.train, self.config.train, self.position.epoch, self.position.step)
             self.note(sentence)
             self.folder.log(line)
+        if changed := changed_settings(before.train, self.config.train):
+            self.note(f"from here on {', '.join(f'{name} {value:g}' for name, value in changed.items())}")
+            self.folder.log({"epoch": self.position.epoch, "step": self.position.step, "changed": changed})
         self.folder.write_config(self.config)
         self.folder.write_position()  # else the next resume would cut the line off again
 
@@ -173,8 +178,20 @@ class Run:
         broadcast(list(self.average.buffers()))  # each process has averaged its own batch statistics
         return evaluate_model(self.average, loader, self.accelerator)
 
+    def place(self) -> str:
+        """Where training is, for a sentence."""
+        epoch, step = self.position.epoch, self.position.step
+        return f"in epoch {epoch + 1}, step {step}" if step or not epoch else f"after epoch {epoch}"
+
+    def checkpoint(self) -> None:
+        """Save all state, if the weights are finite."""
+        for model in dict.fromkeys((self.model, self.scored)):
+            check_weights(as_module(model), self.place())
+        self.folder.checkpoint()
+
     def save(self, name: str, scores: dict[str, Any]) -> None:
-        """Write the network as a model folder of the run."""
+        """Write the network as a model folder of the run, if its weights are finite."""
+        check_weights(as_module(self.scored), self.place())
         if self.accelerator.is_main_process:
             write_model(self.scored, self.folder.path / name, scores)
 

@@ -1,0 +1,79 @@
+"""SIGINT and SIGTERM save a checkpoint at the step; what follows equals an unbroken run."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samples import own_photos
+from scapnet.evaluate import evaluate_model
+from scapnet.training import run as runs
+from scapnet.training.runfolder import last_checkpoint
+from scapnet.training.signals import Interrupted, Stopped, StopRequest, catch_signals
+from scapnet.training.train import resume, train
+
+
+def weights(run: Path) -> bytes:
+    return (run / "model" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    config = own_photos(tmp_path / "data")
+    train(config, tmp_path / "whole")
+    steps = iter(range(4))  # of three in an epoch
+
+    def advance(*_: Any) -> None:
+        if next(steps, None) is None:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("scapnet.terminal.console.ProgressBar.advance", advance)
+    with pytest.raises(Stopped, match=rf"stopped by {number.name} in epoch 2, step 2.*scapnet resume") as stopped:
+        train(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert stopped.value.number == number
+    saved = last_checkpoint(tmp_path / "run")
+    assert saved is not None
+    assert saved.name == "00001-0000002"
+    assert signal.getsignal(number) not in (signal.SIG_IGN, None)
+    assert not isinstance(signal.getsignal(number), StopRequest)
+    resume(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_a_signal_ends_validation_at_once_and_it_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_photos(tmp_path / "data")
+    train(config, tmp_path / "whole")
+
+    def score(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate_model(*arguments)
+
+    monkeypatch.setattr(runs, "evaluate_model", score)
+    with pytest.raises(Stopped, match="epoch 1, step 3"):
+        train(config, tmp_path / "run")
+    monkeypatch.undo()
+    resume(tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert (tmp_path / "run" / "log.jsonl").read_text().count('"split"') == config.train.epochs
+
+
+def test_a_second_signal_is_not_caught() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with catch_signals() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_work_that_changes_nothing_is_not_begun_after_a_signal() -> None:
+    stop = StopRequest()
+    stop(signal.SIGTERM)
+    with pytest.raises(Interrupted), stop.at_once():
+        raise AssertionError
