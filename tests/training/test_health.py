@@ -30,7 +30,8 @@ def spoil(parameter: Tensor, value: float, after: int) -> Any:
         gradient[(0,) * gradient.dim()] = value
         return gradient
 
-    return parameter.register_hook(hook)
+    register: Any = parameter.register_hook
+    return register(hook)
 
 
 @pytest.mark.parametrize(("value", "word"), [(float("nan"), "nan"), (float("inf"), "infinite")])
