@@ -70,8 +70,8 @@ def resume(
         The run folder.
 
     Raises:
-        ValueError: ``out`` is not a run folder, another process is working on it, its data has changed, or its checkpoint
-            is damaged; training has diverged.
+        ValueError: ``out`` is not a run folder, another process is working on it, its data has changed, or its
+            checkpoint is damaged; training has diverged.
         scapnet.training.signals.Stopped: SIGINT or SIGTERM has ended training; a checkpoint was saved.
     """
     config = continued(out, epochs, root, table, workers, lr, clip)
