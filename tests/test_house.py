@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"allocator", "errors", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"data", "flags", "ship"}],
+    "cli": [{"__init__"}, {"data", "flags", "predict", "ship", "train"}, {"places"}],
     "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
     "baselines": [{"__init__"}, {"nts", "plain", "rra"}, {"anchors", "settings"}],
     "config": [{"__init__"}, {"data", "model", "train"}, {"checks"}],
@@ -152,7 +152,7 @@ def test_only_the_version_is_taken_from_the_top() -> None:
 
 def test_only_the_command_line_knows_the_command_line() -> None:
     users = {name for name, path in FILES.items() if re.search("^(import|from) tyro", path.read_text(), re.MULTILINE)}
-    assert users == {"scapnet.cli", "scapnet.cli.data", "scapnet.cli.ship"}
+    assert users == {f"scapnet.cli{name}" for name in ("", ".data", ".places", ".predict", ".ship", ".train")}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from samples import TINY, photo
 from scapnet import cli
 from scapnet.build import build_model
 from scapnet.checkpoint import save_pretrained
+from scapnet.cli.train import PresetConfig
 from scapnet.config import Config, ViewConfig
 from scapnet.experiments.reproduce import FIGURES
 from scapnet.experiments.rows import changed
@@ -132,7 +133,7 @@ def settings(section: str) -> Mapping[str, Config]:
     """The config of each row of a table of settings, as changes of the preset paper."""
     text = CODE.split(f"\n## {section}", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| ([^|]+) \| (?:`([^`|]*)`)? ?\|", text, re.MULTILINE)
-    kind: Any = cli.PresetConfig
+    kind: Any = PresetConfig
     return {
         name: tyro.cli(kind, args=["paper", *shlex.split(flags)], config=cli.STYLE)
         for name, flags in rows

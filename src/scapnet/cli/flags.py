@@ -32,8 +32,8 @@ def check_resume(arguments: Sequence[str]) -> None:
     others = [word for word in others if word not in RESUMED]
     if arguments[:1] == ["resume"] and others:
         raise ValueError(
-            f"a run keeps its settings, so resume takes --epochs, --lr, --clip, --root and --table but not {others[0]}; for "
-            f"other settings start a new run from its model: scapnet train PRESET --model.weights RUN"
+            f"a run keeps its settings: resume takes --epochs, --lr, --clip, --root and --table but not {others[0]}; "
+            f"for other settings start a new run from its model: scapnet train PRESET --model.weights RUN"
         )
 
 

@@ -1,0 +1,77 @@
+"""The commands that answer photos and show why: predict, show and explain."""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from scapnet.cli.places import Root, Table
+
+
+def predict(
+    model: Positional[str],
+    photos: Positional[list[str]],
+    format: Literal["table", "json", "csv"] | None = None,
+    out: Path | None = None,
+    top: int = 5,
+    batch_size: int = 16,
+    at_least: float | Literal["auto"] | None = None,
+    tta: bool = False,
+    features: Path | None = None,
+) -> None:
+    """Classify photos, with probabilities and the parts that the answers rest on.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        photos: files, folders of photos, and patterns such as "photos/*.jpg".
+        format: how to write the answers; by default by the suffix of `out`, or as a table.
+        out: a .txt, .json or .csv file for the answers; by default they are printed.
+        top: number of classes to list.
+        batch_size: number of photos to process at a time.
+        at_least: answer "unknown" below this probability; auto uses the model's own, set on the validation split.
+        tta: test-time augmentation: average the answer with that for the mirrored photo.
+        features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
+    """
+    from scapnet.answers import write_answers
+
+    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta)
+
+
+def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:
+    """Draw what a model looked at: the gate, the chosen parts of each scale, and their crops.
+
+    Args:
+        model: a run folder, a model folder or a hub id.
+        photos: files, folders of photos, and patterns such as "photos/*.jpg"; the first 24 readable ones are drawn.
+        out: the picture file.
+    """
+    from scapnet.visualize import show_parts
+
+    print(show_parts(model, photos, out))
+
+
+def explain(
+    model: Positional[str],
+    photo: Positional[Path | None] = None,
+    versus: tuple[str, ...] = (),
+    out: Path = Path("explain.png"),
+    format: Literal["table", "json"] = "table",
+    split: Literal["test", "val", "train"] | None = None,
+    root: Root = None,
+    table: Table = None,
+) -> None:
+    """Show why a photo got one class and not another, part by part, or what tells two classes apart.
+
+    Args:
+        model: a run folder; for a photo also a model folder or a hub id.
+        photo: the photo; without one, two classes are compared over the held-out photos of a run.
+        versus: the class to compare the answer with, by default the second best; or two classes.
+        out: the picture file.
+        format: how to print the numbers.
+        split: the split whose photos are compared; by default val, or test if there is no val.
+        root: the folder of the run's data now, if it has moved.
+        table: likewise for a table of photos.
+    """
+    from scapnet.explain.command import show_explanation
+
+    show_explanation(model, photo, versus, out, format == "json", split, root, table)
