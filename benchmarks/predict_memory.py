@@ -1,4 +1,4 @@
-"""Memory of `scapnet predict` on a small and on a large folder: answers are streamed, so it must not grow.
+"""Memory of `scapnet predict` and of `Predictor` on a small and on a large folder: both stream, so it must not grow.
 
     python benchmarks/predict_memory.py --out results/predict-memory
 
@@ -28,18 +28,20 @@ from scapnet.presets import demo
 SIZE = 64  # side of the view and of a photo
 RUN = """
 import resource, sys, time
-from scapnet.cli import main
 started = time.monotonic()
 try:
-    main()
+    {work}
 finally:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print("measured", peak / 1024, time.monotonic() - started, file=sys.stderr)
 """
-OUTPUTS = {
-    "CSV": ("--out", "answers.csv"),
-    "JSON and features": ("--out", "answers.json", "--features", "features.npy"),
-    "table, printed": (),
+COMMAND = "from scapnet.cli import main; main()"
+PYTHON = "import scapnet; [print(p.path) for p in scapnet.Predictor.from_pretrained(*sys.argv[2:3])(sys.argv[3])]"
+OUTPUTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "CSV": (COMMAND, ("--out", "answers.csv")),
+    "JSON and features": (COMMAND, ("--out", "answers.json", "--features", "features.npy")),
+    "table, printed": (COMMAND, ()),
+    "`scapnet.Predictor`": (PYTHON, ()),
 }
 
 
@@ -61,9 +63,9 @@ def photos_in(folder: Path, count: int) -> Path:
     return folder
 
 
-def measure(model: Path, photos: Path, options: tuple[str, ...], folder: Path) -> dict[str, float]:
+def measure(work: str, model: Path, photos: Path, options: tuple[str, ...], folder: Path) -> dict[str, float]:
     """Peak MB and seconds of one command, which must answer every photo."""
-    words = [sys.executable, "-c", RUN, "predict", str(model), str(photos), *options]
+    words = [sys.executable, "-c", RUN.format(work=work), "predict", str(model), str(photos), *options]
     with (folder / "printed.txt").open("w") as printed:
         done = subprocess.run(words, stdout=printed, stderr=subprocess.PIPE, text=True, check=True, cwd=folder)
     last = done.stderr.splitlines()[-1].split()
@@ -83,8 +85,8 @@ def main() -> None:
         folder = Path(name)
         model = model_in(folder)
         photos = {count: photos_in(folder / f"photos {count}", count) for count in options.counts}
-        for output, words in OUTPUTS.items():
-            found = {count: measure(model, photos[count], words, folder) for count in options.counts}
+        for output, (work, words) in OUTPUTS.items():
+            found = {count: measure(work, model, photos[count], words, folder) for count in options.counts}
             rows.append({"output": output, **{str(count): one for count, one in found.items()}})
             print(rows[-1], flush=True)
     head = environment("python benchmarks/predict_memory.py")
@@ -95,7 +97,7 @@ def main() -> None:
 def page(head: dict[str, Any], rows: list[dict[str, Any]], few: str, many: str) -> str:
     """The result as a page."""
     lines = [
-        "# Memory of `scapnet predict`",
+        "# Memory of `scapnet predict` and `scapnet.Predictor`",
         "",
         f"`{head['command']}`, {head['hardware']}, commit {head['commit']}, torch {head['torch']}:",
         f"peak memory on folders of {int(few):,} and of {int(many):,} photos of {SIZE} px. Most of it is PyTorch.",
