@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"predictor"},
     {"predict"},
     {"engine", "prediction"},
+    {"plot"},
     {"export"},
     {"checkpoint", "exported", "metrics"},
     {"data"},
@@ -60,6 +61,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"localization"},
     ],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
+    "plot": [{"__init__"}, {"caption", "compare", "maps", "relation"}, {"parts"}, {"canvas"}],
     "terminal": [{"__init__"}, {"faults"}, {"console", "hints"}],
     "training": [
         {"__init__", "train"},

@@ -15,7 +15,7 @@ from torchvision.ops import box_convert, clip_boxes_to_image
 from scapnet.config import ViewConfig
 from scapnet.data.files import Listing
 from scapnet.data.images import UnreadableImage
-from scapnet.data.inputs import Photo, load_photo, photo_name
+from scapnet.data.inputs import Photo, content_of, load_photo, photo_name
 from scapnet.data.sources import Photos, each_photo, needs_this_thread, read_ahead
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
 from scapnet.engine import Answers, Engine, TorchEngine
@@ -71,9 +71,9 @@ def read_view(photo: Photo, view: ViewConfig) -> PhotoView | Skipped:
     Raises:
         ValueError: something that is no photo.
     """
-    name = photo_name(photo)
+    name, photo = photo_name(photo), content_of(photo)
     try:
-        return view_of(load_photo(photo), name, view, photo)
+        return view_of(load_photo(photo, name), name, view, photo)
     except UnreadableImage as error:
         return Skipped(name, str(error))
 

@@ -3,12 +3,19 @@
 M parts, K classes, N grid, D feature size.
 """
 
+from base64 import b64encode
 from dataclasses import asdict, dataclass, field
+from html import escape
+from io import BytesIO
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
-from scapnet.data.inputs import Photo
+from scapnet.data.images import UnreadableImage, to_photo
+from scapnet.data.inputs import Photo, load_photo
+from scapnet.plot import caption, compare, draw_gate, draw_parts
+from scapnet.plot.canvas import letter_size, scale_colour
 from scapnet.terminal.console import printable
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
@@ -55,6 +62,48 @@ class Prediction:
             vote = f"{printable(part.name)} {part.probability:.0%}"
             lines.append(f"  part scale {part.scale} score {part.score:.2f} [{box}] {vote}")
         return "\n".join(lines)
+
+    def plot(self, size: int = 640) -> Image.Image:
+        """The photo with its parts, what the gate kept of it, and all in words; a notebook shows this picture.
+
+        Args:
+            size: the longer side of the photo in the picture, in pixels.
+
+        Raises:
+            ValueError: the photo is gone or cannot be read any more.
+        """
+        if self.photo is None:
+            raise ValueError("this prediction does not know its photo; Predictor's do")
+        photo = to_photo(load_photo(self.photo, self.path))
+        known = "" if self.answer == self.names[0] else f"{self.answer}: "
+        boxes, scales = [part.box for part in self.parts], [part.scale for part in self.parts]
+        numbers = [str(m) for m in range(1, len(boxes) + 1)]
+        panels = [draw_parts(photo, boxes, scales, numbers, size=size)]
+        titles = [f"{known}{self.probabilities[0]:.0%} {self.names[0]}"]
+        if self.gate is not None and self.kept is not None:
+            panels.append(draw_gate(photo, self.gate, self.view, size))
+            titles.append(f"gate: {self.kept:.0%} of the grid kept")
+        rest = zip(self.names[1:], self.probabilities[1:], strict=True)
+        lines = [", ".join(f"{p:.0%} {name}" for name, p in rest)] if len(self.names) > 1 else []
+        lines += [f"{n}  {p.probability:.0%} {p.name}" for n, p in zip(numbers, self.parts, strict=True)]
+        colours = [None] * (len(lines) - len(boxes)) + [scale_colour(scale) for scale in scales]
+        return caption(compare(panels, titles), lines, colours, letter_size(panels[0]))
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            file = BytesIO()
+            self.plot().save(file, "PNG")
+            return file.getvalue()
+        except (UnreadableImage, ValueError):
+            return None  # the notebook shows the text
+
+    def _repr_html_(self) -> str:
+        png, name = self._repr_png_(), escape(printable(self.path))
+        source = "" if png is None else f"data:image/png;base64,{b64encode(png).decode()}"
+        picture = f'<img alt="{name} with its parts and its gate" src="{source}">' if source else ""
+        pairs = zip(self.names, self.probabilities, strict=True)
+        rows = "".join(f"<tr><td>{p:.1%}</td><td>{escape(printable(found))}</td></tr>" for found, p in pairs)
+        return f"<figure>{picture}<figcaption>{name}<table>{rows}</table></figcaption></figure>"
 
 
 @dataclass(frozen=True)

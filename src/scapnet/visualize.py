@@ -25,14 +25,14 @@ from scapnet.data.transforms import centre_view
 from scapnet.engine import TorchEngine, best_device
 from scapnet.fonts import draw_text, drawable
 from scapnet.fonts import font as font  # users import it from here
-from scapnet.modules.boxes import crop_parts, unit_edges
+from scapnet.modules.boxes import crop_parts
 from scapnet.network import Network
 from scapnet.outputs import check_file, writing
+from scapnet.plot import draw_gate, draw_marks, draw_parts
+from scapnet.plot.canvas import scale_colour
 from scapnet.predict import NOTHING, run_views, view_of
 from scapnet.terminal.console import make_console, say
 
-# Okabe and Ito's colours, which the colour-blind tell apart: scale 1, 2, 3, 4.
-COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73")
 GOOD, BAD = "#006D4E", "#B03A00"
 TILE = 224
 MARGIN = 8
@@ -56,64 +56,15 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(draft, Image.registered_extensions().get(path.suffix.lower(), "PNG"))
 
 
-def scale_colour(scale: int) -> str:
-    """The colour of a scale's boxes."""
-    return COLOURS[(scale - 1) % len(COLOURS)]
-
-
 def to_tile(source: Tensor) -> Image.Image:
     """A square view (3, S', S') uint8 as a tile."""
     return to_photo(tv.resize(source, [TILE, TILE], antialias=True))
 
 
-def draw_gate(tile: Image.Image, mask: Tensor) -> Image.Image:
-    """Grey out and darken the units (N, N) that the gate closed; a soft gate's units in proportion."""
-    grid = mask.shape[0]
-    shade = tile.convert("L").point(lambda value: value * 0.35).convert("RGB")
-    edges = unit_edges(tile.width, grid)
-    weight = Image.new("L", tile.size)
-    draw = ImageDraw.Draw(weight)
-    for row in range(grid):
-        for column in range(grid):
-            box = (edges[column], edges[row], edges[column + 1] - 1, edges[row + 1] - 1)
-            draw.rectangle(box, fill=round(255 * float(mask[row, column])))
-    return Image.composite(tile, shade, weight)
-
-
-def draw_boxes(
-    tile: Image.Image,
-    boxes: Tensor,
-    scales: Tensor,
-    scores: Tensor | None = None,
-    colours: Sequence[str] | None = None,
-    width: int = 2,
-) -> Image.Image:
-    """Draw parts (M, 4) cxcywh in [0, 1], the first one last, in the colour of their scale or one of their own each."""
-    tile = tile.copy()
-    draw = ImageDraw.Draw(tile)
-    corners = (box_convert(boxes, "cxcywh", "xyxy") * tile.width).tolist()
-    for m in reversed(range(len(corners))):
-        x0, y0, x1, y1 = corners[m]
-        scale = int(scales[m])
-        inset = scale - 1  # boxes of several scales share edges: each scale keeps a line of its own
-        edges = (x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset)
-        draw.rectangle(edges, outline=colours[m] if colours is not None else scale_colour(scale), width=width)
-        if scores is not None and scale == 1:
-            score = f"{float(scores[m]):.2f}"
-            draw.text((x0 + 4, y0 + 2), score, "white", font(11), stroke_width=1, stroke_fill="black")
-    return tile
-
-
-def draw_marks(tile: Image.Image, marks: Tensor) -> Image.Image:
-    """Draw annotated marks (R, 4) xyxy in [0, 1] as thin white boxes, points as rings; rows of NaN are none."""
-    tile = tile.copy()
-    draw = ImageDraw.Draw(tile)
-    for x0, y0, x1, y1 in (marks[~marks.isnan().any(1)] * tile.width).tolist():
-        if (x0, y0) == (x1, y1):
-            draw.ellipse((x0 - 4, y0 - 4, x0 + 4, y0 + 4), outline="white", width=2)
-        else:
-            draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="white")
-    return tile
+def tile_boxes(boxes: Tensor) -> Tensor:
+    """Parts (M, 4) cxcywh in [0, 1] of the view as xyxy in pixels of its tile."""
+    corners: Tensor = TILE * box_convert(boxes, "cxcywh", "xyxy")
+    return corners
 
 
 def _crops(source: Tensor, boxes: Tensor, scales: Sequence[int]) -> list[Image.Image]:
@@ -138,13 +89,16 @@ def part_row(model: Network, sample: Sample, truth: bool = True) -> Image.Image:
     photo = view_of(sample.image, sample.path, model.view)
     said = run_views(TorchEngine(model), [photo], [0])
     view = to_tile(photo.source)
-    tiles = [draw_marks(view, photo.frame.to_view(sample.marks))]
+    tiles = [draw_marks(view, TILE * photo.frame.to_view(sample.marks), TILE)]
     crops: list[Image.Image] = []
     if said.boxes is not None and said.scales is not None and said.scores is not None:
-        tiles[0] = draw_boxes(tiles[0], said.boxes[0].cpu(), said.scales[0], said.scores[0])
-        crops = _crops(photo.source, said.boxes[0].cpu(), said.scales[0].tolist())
+        boxes, scales = said.boxes[0].cpu(), said.scales[0].tolist()
+        # Scores of larger windows would cover those of the units inside them.
+        labels = [f"{score:.2f}" if scale == 1 else "" for score, scale in zip(said.scores[0], scales, strict=True)]
+        tiles[0] = draw_parts(tiles[0], tile_boxes(boxes), scales, labels, size=TILE)
+        crops = _crops(photo.source, boxes, scales)
     if said.mask is not None:
-        tiles.append(draw_gate(view, said.mask[0].float().cpu()))
+        tiles.append(draw_gate(view, said.mask[0], size=TILE))
     row = _side_by_side(tiles, crops)
     probability, k = said.probs[0].max(-1)
     # A number after a name in Arabic or Hebrew would go to its other side.
@@ -253,6 +207,6 @@ def contact_sheet(data: FineGrained, count: int = 24, columns: int = 6) -> Image
         source, frame = centre_view(sample.image, view)
         x, y = MARGIN + place % columns * cell, MARGIN + place // columns * (cell + line)
         annotated = frame.to_view(torch.cat([sample.box[None], sample.marks]))
-        sheet.paste(draw_marks(to_photo(source), annotated), (x, y))
+        sheet.paste(draw_marks(to_photo(source), TILE * annotated, TILE), (x, y))
         draw_text(draw, (x, y + TILE + 2), class_text(data.classes, sample.label), width=TILE)
     return sheet

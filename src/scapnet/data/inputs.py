@@ -34,7 +34,7 @@ TAKES = (
 )
 
 
-def load_photo(photo: Photo) -> Tensor:
+def load_photo(photo: Photo, name: str | None = None) -> Tensor:
     """One photo, as the user sees it.
 
     Args:
@@ -43,6 +43,7 @@ def load_photo(photo: Photo) -> Tensor:
             a numpy array (H, W, 3) in RGB order, (H, W, 4) with transparency, (H, W) or (H, W, 1) grey; or a torch
             tensor (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays and tensors hold integers from 0 to
             255 or floats from 0 to 1.
+        name: what errors call it; by default `photo_name`.
 
     Returns:
         (3, H, W) uint8, as `scapnet.data.images.read_image` gives it.
@@ -56,16 +57,16 @@ def load_photo(photo: Photo) -> Tensor:
     if isinstance(photo, str | os.PathLike):
         return read_image(Path(os.fsdecode(photo)))
     if isinstance(photo, Image.Image):
-        return _from_pillow(photo, photo_name(photo))
+        return _from_pillow(photo, name or photo_name(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(photo), IN_MEMORY)
+        return _from_bytes(bytes(photo), name or IN_MEMORY)
     if isinstance(photo, Tensor):
         return _from_array(_channels_last(photo.detach().cpu()))
     if hasattr(photo, "__array__"):
         return _from_array(np.asarray(photo))
-    file = getattr(photo, "file", photo)  # web frameworks wrap an upload's file
-    if hasattr(file, "read"):
-        return _from_file(file, photo_name(photo))
+    content = content_of(photo)
+    if isinstance(content, bytes):
+        return _from_bytes(content, name or photo_name(photo))
     raise ValueError(f"{TAKES}, not {_called(photo)}")
 
 
@@ -116,13 +117,22 @@ def _fetch(address: str) -> bytes:
     return bytes(content)
 
 
-def _from_file(file: Any, name: str) -> Tensor:
+def content_of(photo: Photo) -> Photo:
+    """The bytes of an open file, which may be closed soon; any other photo as it is.
+
+    Raises:
+        ValueError: a file in text mode.
+    """
+    file: Any = getattr(photo, "file", photo)  # web frameworks wrap an upload's file
+    if isinstance(photo, str | os.PathLike | Image.Image) or not hasattr(file, "read"):
+        return photo
     with suppress(AttributeError, OSError):  # a network stream cannot seek
         file.seek(0)
     content = file.read()
     if not isinstance(content, bytes):
+        name = photo_name(photo)
         raise ValueError(f"reading {name} gives {type(content).__name__} and not bytes; open it with mode 'rb'")
-    return _from_bytes(content, name)
+    return content
 
 
 def _from_bytes(content: bytes, name: str) -> Tensor:

@@ -17,8 +17,9 @@ from scapnet.data.load import load_data
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import NO_BOX, Sample, Splits
 from scapnet.data.synthetic.finches import Finches
+from scapnet.plot import draw_marks
 from scapnet.summary import data_lines
-from scapnet.visualize import contact_sheet, draw_marks
+from scapnet.visualize import contact_sheet
 
 
 def folders(root: Path, count: int = 6) -> Path:
@@ -111,7 +112,7 @@ def test_the_sheet_shows_boxes_and_points() -> None:
     bare = contact_sheet(Annotated(NO_BOX), 1)
     assert bare.getpixel((8 + 29, 8 + 80)) == (0, 0, 0)
     tile = Image.new("RGB", (8, 8))
-    assert draw_marks(tile, torch.full((2, 4), torch.nan)).tobytes() == tile.tobytes()
+    assert draw_marks(tile, torch.full((2, 4), torch.nan), 8).tobytes() == tile.tobytes()
 
 
 def test_data_show_prints_where_it_comes_from(

@@ -4,17 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from samples import NAMES, NO_MODULES, STAGE4, finches, make
 from scapnet.backbones.cnn import Backbone
 from scapnet.config import ViewConfig
 from scapnet.data.transforms import centre_view, to_input
-from scapnet.experiments.figures.cam import activation, heat
-from scapnet.experiments.figures.style import palette
+from scapnet.experiments.figures.cam import activation
 from scapnet.model import SCAPNet, masked_tail
-from scapnet.visualize import TILE
 
 
 class Pooled(nn.Module):
@@ -77,13 +74,3 @@ def test_the_map_is_the_classifiers_weights_over_the_last_map(changes: dict[str,
     assert cam.shape == (2, *last.shape[-2:])
     if "backbone" not in changes:  # a norm behind the pool weighs the channels anew
         torch.testing.assert_close(cam, torch.einsum("bd,bdhw->bhw", weight, last), rtol=1e-3, atol=1e-4)
-
-
-def test_heat_is_least_and_greatest_where_the_map_is() -> None:
-    cam = torch.full((4, 4), 0.5)
-    cam[0, 0], cam[3, 3] = -2.0, 3.0
-    picture = heat(Image.new("RGB", (TILE, TILE), "black"), cam)
-    for place, colour in ((2, palette()[0]), (TILE - 3, palette()[255])):
-        assert picture.getpixel((place, place)) == pytest.approx([0.6 * v for v in colour.tolist()], abs=1)
-    flat = heat(Image.new("RGB", (TILE, TILE)), torch.zeros(4, 4))
-    assert flat.getextrema() == ((0, 0), (0, 0), (1, 1))

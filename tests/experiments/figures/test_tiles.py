@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from scapnet.experiments.figures.style import palette
 from scapnet.experiments.figures.tiles import FOOT, GAP, LINE, colour_bar, swatches, table
+from scapnet.plot.maps import palette
 from scapnet.visualize import MARGIN, TILE
 
 COLOURS = ("red", "lime", "blue")

@@ -1,4 +1,4 @@
-"""Class activation maps, and photos with them laid over.
+"""Class activation maps.
 
 B batch, D channels of the last map, H' W' its size.
 """
@@ -6,13 +6,9 @@ B batch, D channels of the last map, H' W' its size.
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from scapnet.backbones.cnn import evaluation_mode
-from scapnet.data.images import to_photo
-from scapnet.experiments.figures.style import palette
 from scapnet.hooks import last_maps
 from scapnet.network import Network, NetworkOutput, as_module
 from scapnet.predict import run_model
@@ -53,12 +49,3 @@ def activation(model: Network, images: list[Tensor]) -> Activation:
             gradient = torch.autograd.grad(predicted.sum(), last)[0]
     cam = (gradient.sum((2, 3), keepdim=True) * last.detach()).sum(1)
     return Activation(cam.float().cpu(), output)
-
-
-def heat(tile: Image.Image, cam: Tensor) -> Image.Image:
-    """A tile in grey under a map (h, w), in colours from its least to its greatest value."""
-    size = (tile.height, tile.width)
-    smooth = F.interpolate(cam[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-    level = (smooth - cam.min()) / (cam.max() - cam.min()).clamp(min=1e-12)
-    colour = palette()[(level.clamp(0, 1) * 255).round().long()]  # (h, w, 3)
-    return Image.blend(tile.convert("L").convert("RGB"), to_photo(colour.permute(2, 0, 1)), 0.6)

@@ -11,14 +11,15 @@ from PIL import Image
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.data.sample import Sample
 from scapnet.data.transforms import centre_view
-from scapnet.experiments.figures.cam import activation, heat
+from scapnet.experiments.figures.cam import activation
 from scapnet.experiments.figures.style import GREEN, LIGHT_BLUE, RED
 from scapnet.experiments.figures.tiles import colour_bar, swatches, table
 from scapnet.model import SCAPNet
 from scapnet.modules.scaps import PartSelection, PartsOutput
 from scapnet.network import Network, NetworkOutput
+from scapnet.plot import cam, draw_gate, draw_parts
 from scapnet.predict import run_model
-from scapnet.visualize import TILE, draw_boxes, draw_gate, to_tile
+from scapnet.visualize import TILE, tile_boxes, to_tile
 
 DROPPED, REPLACEMENT, SHARED = RED, GREEN, LIGHT_BLUE
 LINE = 4
@@ -49,7 +50,7 @@ def cam_beside_gate(model: SCAPNet, plain: Network | None, samples: Iterable[Sam
         assert gated.output.gate is not None
         tile, under = (to_tile(centre_view(sample.image, (net or model).view)[0]) for net in (model, plain))
         mask = gated.output.gate.mask[0].float().cpu()
-        rows.append([tile, heat(under, other.cam[0]), draw_gate(tile, mask)])
+        rows.append([tile, cam(under, other.cam[0], size=TILE), draw_gate(tile, mask, size=TILE)])
         answer = f"with gGAU: {_prediction(model, gated.output)}, {float(mask.mean()):.0%} of the grid kept"
         captions.append([f"true: {model.classes[sample.label]}", answer])
         captions[-1] += [f"plain: {_prediction(plain, other.output)}"] if plain is not None else []
@@ -128,5 +129,6 @@ def _by_scale(tile: Image.Image, parts: PartsOutput, colours: list[str], scales:
         # Windows that overlap share edges: each is drawn inside the one before it. Units only touch.
         steps = torch.arange(len(chosen)).clamp(max=3 if scale > 1 else 0)
         boxes[:, 2:] -= 2 * (steps[:, None] * LINE + 1) / TILE
-        tiles.append(draw_boxes(tile, boxes, parts.scales[0, chosen], colours=[colours[m] for m in chosen], width=LINE))
+        mine = [colours[m] for m in chosen]
+        tiles.append(draw_parts(tile, tile_boxes(boxes), parts.scales[0, chosen], None, mine, LINE, TILE))
     return tiles

@@ -1,9 +1,6 @@
-"""The style of all figures: colours, matplotlib's axes and its colormap."""
+"""The style of all figures: colours and matplotlib's axes."""
 
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,16 +38,3 @@ def name_axes(ax: "Axes", x: str, y: str) -> None:
     """Name both axes."""
     ax.set_xlabel(x, fontsize=TEXT)
     ax.set_ylabel(y, fontsize=TEXT)
-
-
-def palette() -> Tensor:
-    """Matplotlib's inferno as (256, 3) uint8, from the least value to the greatest.
-
-    Raises:
-        ValueError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib import colormaps
-    except ImportError as error:
-        raise ValueError(NO_MATPLOTLIB) from error
-    return torch.from_numpy(colormaps["inferno"](range(256), bytes=True)[:, :3].copy())

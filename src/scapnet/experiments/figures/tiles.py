@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw
 
 from scapnet.data.images import to_photo
-from scapnet.experiments.figures.style import palette
 from scapnet.fonts import draw_text, font
+from scapnet.plot.maps import palette
 from scapnet.visualize import MARGIN, TILE
 
 LINE, FOOT, GAP = 18, 28, 16
@@ -59,7 +59,7 @@ def swatches(picture: Image.Image, meaning: Mapping[str, str]) -> None:
 
 
 def colour_bar(picture: Image.Image, least: str, greatest: str) -> None:
-    """Draw the palette of `heat` at the bottom, between the meanings of its ends."""
+    """Draw the palette of `scapnet.plot.cam` at the bottom, between the meanings of its ends."""
     draw = ImageDraw.Draw(picture)
     x, y = MARGIN, picture.height - FOOT + 6
     draw.text((x, y - 1), least, "black", font())
