@@ -55,7 +55,13 @@ INSIDE: dict[str, list[set[str]]] = {
         {"evidence", "explanation"},
     ],
     "export": [{"__init__"}, {"check", "precision"}, {"formats"}, {"graph"}, {"resize"}],
-    "faithfulness": [{"table", "measure"}, {"drawn", "photos", "slots"}, {"explanations"}, {"__init__", "evidence"}],
+    "faithfulness": [
+        {"table", "measure"},
+        {"drawn", "photos", "slots"},
+        {"explanations"},
+        {"activation"},
+        {"__init__", "evidence"},
+    ],
     "metrics": [
         {"__init__", "consistency", "faithfulness", "following", "gate", "per_class", "pointing", "removal", "slots"},
         {"localization"},

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from samples import NO_MODULES, STAGE4, finches, leaves_unchanged, make
 from scapnet.data.transforms import Views, centre_view, to_input
+from scapnet.faithfulness.activation import activations, pasted
 from scapnet.faithfulness.evidence import class_scores, part_evidence, part_maps, pixels_inside
-from scapnet.faithfulness.explanations import cam, chosen_by, explanations, input_x_gradient, run
+from scapnet.faithfulness.explanations import chosen_by, explanations, input_x_gradient, run
 from scapnet.model import SCAPNet
 
 SETS: list[dict[str, Any]] = [{}, {"parts__strategy": "random"}, {"parts__classifier": "each"}]
@@ -68,15 +70,35 @@ def test_cam_sums_to_the_main_branch_without_its_bias(changes: dict[str, Any]) -
         with torch.no_grad():
             model.gate.fc2.bias.copy_(torch.tensor([-50.0, 50.0]))  # open
     batch, classes = batch_of(model), torch.tensor([[0, 1, 2, 3]] * 2)
-    found = cam(model, batch, classes)
+    found = activations(model, batch, classes)
     with torch.no_grad():
         output = run(model, batch)
         main = output.logits - model.classifier.bias
         main = main - main.mean(1, keepdim=True)
     half = 1.0 if output.part_logits is None else 0.5
-    cells = found.maps.sum((2, 3))
-    torch.testing.assert_close(cells, half * main, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(found.total, cells)
+    torch.testing.assert_close(found.main.sum((2, 3)), half * main, rtol=1e-3, atol=1e-4)
+
+
+def test_the_cam_of_the_parts_sums_to_their_evidence_without_the_bias() -> None:
+    model = make(relation__enabled=False)
+    batch, classes = batch_of(model), torch.tensor([[0, 1, 2, 3]] * 2)
+    found = activations(model, batch, classes)
+    with torch.no_grad():
+        evidence = part_evidence(run(model, batch)).sum(1)
+    assert isinstance(model.part_classifier, nn.Linear)
+    bias = model.part_classifier.bias - model.part_classifier.bias.mean()
+    assert found.parts is not None
+    torch.testing.assert_close(found.parts.sum((2, 3)), evidence - bias / 2, rtol=1e-3, atol=1e-4)
+
+
+def test_maps_are_laid_into_their_boxes() -> None:
+    maps = torch.rand(1, 2, 3, 2, 2)
+    boxes = torch.tensor([[[0.25, 0.25, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]])
+    found = pasted(maps, boxes, 8)
+    alone = pasted(maps[:, 1:], boxes[:, 1:], 8)
+    torch.testing.assert_close(alone.sum((2, 3)), maps[:, 1].sum((2, 3)))
+    torch.testing.assert_close((found - alone)[..., :4, :4].sum((2, 3)), maps[:, 0].sum((2, 3)))
+    assert torch.equal(found[..., 4:, :], alone[..., 4:, :])
 
 
 def test_input_x_gradient_is_that_of_the_score() -> None:
@@ -101,7 +123,16 @@ def test_a_networks_explanations_and_what_they_leave() -> None:
     classes = torch.tensor([[0, 1], [2, 3]])
     model = make()
     names = set(explanations(model, batch_of(model), classes))
-    assert names >= {"parts", "random_boxes", "fixed_boxes", "cam", "parts_and_cam", "input_x_gradient", "chance"}
+    assert names >= {
+        "parts",
+        "random_boxes",
+        "fixed_boxes",
+        "cam",
+        "parts_cam",
+        "whole_cam",
+        "input_x_gradient",
+        "chance",
+    }
     plain = make(**NO_MODULES)
     assert set(explanations(plain, batch_of(plain), classes)) == {"cam", "input_x_gradient", "chance"}
     joined = make(parts__classifier="concat")  # no part has a vote of its own

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scapnet.data.transforms import Views
+from scapnet.faithfulness.activation import Activations, activations
 from scapnet.faithfulness.evidence import class_scores, has_votes, part_evidence, part_maps
-from scapnet.hooks import last_maps
 from scapnet.model import SCAPNet
 from scapnet.modules.ggau import GridGate
 from scapnet.network import Network
@@ -24,7 +24,8 @@ NAMES = {
     "random_boxes": "random boxes",
     "fixed_boxes": "fixed boxes",
     "cam": "CAM x gate",
-    "parts_and_cam": "parts + CAM x gate",
+    "parts_cam": "CAM of the parts",
+    "whole_cam": "CAM of both branches",
     "input_x_gradient": "Input x Gradient",
     "chance": "random numbers",
 }
@@ -66,37 +67,6 @@ def by_parts(output: Any, classes: Tensor, size: int, spread: bool = False) -> E
     maps = part_maps(output, classes, size, spread)
     total = part_evidence(output).sum(1).gather(1, classes)
     return Explanation(maps, total, mean=not spread)
-
-
-def cam(model: Network, batch: Views, classes: Tensor) -> Explanation:
-    """Class activation map of the main branch, times the gate's mask where there is a gate.
-
-    Each channel of the last map is weighted by the sum of its gradient (Grad-CAM, Selvaraju et al., 2017), which is
-    the classifier's weight after an average pool: the map is what each cell adds to the logit.
-
-    Raises:
-        ValueError: the network has no map at its end.
-    """
-    with torch.no_grad(), last_maps(model) as found:
-        output = run(model, batch)
-    if found[0].dim() != 4:
-        raise ValueError("CAM needs a network that ends in a map")
-    with torch.enable_grad():
-        last = found[0].detach().requires_grad_()  # (B, D, h, w)
-        logits = model.classifier(model.backbone.pool(last)).float()
-        logits = logits - logits.mean(1, keepdim=True)
-        share = 1.0 if output.part_logits is None else 0.5
-        maps = []
-        for column in classes.T:
-            (gradient,) = torch.autograd.grad(share * logits.gather(1, column[:, None]).sum(), last, retain_graph=True)
-            maps.append((gradient.mean((2, 3), keepdim=True) * last.detach()).sum(1).float())
-    size = batch["image"].shape[-1]
-    cells = torch.stack(maps, 1)  # (B, C, h, w)
-    large = F.interpolate(cells, size=(size, size), mode="bilinear", align_corners=False)
-    large = large * (cells[0, 0].numel() / size**2)  # the same sum
-    if output.gate is not None:
-        large = large * F.interpolate(output.gate.mask.float()[:, None], size=(size, size), mode="nearest")
-    return Explanation(large, large.sum((2, 3)))
 
 
 def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanation:
@@ -177,11 +147,11 @@ def explanations(model: Network, batch: Views, classes: Tensor) -> dict[str, Exp
         for strategy in ("random", "fixed"):
             with torch.no_grad(), chosen_by(model, strategy):
                 found[f"{strategy}_boxes"] = by_parts(run(model, batch), classes, size)
-    if output_map := _or_none(lambda: cam(model, batch, classes)):
-        found["cam"] = output_map
-        if "parts_spread" in found:
-            spread = found["parts_spread"]
-            found["parts_and_cam"] = Explanation(spread.maps + output_map.maps, spread.total + output_map.total)
+    if (maps := _or_none(lambda: activations(model, batch, classes))) is not None:
+        found["cam"] = _summed(maps.main)
+        if maps.parts is not None:
+            found["parts_cam"] = _summed(maps.parts)
+            found["whole_cam"] = _summed(maps.main + maps.parts)
     found["input_x_gradient"] = input_x_gradient(model, batch, classes)
     found["chance"] = chance(batch, classes)
     return found
@@ -193,8 +163,12 @@ def can_choose(model: SCAPNet) -> bool:
     return selection is not None and selection.num_parts == sum(selection.keep)
 
 
-def _or_none(work: Callable[[], Explanation]) -> Explanation | None:
-    """None where the network has no such explanation."""
+def _summed(maps: Tensor) -> Explanation:
+    return Explanation(maps, maps.sum((2, 3)))
+
+
+def _or_none(work: Callable[[], Activations]) -> Activations | None:
+    """None where the network has no such maps."""
     try:
         return work()
     except ValueError:
