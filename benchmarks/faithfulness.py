@@ -1,19 +1,15 @@
 """What the explanations of trained runs are worth, beside random boxes, fixed boxes and the published figures.
 
-    python benchmarks/faithfulness.py RUN [RUN ...] --out results/faithfulness
+    python benchmarks/faithfulness.py RUN [RUN ...] --out results/faithfulness [--split val] [--root PHOTOS]
+        [--points CUB_200_2011]
 
-The runs behind results/faithfulness.md were trained by
-
-    scapnet train demo --out runs/finches
-    scapnet train photos --data.name cub --data.root CUB_200_2011 --data.folds 5 --data.fold 4 --data.seed 1000
-        --model.backbone tf_efficientnet_lite0 --model.weights tf_efficientnet_lite0.imagenet.safetensors
-        --data.size 128 --data.resize 144 --data.source-size 224 --model.parts.size 96 --train.epochs 3
-        --train.stage1-epochs 1 --train.part-start main --loss.act-ramp 1 2 --train.seed 4 --out runs/cub100
-
-Each run is measured on its test split, or on val where there is no test.
+Each run is measured on its test split, or on val where there is no test, or on ``--split``. ``--points`` gives photos
+in class folders the part points of the photos of CUB-200-2011 that have the same names. What is measured is added to
+what the file of ``--out`` already holds.
 """
 
 import argparse
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +17,16 @@ from typing import Any
 
 import torch
 
+from scapnet.checkpoint import read_run
+from scapnet.data.datasets.cub import load_cub
+from scapnet.data.photos import PhotoList
+from scapnet.data.sample import FineGrained
 from scapnet.evaluate import score_run
 from scapnet.experiments.environment import environment
 from scapnet.faithfulness.explanations import NAMES
-from scapnet.faithfulness.measure import explain_run
+from scapnet.faithfulness.measure import measure, train_photos, without_nan
+from scapnet.serialization import to_dict
+from scapnet.terminal.console import ProgressBar
 
 DRAWN = (
     *("preservation", "deletion", "single_deletion", "distractibility", "background_independence"),
@@ -84,20 +86,47 @@ def page(runs: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def with_points(photos: FineGrained, root: Path) -> FineGrained:
+    """The same photos with the boxes and points that CUB-200-2011 has for their names."""
+    assert isinstance(photos, PhotoList)
+    splits = [split for split in load_cub(root)[:3] if isinstance(split, PhotoList)]
+    rows = {path.name: (split, i) for split in splits for i, path in enumerate(split.paths)}
+    found = copy.copy(photos)
+    marks, boxes = [], []
+    for path in photos.paths:
+        split, i = rows[path.name]
+        assert split.marks is not None
+        assert split.boxes is not None
+        marks.append(split.marks[i])
+        boxes.append(split.boxes[i])
+    found.marks, found.boxes = torch.stack(marks), torch.stack(boxes)
+    found.mark_names = splits[0].mark_names
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--split")
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--points", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    head = environment("python benchmarks/faithfulness.py " + " ".join(map(str, options.runs)))
-    rows: dict[str, Any] = {}
+    file = options.out.with_suffix(".json")
+    rows: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for run in options.runs:
-        score = score_run(run)
-        rows[run.name] = score.result | explain_run(score, options.images)
-        text = json.dumps(head | {"runs": rows}, indent=1) + "\n"
-        options.out.with_suffix(".json").write_text(text, encoding="utf-8")
+        score = score_run(run, options.split, options.root)
+        data, train = score.data, train_photos(score, options.root, None)
+        if options.points:
+            data = with_points(data, options.points)
+            train = with_points(train, options.points) if train is not None else None
+        with ProgressBar() as bar:
+            found = without_nan(measure(score.model, data, train, options.images, bar))
+        head = environment(f"python benchmarks/faithfulness.py {run}")
+        rows[run.name] = head | {"settings": to_dict(read_run(run)), "classes": score.classes} | score.result | found
+        file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         print(page({run.name: rows[run.name]}))
 
 
