@@ -233,16 +233,12 @@ class NTSLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        cls: float = 1.0,
-        sub: float = 1.0,
-        joint: float = 1.0,
-        rank: float = 1.0,
-        entropy: Entropy | None = None,
+        self, cls: float = 1.0, sub: float = 1.0, joint: float = 1.0, rank: float = 1.0, entropy: Entropy | None = None
     ) -> None:
         super().__init__()
         self.entropy = entropy or nn.CrossEntropyLoss()
-        self.cls, self.sub, self.joint, self.rank = cls, sub, joint, rank
+        self.cls, self.sub = cls, sub
+        self.joint, self.rank = joint, rank
 
     def forward(self, output: NTSOutput, target: Tensor) -> dict[str, Tensor]:
         """Terms "cls", "sub", "joint", "rank" and "loss"; see `scapnet.network.Loss`."""

@@ -14,12 +14,12 @@ class LossConfig:
     """alpha."""
     act: float = 1.0
     """beta."""
-    act_ramp: tuple[float, float] = (0.0, 0.0)
-    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
     con: float = 1.0
     """gamma."""
     sub: float = 1.0
     """lambda."""
+    act_ramp: tuple[float, float] = (0.0, 0.0)
+    """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
     margin: float = 0.1
     """Margin of Eq. 8."""
     smoothing: float = 0.0
@@ -98,10 +98,12 @@ class TrainConfig:
     """Where else to send the numbers of log.jsonl; TensorBoard's files are in the run folder."""
 
     def __post_init__(self) -> None:
+        if not self.lr >= 0:
+            refuse(f"the learning rate is {self.lr}; it must not be negative")
         for name in ("epochs", "batch_size", "accumulate", "log_every"):
             at_least(f"train.{name}", getattr(self, name), 1)
         at_least("train.freeze", self.freeze, -1)
-        for name in ("backbone_lr", "cutmix", "layer_decay", "mixup", "patience", "snapmix"):
+        for name in ("backbone_lr", "clip", "cutmix", "layer_decay", "mixup", "patience", "snapmix"):
             at_least(f"train.{name}", getattr(self, name), 0)
         one_of("train.balance", self.balance, ("none", "weights", "sampler"))
         one_of("train.tracker", self.tracker, ("none", "tensorboard", "wandb"))

@@ -16,16 +16,16 @@ from scapnet.training.runfolder import Position, last_checkpoint, read_position
 from scapnet.training.schedule import learning_rate
 
 Place = Path | None
+Count = int | None
 
 
 def continued(
     run: Path,
-    epochs: int | None = None,
+    epochs: Count = None,
     root: Place = None,
     table: Place = None,
-    workers: int | None = None,
-    lr: float | None = None,
-    clip: float | None = None,
+    workers: Count = None,
+    **train: float | None,
 ) -> Config:
     """The settings of a resumed run; for the arguments see `scapnet.resume`.
 
@@ -36,9 +36,8 @@ def continued(
     config = replace(config, data=moved(config.data, root, table))
     if workers is not None:
         config = replace(config, data=replace(config.data, workers=workers))
-    train = config.train
-    train = replace(train, lr=train.lr if lr is None else lr, clip=train.clip if clip is None else clip)
-    config = replace(config, train=train)
+    given: dict[str, Any] = {name: value for name, value in train.items() if value is not None}
+    config = replace(config, train=replace(config.train, **given))
     finished = (run / "results.json").exists()
     if finished and saved is None:
         raise ValueError(

@@ -74,7 +74,7 @@ def resume(
             checkpoint is damaged; training has diverged.
         scapnet.training.signals.Stopped: SIGINT or SIGTERM has ended training; a checkpoint was saved.
     """
-    config = continued(out, epochs, root, table, workers, lr, clip)
+    config = continued(out, epochs, root, table, workers, lr=lr, clip=clip)
     accelerator = make_accelerator(config.train)
     with run_lock(out, accelerator):
         return _run(Run(config, out, True, accelerator, say, inexact))
