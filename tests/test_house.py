@@ -18,7 +18,7 @@ ROOT = Path(scapnet.__file__).parent
 # Top to bottom: a file imports only from layers below its own.
 LAYERS: list[set[str]] = [
     {"cli"},
-    {"experiments"},
+    {"experiments", "serve"},
     {"training"},
     {"faithfulness"},
     {"evaluate"},
@@ -61,6 +61,13 @@ INSIDE: dict[str, list[set[str]]] = {
         {"explanations"},
         {"activation"},
         {"__init__", "evidence"},
+    ],
+    "serve": [
+        {"__init__"},
+        {"api", "page"},
+        {"answers"},
+        {"batching", "corrections", "metrics", "uploads"},
+        {"limits"},
     ],
     "metrics": [
         {"__init__", "consistency", "faithfulness", "following", "gate", "per_class", "pointing", "removal", "slots"},

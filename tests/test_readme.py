@@ -32,7 +32,7 @@ README, LAB, CODE = (PAGES[name] for name in ("README.md", "docs/reproduce.md", 
 COMMANDS = sorted(
     {line for text in CURRENT.values() for line in re.findall(r"^scapnet [^#\n]*[^#\s]", text, re.MULTILINE)}
 )
-COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "reproduce"]
+COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "serve", "reproduce"]
 COMMAND_FUNCTIONS += ["data_show", "data_check"]
 
 

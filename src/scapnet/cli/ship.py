@@ -5,6 +5,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from scapnet.serve.limits import Limits
+
 
 def export(
     model: Positional[str],
@@ -31,3 +33,31 @@ def export(
 
     found = export_model(model, out, format, precision, input, pixels, photos, say)
     print(f"{out}: {found}")
+
+
+def serve(
+    models: Positional[list[str]],
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    page: bool = True,
+    corrections: Path = Path("corrections"),
+    engine: str = "torch",
+    device: str | None = None,
+    limits: Limits = Limits(),  # noqa: B008
+) -> None:
+    """Answer photos over HTTP, and on a page where photos are dropped, pasted or taken.
+
+    Args:
+        models: a run folder, a model folder or a hub id; or two, which are compared on the page.
+        host: the address to listen on; with 0.0.0.0 other machines can use the server too, without a password.
+        port: the port; 0 takes a free one.
+        page: show the page as well as the endpoint.
+        corrections: the folder of the answers that were corrected on the page.
+        engine: what runs the network; see predict.
+        device: where to run it, such as cpu or cuda:1.
+        limits: bounds on what clients can ask.
+    """
+    from scapnet.serve import serve
+    from scapnet.terminal.console import say
+
+    serve(models, host, port, limits, page, corrections, engine, device, say)

@@ -1,0 +1,125 @@
+"""A trained model behind an HTTP endpoint and a page, in one process."""
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scapnet.serve.limits import Limits
+
+if TYPE_CHECKING:  # the command line reads the limits' defaults and must stay light
+    from scapnet.engine import Engine
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
+NEEDS = "serving needs the extra serve: pip install scapnet[serve], or scapnet[demo] for the page too"
+
+
+def serve(
+    models: Sequence[str],
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    limits: Limits | None = None,
+    page: bool = True,
+    corrections: Path = Path("corrections"),
+    engine: str = "torch",
+    device: str | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Answer requests until the process is stopped.
+
+    Args:
+        models: one or two run folders, model folders or hub ids; two are compared on the page.
+        host: the address to listen on; by default only this machine can reach it.
+        port: the port.
+        limits: bounds on what clients can ask.
+        page: show the page as well; without gradio there is the endpoint alone.
+        corrections: where corrected answers are saved.
+        engine: what runs the network; see `scapnet.Predictor`.
+        device: where to run it.
+        say: receives what a person should know.
+
+    Raises:
+        ValueError: no model there, a port that is taken, or a missing library.
+    """
+    app = build(models, host, limits, page, corrections, engine, device, say)
+    import uvicorn
+
+    listener = _listener(host, port)
+    shown = "localhost" if is_local(host) else host
+    say(f"http://{shown}:{listener.getsockname()[1]} (stop with Ctrl+C); the endpoint is described at /docs")
+    if not is_local(host):
+        say("everyone who can reach this machine can use it: there is no password")
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", timeout_keep_alive=10, h11_max_incomplete_event_size=65536)
+    )
+    server.run(sockets=[listener])
+
+
+def build(
+    models: Sequence[str],
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    page: bool = True,
+    corrections: Path = Path("corrections"),
+    engine: str = "torch",
+    device: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Any:
+    """The application of `serve`, for a server of one's own; for the arguments see there."""
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None or find_spec("python_multipart") is None:
+        raise ValueError(NEEDS)
+    if not 1 <= len(models) <= 2:
+        raise ValueError(f"{len(models)} models cannot be served; give one, or two to compare")
+    from scapnet.predictor import Predictor
+    from scapnet.serve.api import make_app
+
+    engines = [Predictor.from_pretrained(model, engine=engine, device=device).engine for model in models]
+    service = make_service(dict(zip(names_of(models), engines, strict=True)), limits)
+    app = make_app(service, LOCAL if is_local(host) else ("*",))
+    if page and find_spec("gradio") is None:
+        say("gradio is not installed, so there is no page but the endpoint alone; pip install scapnet[demo] adds it")
+        page = False
+    if not page:
+        return app
+    from scapnet.serve.corrections import Corrections
+    from scapnet.serve.page import add_page
+
+    return add_page(app, service, Corrections(corrections))
+
+
+def make_service(engines: "dict[str, Engine]", limits: Limits | None = None) -> Any:
+    """What answers: a thread for each engine, by its name."""
+    from scapnet.serve.answers import Service
+    from scapnet.serve.batching import Batcher
+    from scapnet.serve.metrics import Metrics
+
+    bounds, metrics = limits or Limits(), Metrics()
+    batchers = {name: Batcher(engine, bounds, metrics.ran) for name, engine in engines.items()}
+    return Service(batchers, {name: engine.threshold for name, engine in engines.items()}, bounds, metrics)
+
+
+def names_of(models: Sequence[str]) -> list[str]:
+    """Short names of models: the last part of each path; the same ones get numbers."""
+    names = [Path(model).resolve().name if Path(model).exists() else model.rpartition("/")[2] for model in models]
+    return names if len(set(names)) == len(names) else [f"{name}-{i}" for i, name in enumerate(names, 1)]
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listener(host: str, port: int) -> Any:
+    import socket
+
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"cannot listen on {host}:{port} ({error}); choose another one with --host and --port"
+        ) from error

@@ -1,0 +1,98 @@
+"""The endpoint over HTTP: its answers, its refusals, and that it lives on."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from samples import NAMES, make
+from scapnet.predict import predict_photo
+
+Client = Callable[..., Any]
+Upload = Callable[..., bytes]
+
+
+def test_an_answer_is_that_of_predict(client: Client, upload: Upload) -> None:
+    here, photo = client(), upload()
+    expected = predict_photo(make(), photo, top=2).to_dict()
+    found = here.post("/predict", params={"top": 2}, content=photo)
+    assert found.status_code == 200
+    answer = found.json()
+    assert (answer["model"], answer["width"], answer["height"]) == ("birds", 120, 90)
+    assert answer["answer"] == expected["answer"]
+    assert tuple(answer["names"]) == expected["names"]
+    assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+    assert [part["box"] for part in answer["parts"]] == [pytest.approx(part["box"]) for part in expected["parts"]]
+    form = here.post("/predict", params={"top": 2}, files={"photo": ("a.jpg", photo)})
+    assert form.json() == answer
+    unsure = here.post("/predict", params={"at_least": 0.99}, content=photo).json()
+    assert unsure["answer"] == "unknown"
+    assert len(unsure["names"]) == len(NAMES)
+
+
+def bomb() -> bytes:
+    """A small PNG that claims to be 30,000 pixels wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+def test_hostile_uploads_get_a_sentence_and_the_server_lives(client: Client, upload: Upload) -> None:
+    here, whole = client(megabytes=1, megapixels=1), upload()
+    wide = io.BytesIO()
+    Image.new("L", (1200, 1000)).save(wide, "PNG")
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    cases: list[tuple[int, str, bytes, dict[str, str]]] = [
+        (400, "holds no photo", b"", {}),
+        (413, "larger than 1 MB", bytes(1_100_000), {}),
+        (413, "larger than 1 MB", b"", {"content-length": "9999999"}),
+        (413, "1200 x 1000 pixels", wide.getvalue(), {}),
+        (413, "pixels", bomb(), {}),
+        (415, "not a readable image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}),
+        (415, "not a readable image", b"#!/bin/sh\nrm -rf /", {}),
+        (415, "not a readable image", whole[: len(whole) // 2], {}),
+        (400, "form cannot be read", b"no form", {"content-type": "multipart/form-data"}),
+        (400, "form", b"no form", form),
+        (400, "form holds no file", b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--b--\r\n', form),
+    ]
+    for status, text, body, headers in cases:
+        found = here.post("/predict", content=body, headers=headers)
+        assert (found.status_code, found.json().keys()) == (status, {"detail"}), text
+        assert text in found.json()["detail"]
+    for query, status in (("model=x", 404), ("at_least=2", 400), ("at_least=auto", 400), ("top=0", 422)):
+        assert here.post(f"/predict?{query}", content=whole).status_code == status
+    assert here.post("/predict", content=whole).status_code == 200
+    assert here.get("/health").json()["status"] == "ok"
+
+
+def test_a_server_of_this_machine_answers_to_its_own_name_only(client: Client) -> None:
+    assert client().get("/health", headers={"host": "pages.example.org"}).status_code == 400
+
+
+def test_metrics_count_requests_by_status(client: Client, upload: Upload) -> None:
+    here = client()
+    for body in (upload(), b"nothing"):
+        here.post("/predict", content=body)
+    lines = here.get("/metrics").text.splitlines()
+    assert 'scapnet_requests_total{model="birds",status="200"} 1' in lines
+    assert 'scapnet_requests_total{model="birds",status="415"} 1' in lines
+    assert 'scapnet_request_seconds_bucket{le="+Inf"} 2' in lines
+    assert "scapnet_photos_total 1" in lines
+    assert here.get("/classes").json() == list(NAMES)
+
+
+def test_the_answer_is_documented(client: Client) -> None:
+    schema = client().get("/openapi.json").json()
+    predict = schema["paths"]["/predict"]["post"]
+    assert {"200", "400", "413", "415", "503"} <= set(predict["responses"])
+    for field in schema["components"]["schemas"]["Answer"]["properties"].values():
+        assert field["description"]
