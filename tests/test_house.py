@@ -37,6 +37,7 @@ LAYERS: list[set[str]] = [
     {"network"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},
+    {"modelfile"},
     {"csvfile", "features", "fonts", "jsonfile", "serialization"},
     {"terminal"},
     {"allocator", "errors", "outputs"},

@@ -14,6 +14,7 @@ from scapnet.build import build_model, title
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
 from scapnet.jsonfile import read_json, write_json
+from scapnet.modelfile import check_finite, check_header, offline, read_model_config
 from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
 
@@ -110,27 +111,34 @@ def from_pretrained(path: Path | str) -> Network:
         ValueError: no model is there, or this version cannot read it.
     """
     folder = model_folder(path)
-    about = read_json(folder / "config.json")
+    about = read_model_config(folder)
     missing = [key for key in ("model", "view", "classes") if key not in about]
     if missing or about.get("format") != FORMAT:
         raise ValueError(
             f"{folder / 'config.json'} is not a model of format {FORMAT}" + (f" (no {missing[0]})" if missing else "")
         )
+    weights = folder / "model.safetensors"
+    try:
+        check_header(weights, len(about["classes"]))
+    except (AttributeError, IndexError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
         threshold = None if about.get("threshold") is None else float(about["threshold"])
-        model = build_model(config, len(classes), view.size, start=False)
+        with offline():  # the weights are here, so nothing is looked up elsewhere
+            model = build_model(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error
     try:
         # A shared sub-network is stored once, so safetensors reports its second names as missing.
-        missing, unexpected = load_model(as_module(model), folder / "model.safetensors", strict=False)
+        missing, unexpected = load_model(as_module(model), weights, strict=False)
         wrong = [key for key in (*missing, *unexpected) if not key.endswith("num_batches_tracked")]
         if wrong:
             raise ValueError(f"{len(wrong)} tensors do not match, the first is {wrong[0]}")
+        check_finite(as_module(model))
     except Exception as error:
-        raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json ({reason(error)})") from error
+        raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
     model.view, model.classes, model.threshold = view, classes, threshold
     return model.eval()
 

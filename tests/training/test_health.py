@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from samples import TINY, log_of, own_photos
 from scapnet.checkpoint import from_pretrained
+from scapnet.modelfile import first_infinite
 from scapnet.network import as_module
 from scapnet.terminal.console import ProgressBar
-from scapnet.training.health import check_weights, first_infinite, gradient_norm
+from scapnet.training.health import check_weights, gradient_norm
 from scapnet.training.loop import fit
 from scapnet.training.run import Run
 from scapnet.training.train import resume, train

@@ -47,6 +47,12 @@ def at_least(name: str, value: float, least: float) -> None:
         refuse(f"{name} is {value}; it must be at least {least}")
 
 
+def at_most(name: str, value: float, most: float) -> None:
+    """Refuse a value above the maximum."""
+    if value > most:
+        refuse(f"{name} is {value:,}; it must be at most {most:,}")
+
+
 def check_expression(name: str, text: str | None) -> None:
     """Refuse an invalid regular expression, or one with more than one group."""
     try:

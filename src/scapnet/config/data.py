@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from scapnet.config.checks import at_least, check_expression, one_of, refuse
+from scapnet.config.checks import at_least, at_most, check_expression, one_of, refuse
 
 DataName = Literal[
     "finches",
@@ -43,6 +43,8 @@ class ViewConfig:
         one_of("data.fit", self.fit, ("crop", "pad", "squash"))
         if self.size < 32:
             refuse(f"a view of {self.size} px is too small for a network; use at least 32")
+        for name in ("size", "resize", "source_size"):
+            at_most(f"data.{name}", getattr(self, name) or 0, 4096)
         if self.fit == "crop" and self.resize < self.size:
             refuse(f"photos resized to {self.resize} px cannot be cropped to {self.size}; use resize >= size")
         if self.source_size is not None and self.source_size < self.size:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from scapnet.config.checks import at_least, one_of, refuse
+from scapnet.config.checks import at_least, at_most, one_of, refuse
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class GateConfig:
         one_of("gate.mode", self.mode, ("hard", "soft"))
         at_least("gate.grid", self.grid, 1)
         at_least("gate.hidden", self.hidden, 1)
+        at_most("gate.grid", self.grid, 128)
+        at_most("gate.hidden", self.hidden, 8192)
         if not 0 <= self.unmasked <= 1:
             refuse(f"gate.unmasked is {self.unmasked}; it must be a share from 0 to 1")
         if self.tau <= 0:
@@ -65,6 +67,8 @@ class PartsConfig:
         one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed"))
         one_of("parts.classifier", self.classifier, ("shared", "each", "concat"))
         at_least("parts.size", self.size, 8)
+        at_most("parts.size", self.size, 2048)
+        at_most("the number of parts", self.count, 256)
         if self.classifier != "shared" and not self.enabled:
             refuse(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
 
@@ -97,6 +101,8 @@ class RelationConfig:
         one_of("relation.type", self.type, ("attention", "gcn"))
         for name in ("heads", "key_dim"):
             at_least(f"relation.{name}", getattr(self, name), 1)
+            at_most(f"relation.{name}", getattr(self, name), 8192)
+        at_most("relation.geo_dim", self.geo_dim, 8192)
         if self.geo_dim < 8 or self.geo_dim % 8:
             refuse(f"relation.geo_dim is {self.geo_dim}; it must be a positive multiple of 8")
         if self.type == "gcn" and not self.enabled:

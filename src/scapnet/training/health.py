@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from scapnet.modelfile import first_infinite
 from scapnet.terminal.hints import option
 
 
@@ -12,14 +13,6 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """The norm of all gradients together; 0 where there is none."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients)
-
-
-def first_infinite(tensors: Iterable[tuple[str, Tensor | None]]) -> str | None:
-    """The name of the first tensor with a NaN or an infinite value, with what it holds; None if all are finite."""
-    for name, tensor in tensors:
-        if tensor is not None and tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            return f"{name} ({'nan' if tensor.isnan().any() else 'infinite'})"
-    return None
 
 
 def check_weights(model: nn.Module, place: str) -> None:
