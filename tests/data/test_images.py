@@ -16,9 +16,11 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from samples import painted
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data import images
 from scapnet.data.images import UnreadableImage, read_image, to_photo
+from scapnet.data.inputs import load_photo
 from scapnet.data.loaders import train_loader
 from scapnet.data.photos import PhotoList
 from scapnet.data.synthetic.finches import Finches
@@ -125,14 +127,45 @@ def png(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
+@pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 6_000)])
 def test_a_picture_too_large_for_memory_is_one_sentence(tmp_path: Path, width: int, height: int) -> None:
     (tmp_path / "huge.png").write_bytes(png(width, height))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(UnreadableImage, match=r"huge\.png is not a .* shrink it below 100,000,000.*\)$") as error:
+        with pytest.raises(UnreadableImage, match=r"huge\.png is not a .* shrink it below 60,000,000.*\)$") as error:
             read_image(tmp_path / "huge.png")
     assert "\n" not in str(error.value)
+
+
+def test_a_picture_of_one_pixel_a_row_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    tall = bytearray(png(1, 1))
+    tall[20:24] = (50_000_000).to_bytes(4)  # its height
+    tall[29:33] = zlib.crc32(tall[12:29]).to_bytes(4)
+    for content in (tall, png(65_536, 2)):
+        (tmp_path / "x.png").write_bytes(content)
+        with pytest.raises(UnreadableImage, match="its sides may have at most 65,535"):
+            read_image(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes(png(65_535, 2))
+    assert read_image(tmp_path / "x.png").shape == (3, 2, 65_535)
+
+
+def test_a_jpeg_of_too_many_scans_is_refused(tmp_path: Path) -> None:
+    painted(600, 800).save(tmp_path / "x.jpg", progressive=True)
+    content = (tmp_path / "x.jpg").read_bytes()
+    assert read_image(tmp_path / "x.jpg").shape == (3, 600, 800)
+    start = content.rindex(b"\xff\xda")
+    content = content[:start] + content[start:-2] * 5000 + content[-2:]
+    (tmp_path / "x.jpg").write_bytes(content)
+    for photo in (tmp_path / "x.jpg", content):
+        with pytest.raises(UnreadableImage, match=r"it is a JPEG of 50\d\d scans"):
+            load_photo(photo)
+
+
+def test_deep_grey_is_scaled_alike_in_every_band() -> None:
+    depth = np.random.default_rng(0).random((1300, 2000)).astype(np.float32)
+    depth[0, 0] = np.nan
+    expected = (np.nan_to_num(depth).astype(np.float64) * 255).round().astype(np.uint8)
+    assert np.array_equal(np.array(images.to_rgb(Image.fromarray(depth)))[..., 0], expected)
 
 
 PEAK = """

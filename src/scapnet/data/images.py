@@ -1,15 +1,18 @@
 """Reading any photo as a screen shows it: upright, in sRGB colours, on white where it is transparent."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from scapnet.data.colour import srgb_transform, to_srgb
 from scapnet.data.formats import why_unreadable
-from scapnet.data.opening import MOST_PIXELS, check_size, is_plain_jpeg, open_photo, orientation, upright
+from scapnet.data.opening import MOST_PIXELS, check_scans, check_size, is_plain_jpeg, open_photo, orientation, upright
 
 try:
     from torchvision.io import decode_image
@@ -37,16 +40,18 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
 
     Raises:
         UnreadableImage: a ValueError with the file's name and the reason. A JPEG may have 178 million pixels (0.6 GB
-            while it is decoded), any other picture 100 million (1.7 GB).
+            while it is decoded), any other picture 60 million (1 GB), and a side 65,535.
     """
     try:
         with open_photo(path) as photo:
+            check_size(photo)
+            if photo.format in ("JPEG", "MPO") and photo.info.get("progressive"):
+                check_scans(photo, path.read_bytes())
             if is_plain_jpeg(photo):
                 if shorter is not None and min(photo.size) >= 2 * SPARE * shorter:
                     photo.draft("RGB", (SPARE * shorter, SPARE * shorter))
                 elif decode_image is not None:
                     return _decode(path, photo)
-            check_size(photo)
             return photo_to_tensor(photo)
     except Image.DecompressionBombError as error:
         raise UnreadableImage(
@@ -114,10 +119,22 @@ def to_rgb(photo: Image.Image) -> Image.Image:
 
 def _from_deep(photo: Image.Image) -> Image.Image:
     """Grey of more than 8 bits: Pillow would clip it to 255 instead of scaling it."""
-    depth = np.nan_to_num(np.array(photo, dtype=np.float64), copy=False)
-    top = 65535.0 if photo.mode.startswith("I;16") else _white(float(depth.max()))
-    depth = np.multiply(depth.clip(0, top, out=depth), 255 / top, out=depth)
-    return Image.fromarray(depth.round(out=depth).astype(np.uint8)).convert("RGB")
+    depth = np.asarray(photo)
+    top = (
+        65535.0 if photo.mode.startswith("I;16") else _white(max(float(np.nan_to_num(r).max()) for r in _bands(depth)))
+    )
+    grey = np.empty(depth.shape, np.uint8)
+    for band, out in zip(_bands(depth), _bands(grey), strict=True):
+        exact = np.nan_to_num(band.astype(np.float64), copy=False)
+        exact = np.multiply(exact.clip(0, top, out=exact), 255 / top, out=exact)
+        out[...] = exact.round(out=exact)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _bands(image: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An image's rows in bands of some megabytes, so that arithmetic in float64 needs little memory."""
+    rows = max(1, 1_000_000 // image.shape[1])
+    return (image[i : i + rows] for i in range(0, image.shape[0], rows))
 
 
 def _white(brightest: float) -> float:

@@ -12,7 +12,9 @@ from PIL.Image import Transpose
 
 from scapnet.data.formats import register_plug_ins
 
-MOST_PIXELS = 100_000_000  # reading takes at most 16 bytes per pixel, whatever the mode
+MOST_PIXELS = 60_000_000  # reading takes at most 16 bytes per pixel, whatever the mode
+LONGEST_SIDE = 65_535  # that of a JPEG; Pillow keeps tens of bytes for each row, however short
+MOST_SCANS = 2_000_000_000  # scans of a progressive JPEG times its pixels, about 5 seconds
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -38,14 +40,35 @@ def is_plain_jpeg(photo: Image.Image) -> bool:
 
 
 def check_size(photo: Image.Image) -> None:
-    """Refuse a picture that would take more than 1.7 GB of memory.
+    """Refuse a picture that would take more than 1 GB of memory.
 
     Raises:
-        ValueError: it has more than 100 million pixels and is not a colour JPEG, for which Pillow's own limit of 178
-            million applies.
+        ValueError: a side is longer than 65,535 pixels, or it has more than 60 million pixels and is not a colour JPEG,
+            for which Pillow's own limit of 178 million applies.
     """
+    if max(photo.size) > LONGEST_SIDE:
+        raise ValueError(f"it has {photo.width} x {photo.height} pixels; its sides may have at most {LONGEST_SIDE:,}")
     if photo.width * photo.height > MOST_PIXELS and not is_plain_jpeg(photo):
         raise ValueError(f"it has {photo.width} x {photo.height} pixels; shrink it below {MOST_PIXELS:,}")
+
+
+def check_scans(photo: Image.Image, content: bytes) -> None:
+    """Refuse a progressive JPEG with so many scans that it would take more than about 5 seconds to decode.
+
+    Encoders write 10 scans or so; each of them goes over the whole picture.
+
+    Args:
+        photo: the JPEG.
+        content: its bytes.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    if not photo.info.get("progressive"):
+        return
+    scans = content.count(b"\xff\xda")
+    if scans * photo.width * photo.height > MOST_SCANS:
+        raise ValueError(f"it is a JPEG of {scans} scans; save it again in another program")
 
 
 def orientation(photo: Image.Image) -> int:
