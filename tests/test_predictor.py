@@ -128,7 +128,7 @@ def test_options_reach_the_answers(model_folder: Path, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"engine": "abacus"}, "there is no engine 'abacus'; use torch"),
+        ({"engine": "abacus"}, "there is no engine 'abacus'; use torch or onnx or openvino"),
         ({"device": "cuda:77"}, "there is no device 'cuda:77' here"),
         ({"device": "toaster"}, "there is no device 'toaster' here"),
         ({"top": 0}, "must both be at least 1"),

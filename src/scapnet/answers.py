@@ -85,16 +85,17 @@ def write_answers(
     batch_size: int = 16,
     at_least: AtLeast = None,
     tta: bool = False,
+    engine: str = "torch",
 ) -> None:
     """Predict photos and write each answer when it is there; stderr gets the progress and what was skipped.
 
     Args:
-        model: a run folder, a model folder or a hub id.
+        model: a run folder, a model folder, a hub id, or an exported file.
         photos: files, folders of them, and patterns such as "photos/*.jpg".
         form: by default that of the output's suffix, or a table.
         out: a file; by default stdout.
         features: a file for the main branch's features of each photo.
-        top, batch_size, at_least, tta: see `scapnet.Predictor`.
+        top, batch_size, at_least, tta, engine: see `scapnet.Predictor`.
 
     Raises:
         ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
@@ -104,7 +105,7 @@ def write_answers(
     features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
     listing = Listing()
     files = expand(photos, listing)
-    predictor = Predictor.from_pretrained(model, **vars(options))
+    predictor = Predictor.from_pretrained(model, engine=engine, **vars(options))
     # Answers that are printed on a terminal show how far the work is, and a bar would be in their way.
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:

@@ -3,16 +3,24 @@
 B batch, K classes, M parts, N grid, D feature size, S side of the view, S' side of the source.
 """
 
+import os
 from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_convert
 
+from scapnet import __version__
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
+from scapnet.export import export_model
+from scapnet.exported import SUFFIXES, ExportedGraph, open_graph
 from scapnet.network import Network, NetworkOutput, device_of
+from scapnet.terminal.console import make_console, say
 
 
 class Answers(NamedTuple):
@@ -118,8 +126,72 @@ def torch_engine(folder: Path, device: torch.device | str | None) -> TorchEngine
     return TorchEngine(from_pretrained(folder).to(place))
 
 
+class GraphEngine:
+    """An exported graph of views. It gets the pixels that the normalised views came from, and so the same answers.
+
+    Args:
+        graph: from `scapnet.exported.open_graph`.
+
+    Raises:
+        ValueError: the graph takes whole photos.
+    """
+
+    def __init__(self, graph: ExportedGraph) -> None:
+        if graph.pixels != "view":
+            raise ValueError(
+                "this exported file takes whole photos; to predict with it here, export the model with --input view"
+            )
+        self.graph, self.view = graph, graph.view
+        self.classes, self.threshold = graph.classes, graph.threshold
+        values = torch.tensor([self.view.mean, self.view.std])[:, :, None, None]
+        self.mean, self.std = values[0], values[1]
+
+    def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
+        """Run the graph; ``index`` is not used, since graphs draw no random parts."""
+        pixels = ((image if source is None else source) * self.std + self.mean).mul(255).round().clamp(0, 255)
+        whole = self.graph.metadata["pixels"] == "uint8"
+        given = pixels.to(torch.uint8) if whole else pixels / 255
+        found = {name: torch.from_numpy(value) for name, value in self.graph.run(given.numpy()).items()}
+        boxes = found.get("view_boxes")
+        if boxes is not None:
+            boxes = box_convert(boxes / pixels.shape[-1], "xyxy", "cxcywh")
+        scores, scales, parts = (found.get(name) for name in ("scores", "scales", "part_logits"))
+        return Answers(found["probabilities"], found.get("gate"), boxes, scores, scales, parts, found["embedding"])
+
+
+def exported_engine(format: Literal["onnx", "openvino"], folder: Path, device: torch.device | str | None) -> Engine:
+    """A model folder in another runtime. It is exported once, into the user's cache.
+
+    Raises:
+        ValueError: no model there, a device other than the processor, a missing library, or a network that cannot be
+            exported.
+    """
+    if device is not None and str(device) != "cpu":
+        raise ValueError(f"the engine {format} runs on the processor; leave the device {device} out")
+    content = (folder / "config.json").read_bytes() + (folder / "model.safetensors").read_bytes()
+    name = f"{blake2b(content, digest_size=12).hexdigest()}-{__version__}{SUFFIXES[format]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scapnet" / "engines"
+    if not (cache / name).exists():
+        say(f"exporting {folder} for {format}, once; this takes a minute or two", make_console(stderr=True))
+        export_model(from_pretrained(folder), cache / name, format, pixels="view")
+    return GraphEngine(open_graph(cache / name))
+
+
+def file_engine(path: Path) -> Engine | None:
+    """The engine of an exported file, or None for what is a folder or the name of a model on the hub.
+
+    Raises:
+        ValueError: see `scapnet.exported.open_graph` and `GraphEngine`.
+    """
+    return GraphEngine(open_graph(path)) if path.suffix in SUFFIXES.values() and not path.is_dir() else None
+
+
 # Makes an engine from a model folder and a device; None is the engine's own choice.
-ENGINES: dict[str, Callable[[Path, torch.device | str | None], Engine]] = {"torch": torch_engine}
+ENGINES: dict[str, Callable[[Path, torch.device | str | None], Engine]] = {
+    "torch": torch_engine,
+    "onnx": partial(exported_engine, "onnx"),
+    "openvino": partial(exported_engine, "openvino"),
+}
 
 
 def check_engine(name: str) -> None:

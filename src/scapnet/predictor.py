@@ -11,7 +11,7 @@ from scapnet.backbones.weights import model_folder
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
-from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine
+from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine, file_engine
 from scapnet.network import Network
 from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view, threshold_of
 from scapnet.prediction import Prediction, Skipped
@@ -68,12 +68,13 @@ class Predictor:
         """A predictor with a trained model.
 
         Args:
-            path: a run folder, a model folder, or a Hugging Face hub id ("owner/name").
+            path: a run folder, a model folder, a Hugging Face hub id ("owner/name"), or a file that
+                `scapnet.export_model` wrote for views.
             revision: a branch, tag or commit of the hub's repository.
             token: for a private repository; True takes the one that ``hf auth login`` stored.
             cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
-            engine: what runs the network: "torch".
+            engine: what runs the network: "torch", "onnx" or "openvino". An exported file has its own.
             top, batch_size, at_least, tta, features, workers: see `Predictor`.
 
         Raises:
@@ -81,8 +82,10 @@ class Predictor:
         """
         check_engine(engine)
         PredictOptions(top, batch_size, at_least, tta, features, workers)  # before a model is downloaded
-        folder = model_folder(path, revision, token, cache_dir)
-        return cls(ENGINES[engine](folder, device), top, batch_size, at_least, tta, features, workers)
+        made = file_engine(Path(path))
+        if made is None:
+            made = ENGINES[engine](model_folder(path, revision, token, cache_dir), device)
+        return cls(made, top, batch_size, at_least, tta, features, workers)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -18,11 +18,12 @@ def predict(
     at_least: float | Literal["auto"] | None = None,
     tta: bool = False,
     features: Path | None = None,
+    engine: Literal["torch", "onnx", "openvino"] = "torch",
 ) -> None:
     """Classify photos, with probabilities and the parts that the answers rest on.
 
     Args:
-        model: a run folder, a model folder or a hub id.
+        model: a run folder, a model folder, a hub id, or a file that export wrote with --input view.
         photos: files, folders of photos, and patterns such as "photos/*.jpg".
         format: how to write the answers; by default by the suffix of `out`, or as a table.
         out: a .txt, .json or .csv file for the answers; by default they are printed.
@@ -31,10 +32,11 @@ def predict(
         at_least: answer "unknown" below this probability; auto uses the model's own, set on the validation split.
         tta: test-time augmentation: average the answer with that for the mirrored photo.
         features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
+        engine: what runs the network; for onnx and openvino the model is exported once, into the user's cache.
     """
     from scapnet.answers import write_answers
 
-    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta)
+    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta, engine)
 
 
 def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:

@@ -1,0 +1,79 @@
+"""Exported graphs as engines of a predictor."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from samples import make, painted
+from scapnet.config import ViewConfig
+from scapnet.data.images import to_tensor
+from scapnet.engine import GraphEngine, exported_engine, file_engine
+from scapnet.export.formats import metadata_of
+from scapnet.export.graph import PixelNetwork
+from scapnet.exported import ExportedGraph
+from scapnet.model import SCAPNet
+from scapnet.predictor import Predictor
+
+
+def graph_of(model: SCAPNet, kind: Any = "uint8", pixels: Any = "view") -> ExportedGraph:
+    """What `open_graph` returns of an exported file, without the file."""
+    network = PixelNetwork(model, pixels)
+
+    def run(photos: Any) -> dict[str, Any]:
+        assert photos.dtype == (np.uint8 if kind == "uint8" else np.float32)
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in network(torch.from_numpy(photos)).items()}
+
+    metadata: Mapping[str, str] = metadata_of(model, pixels, kind, "fp32")
+    return ExportedGraph(run, metadata)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+@pytest.mark.parametrize("view", [ViewConfig(64, 72, 96), ViewConfig(64, 72), ViewConfig(64, 64, fit="pad")])
+def test_a_graph_answers_as_the_network(kind: str, view: ViewConfig) -> None:
+    model = make()
+    model.view, model.threshold = view, 0.25
+    images = [to_tensor(painted(80 + i, 95, i)) for i in range(3)]
+    for tta in (False, True):
+        settings: dict[str, Any] = {"top": 4, "batch_size": 2, "tta": tta, "at_least": "auto", "features": True}
+        expected = list(Predictor(model, **settings)(images))
+        found = list(Predictor(GraphEngine(graph_of(model, kind)), **settings)(images))
+        for one, other in zip(found, expected, strict=True):
+            assert (one.names, one.answer, one.kept) == (other.names, other.answer, other.kept)
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+            torch.testing.assert_close(one.features, other.features)
+            for part, same in zip(one.parts, other.parts, strict=True):
+                assert part.box == pytest.approx(same.box, abs=1e-3)
+                assert (part.scale, part.name) == (same.scale, same.name)
+
+
+def test_what_a_graph_cannot_do_is_refused() -> None:
+    with pytest.raises(ValueError, match="--input view"):
+        GraphEngine(graph_of(make(), pixels="photo"))
+    with pytest.raises(ValueError, match="runs on the processor"):
+        exported_engine("onnx", Path("model"), "cuda")
+    assert file_engine(Path("runs/photos")) is None
+
+
+def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[Path]()
+
+    def export(model: SCAPNet, out: Path, format: str, pixels: str) -> None:
+        made.append(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps([format, pixels]))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("scapnet.engine.export_model", export)
+    monkeypatch.setattr("scapnet.engine.open_graph", lambda path: graph_of(make()))
+    for _ in range(2):
+        predictor = Predictor.from_pretrained(model_folder, engine="onnx")
+    assert predictor.classes == make().classes
+    (file,) = made
+    assert (file.parent, file.suffix) == (tmp_path / "scapnet" / "engines", ".onnx")
+    assert json.loads(file.read_text()) == ["onnx", "view"]
