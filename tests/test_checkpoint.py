@@ -64,7 +64,7 @@ def test_a_model_comes_back_to_the_bit(tmp_path: Path, changes: dict[str, Any]) 
         assert (loaded.classes, loaded.view, loaded.config) == (model.classes, model.view, model.config)
         assert not loaded.training
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["model"]  # no draft is left
-    assert "0.5000" in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+    assert "| accuracy | 50.0% |" in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
 
 
 def test_loading_needs_neither_the_starting_weights_nor_the_noise_of_torch(tmp_path: Path) -> None:

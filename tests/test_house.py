@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
     {"plot"},
     {"export"},
     {"checkpoint", "exported", "metrics"},
+    {"card"},
     {"data"},
     {"build"},
     {"baselines"},

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, load_model, save_model
 
 from scapnet import __version__
 from scapnet.backbones.weights import model_folder, replaced
-from scapnet.build import build_model, title
+from scapnet.build import build_model
+from scapnet.card import TrainingFacts, model_card
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
 from scapnet.jsonfile import read_json, write_json
@@ -56,7 +57,7 @@ def _structure(model: Network) -> dict[str, str]:
     return kinds | {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
 
 
-def write_model(model: Network, folder: Path, scores: dict[str, Any]) -> Path:
+def write_model(model: Network, folder: Path, scores: dict[str, Any], facts: TrainingFacts | None = None) -> Path:
     """Write the folder of a network that `build_model` made; see `save_pretrained`."""
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -72,7 +73,7 @@ def write_model(model: Network, folder: Path, scores: dict[str, Any]) -> Path:
         "scores": scores,
     }
     write_json(draft / "config.json", about)
-    (draft / "README.md").write_text(_card(model, scores), encoding="utf-8")
+    (draft / "README.md").write_text(model_card(model, scores, facts), encoding="utf-8")
     old = replaced(folder)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -97,11 +98,19 @@ def read_run(run: Path) -> Config:
     return from_dict(Config, values)
 
 
-def from_pretrained(path: Path | str) -> Network:
-    """A trained network.
+def from_pretrained(
+    path: Path | str,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+) -> Network:
+    """A trained network; no code of the folder is run.
 
     Args:
         path: a model folder, a run folder that holds one, or a Hugging Face hub id ("owner/name").
+        revision: a branch, tag or commit of the hub's repository.
+        token: for a private repository; True takes the one that ``hf auth login`` stored.
+        cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
 
     Returns:
         `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config`` and
@@ -110,7 +119,7 @@ def from_pretrained(path: Path | str) -> Network:
     Raises:
         ValueError: no model is there, or this version cannot read it.
     """
-    folder = model_folder(path)
+    folder = model_folder(path, revision, token, cache_dir)
     about = read_model_config(folder)
     missing = [key for key in ("model", "view", "classes") if key not in about]
     if missing or about.get("format") != FORMAT:
@@ -172,28 +181,3 @@ def start_from_model(model: Network, classes: Sequence[str]) -> str | None:
     why = "" if same else f" (it has {len(before)} other classes)"
     left = f"; left out: {', '.join(rest)}{why}" if rest else ""
     return f"the network starts from {len(fits)} of {len(state)} tensors of {loaded.path}{left}"
-
-
-def _card(model: Network, scores: dict[str, Any]) -> str:
-    names = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
-    lines = [
-        "---",
-        "library_name: scapnet",
-        "pipeline_tag: image-classification",
-        "tags: [fine-grained, part-attention, scapnet]",
-        "---",
-        "",
-        f"# {title(model.config)} for {len(model.classes)} classes",
-        "",
-        f"A {model.config.backbone} at {model.view.size} px, trained with scapnet {__version__}.",
-        f"Classes: {names}.",
-        "",
-        "```python",
-        "import scapnet",
-        "",
-        'model = scapnet.from_pretrained("PATH")',
-        'print(scapnet.predict_photo(model, "photo.jpg").table())',
-        "```",
-    ]
-    figures = [f"| {key} | {value:.4f} |" for key, value in scores.items() if isinstance(value, float)]
-    return "\n".join([*lines, *(["", "| score | value |", "|---|---|", *figures] if figures else []), ""])

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from scapnet.build import build_model, view_of
+from scapnet.card import TrainingFacts
 from scapnet.checkpoint import from_pretrained, read_run, start_from_model, write_model
 from scapnet.config import Config, TrainConfig
 from scapnet.data.layout import layout
@@ -193,7 +194,10 @@ class Run:
         """Write the network as a model folder of the run, if its weights are finite."""
         check_weights(as_module(self.scored), self.place())
         if self.accelerator.is_main_process:
-            write_model(self.scored, self.folder.path / name, scores)
+            splits = {"training": self.data.train, "validation": self.data.val, "test": self.data.test}
+            images = {split: len(data) for split, data in splits.items() if data is not None}
+            facts = TrainingFacts(self.config, self.data.info, images)
+            write_model(self.scored, self.folder.path / name, scores, facts)
 
     def take_best(self) -> None:
         """Go back to the model that was best on the validation split."""
