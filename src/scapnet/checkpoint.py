@@ -20,6 +20,7 @@ from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
 
 FORMAT = 1
+MODEL_FILES = ("config.json", "model.safetensors", "README.md")
 CLASSIFIERS = ("classifier", "part_classifier", "scrutinizer")  # the modules of all networks that give logits
 
 

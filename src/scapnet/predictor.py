@@ -1,13 +1,16 @@
 """One object that predicts photos of any kind and number, with any engine."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub import ModelHubMixin
 from torch import nn
 
 from scapnet.backbones.weights import model_folder
+from scapnet.checkpoint import MODEL_FILES, save_pretrained
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
@@ -18,8 +21,11 @@ from scapnet.prediction import Prediction, Skipped
 from scapnet.terminal.console import ProgressBar
 
 
-class Predictor:
+class Predictor(ModelHubMixin):
     """A trained model that answers photos.
+
+    ``save_pretrained`` and ``push_to_hub`` are those of `huggingface_hub.ModelHubMixin`; they write the model folder
+    with its card.
 
     Args:
         model: a network with its ``classes`` and ``view``, or an engine; see `scapnet.engine`.
@@ -47,10 +53,11 @@ class Predictor:
     ) -> None:
         self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
         self.options = PredictOptions(top, batch_size, at_least, tta, features, workers)
+        self.folder: Path | None = None  # the model folder that it was loaded from
         threshold_of(self.engine, at_least)
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]  # the mixin's reads config.json, which in a run folder is the run's
         cls,
         path: Path | str,
         revision: str | None = None,
@@ -65,7 +72,7 @@ class Predictor:
         features: bool = False,
         workers: int | None = None,
     ) -> "Predictor":
-        """A predictor with a trained model.
+        """A predictor with a trained model; no code of the folder is run.
 
         Args:
             path: a run folder, a model folder, a Hugging Face hub id ("owner/name"), or a file that
@@ -82,10 +89,39 @@ class Predictor:
         """
         check_engine(engine)
         PredictOptions(top, batch_size, at_least, tta, features, workers)  # before a model is downloaded
-        made = file_engine(Path(path))
+        made, folder = file_engine(Path(path)), None
         if made is None:
-            made = ENGINES[engine](model_folder(path, revision, token, cache_dir), device)
-        return cls(made, top, batch_size, at_least, tta, features, workers)
+            folder = model_folder(path, revision, token, cache_dir)
+            made = ENGINES[engine](folder, device)
+        found = cls(made, top, batch_size, at_least, tta, features, workers)
+        found.folder = folder
+        return found
+
+    def save_pretrained(self, save_directory: Path | str, **options: Any) -> str | None:
+        """Write a model folder; see `huggingface_hub.ModelHubMixin.save_pretrained`.
+
+        Args:
+            save_directory: where.
+            options: of the mixin, such as ``push_to_hub`` and ``repo_id``.
+
+        Raises:
+            ValueError: it is the folder that the model was loaded from, or the engine has no folder.
+        """
+        if self.folder is not None and Path(save_directory).resolve() == self.folder.resolve():
+            raise ValueError(f"the model is in {save_directory} already; give another folder")
+        found: str | None = super().save_pretrained(save_directory, **options)
+        return found
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What the mixin calls, also before it uploads."""
+        if self.folder is not None:
+            for file in self.folder.iterdir():
+                if file.name in MODEL_FILES:
+                    shutil.copyfile(file, save_directory / file.name)
+        elif isinstance(self.engine, TorchEngine):
+            save_pretrained(self.engine.model, save_directory)
+        else:
+            raise ValueError("this engine was not loaded from a model folder; save the model that it was made from")
 
     @property
     def classes(self) -> tuple[str, ...]:
