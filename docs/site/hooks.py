@@ -1,0 +1,73 @@
+"""What MkDocs calls while it builds the site.
+
+The pages are plain Markdown that a repository's browser shows as well, so they link to files outside `docs`, such as
+`../results/README.md`. Results and examples become pages of the site; links to other files lose their link.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s#]+)(#[^)\s]*)?\)|(src=")([^"]+)(")')
+COPIED = ("results/**/*.md", "results/**/*.png", "results/*.jsonl", "examples/*.ipynb")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages of `docs` that the navigation does not name to its section How-to."""
+    named = set(re.findall(r"[\w./-]+\.md", repr(config.nav)))
+    docs = Path(config.docs_dir)
+    pages = sorted(path.relative_to(docs).as_posix() for path in docs.rglob("*.md"))
+    (how_to,) = [section["How-to"] for section in config.nav or [] if "How-to" in section]
+    how_to[-1:-1] = [page for page in pages if page not in named]  # before the last one, Troubleshooting
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add results, examples and the help of the command line."""
+    for pattern in COPIED:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, name, abs_src_path=str(path)))
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        files.append(File.generated(config, f"examples/{path.stem}.md", content=example_page(path)))
+    return files
+
+
+def example_page(path: Path) -> str:
+    """A page with the code of an example."""
+    title = path.stem.replace("_", " ").capitalize()
+    return f"# {title}\n\n`examples/{path.name}`\n\n```python\n{path.read_text(encoding='utf-8')}```\n"
+
+
+def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
+    """Turn links between files of the repository into links between pages of the site."""
+    here = page.file.src_uri
+    folder = posixpath.dirname(here if here.startswith(("results/", "examples/")) else f"docs/{here}")
+
+    def replace(match: re.Match[str]) -> str:
+        opening, target, anchor = match[1] or match[4], match[2] or match[5], match[3] or ""
+        closing = ")" if match[1] else '"'
+        if re.match(r"\w+:", target):
+            return match[0]
+        name = posixpath.normpath(posixpath.join(folder, target))
+        uri = site_name_of(name)
+        if files.get_file_from_path(uri) is None:
+            return opening[1:-2] if match[1] and (ROOT / name).exists() else match[0]
+        if match[1]:
+            return f"{opening}{posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor}{closing}"
+        return f"{opening}{posixpath.relpath(uri, posixpath.dirname(page.file.dest_uri) or '.')}{closing}"
+
+    return LINK.sub(replace, markdown)
+
+
+def site_name_of(name: str) -> str:
+    """Where a file of the repository is in the site's sources."""
+    if name == "README.md":
+        return "index.md"
+    name = re.sub(r"^(examples/.+)\.py$", r"\1.md", name)
+    return name.removeprefix("docs/")
