@@ -1,6 +1,7 @@
 """Every program of `examples` runs, with tiny networks, and stays short."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -8,7 +9,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from samples import painted, photos
+import scapnet
+from samples import own_photos, painted, photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -49,3 +51,46 @@ def test_relation_on_boxes(tmp_path: Path) -> None:
     weights = load("relation_on_boxes").main(str(tmp_path / "photo.png"), "0,0,40,40", "30,10,70,50", "60,20,80,40")
     assert weights.shape == (3, 3)
     torch.testing.assert_close(weights.sum(1), torch.ones(3))
+
+
+def test_parts_as_proposals(tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for name in names:
+        painted(60, 80).save(name)
+    load("parts_as_proposals").main(str(model_folder), *names)
+    found = json.loads(capsys.readouterr().out)
+    assert {window["image_id"] for window in found} == set(names)
+    for window in found:
+        left, top, width, height = window["bbox"]
+        assert left >= -0.01
+        assert top >= -0.01
+        assert left + width <= 80.01
+        assert top + height <= 60.01
+        assert 0 < window["score"] < 1
+
+
+def test_lightning_module(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    config = own_photos(tmp_path / "photos", epochs=1, stage1_epochs=0)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    out = load("lightning_module").main(
+        config, tmp_path / "model", max_epochs=1, accelerator="cpu", enable_checkpointing=False, **quiet
+    )
+    answer = scapnet.predict_photo(scapnet.from_pretrained(out), next((tmp_path / "photos").rglob("*.jpg")))
+    assert answer.answer in ("a", "b", "c")
+
+
+def test_convnext(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load("convnext").main("test_convnext", "none", str(tmp_path / "model"), 128, 32)
+    plain, full = map(float, re.findall(r"([\d.]+) GMACs", capsys.readouterr().out))
+    assert 0 <= plain <= full
+    assert scapnet.from_pretrained(tmp_path / "model").classes == ("crow", "jay", "rook")
+
+
+def test_own_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "photos", "abcabcab", set())
+    load("own_dataset").main(str(tmp_path / "photos"), str(tmp_path / "model"), "test_resnet", "none", 128, 4)
+    assert capsys.readouterr().out.count("loss") == 4
+    answer = scapnet.predict_photo(scapnet.from_pretrained(tmp_path / "model"), tmp_path / "photos" / "a" / "0.jpg")
+    assert set(answer.names) == {"a", "b", "c"}
+    assert len(answer.parts) == 6
