@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,11 @@ def test_the_bar_counts_every_file(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)  # the answers themselves show how far the work is
     command("predict", model_folder, photos)
     assert said == [1] * 5
+
+
+def test_what_skipping_parts_saves_is_said(tmp_path: Path, model_folder: Path, command: Command) -> None:
+    photos = some_photos(tmp_path / "photos")
+    out, err = command("predict", model_folder, photos, "--parts", "none", "--format", "json")
+    assert [one["parts"] for one in json.loads(out)] == [[], [], []]
+    assert re.search(r"looked at the parts of 0 of 3 photos: \d+% of the multiply-adds", " ".join(err.split()))
+    assert "multiply-adds" not in command("predict", model_folder, photos)[1]

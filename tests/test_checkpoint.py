@@ -237,8 +237,9 @@ def test_a_network_with_another_module_is_not_saved_as_its_config(tmp_path: Path
 def test_the_threshold_travels_with_the_model(tmp_path: Path) -> None:
     model = make()
     assert from_pretrained(save_pretrained(model, tmp_path / "a")).threshold is None
-    model.threshold = 0.1 + 0.2
-    assert from_pretrained(save_pretrained(model, tmp_path / "b")).threshold == model.threshold
+    model.threshold, model.sure = 0.1 + 0.2, 0.7
+    found = from_pretrained(save_pretrained(model, tmp_path / "b"))
+    assert (found.threshold, found.sure) == (model.threshold, 0.7)
     edit(tmp_path / "b", threshold="high")
     with pytest.raises(ValueError, match="describes no model"):
         from_pretrained(tmp_path / "b")

@@ -33,6 +33,7 @@ from scapnet.evaluate import Evaluation, averaged, evaluate, evaluate_model, sco
 from scapnet.jsonfile import read_json, write_json
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.metrics.skipping import sure_threshold
 from scapnet.model import SCAPNet
 from scapnet.training.train import resume, train
 
@@ -341,3 +342,35 @@ def test_eval_with_tta_has_a_file_of_its_own(tmp_path: Path, command: Command) -
     assert "tta" not in plain
     assert found["images"] == plain["images"]
     assert (run / "eval-tta-test-photos.csv").is_file()
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_only_unsure_photos_are_looked_at_again(size: int) -> None:
+    model, accelerator = make(), Accelerator(cpu=True)
+    data = Finches("test", 4, 10, 96)
+    loader = accelerator.prepare(eval_loader(data, model.view, size, 0))
+    whole = evaluate_model(model, loader, accelerator)
+    assert whole.main is not None
+    sure = float(whole.main.amax(1).sort().values[4])
+    some = evaluate_model(model, loader, accelerator, sure=sure)
+    looked = whole.main.amax(1) < sure
+    assert some.scores["looked"] == pytest.approx(0.4)
+    torch.testing.assert_close(some.probs, torch.where(looked[:, None], whole.probs, whole.main), rtol=0, atol=1e-5)
+    assert some.scores["accuracy_main"] == whole.scores["accuracy_main"]
+    assert "accuracy_parts" not in some.scores
+    assert evaluate_model(model, loader, accelerator, tta=True, sure=sure).scores["images"] == 10
+
+
+def test_a_trained_model_knows_when_to_skip_parts(tmp_path: Path, folder_run: Path) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    found = score_run(run, "val").found
+    assert found.main is not None
+    assert from_pretrained(run).sure == sure_threshold(found.target, found.main, found.probs)
+    with safe_open(run / "answers.safetensors", "pt") as file:
+        assert torch.equal(file.get_tensor("main"), found.main)
+    result = evaluate(run, "val", parts_for=0.5)
+    assert result == read_json(run / "eval-parts-0.5-val.json")
+    assert 0 < result["cost"] <= 1
+    never = evaluate(run, "val", parts_for="none")
+    assert never["accuracy"] == never["accuracy_main"] == found.scores["accuracy_main"]
+    assert never["looked"] == 0

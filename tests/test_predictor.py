@@ -191,3 +191,28 @@ def test_the_view_says_where_the_grid_lies(predictor: Predictor) -> None:
     assert found.view == pytest.approx((40, 4, 104, 68))  # 64 of 72 px, in the middle
     assert len(found.gate) == len(found.gate[0]) == 4
     assert found.kept == pytest.approx(np.mean(found.gate))
+
+
+def test_sure_photos_have_no_parts(model_folder: Path, photos: Path) -> None:
+    def answered(**options: Any) -> list[Prediction]:
+        found = Predictor.from_pretrained(model_folder, **options).stream(photos)
+        return [one for one in found if isinstance(one, Prediction)]
+
+    whole, main = answered(), answered(parts_for="none")
+    assert all(one.parts for one in whole)
+    assert not any(one.parts for one in main)
+    tops = sorted(one.probabilities[0] for one in main)
+    middle = (tops[2] + tops[3]) / 2
+    some = answered(parts_for=middle, batch_size=2)
+    assert [bool(one.parts) for one in some] == [one.probabilities[0] < middle for one in main]
+    for one, all_parts, none in zip(some, whole, main, strict=True):
+        assert one.names[0] == (all_parts if one.parts else none).names[0]
+        assert [part.box for part in one.parts] == [part.box for part in all_parts.parts if one.parts]
+
+
+def test_only_pytorch_skips_parts(predictor: Predictor) -> None:
+    assert isinstance(predictor.engine, TorchEngine)
+    with pytest.raises(ValueError, match="does not know how sure"):
+        Predictor(predictor.engine, parts_for="unsure")
+    with pytest.raises(ValueError, match="only the engine torch"):
+        Predictor(Brightness(), parts_for="none")

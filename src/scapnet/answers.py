@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.sources import COUNTED, counted, expand
+from scapnet.engine import TorchEngine
 from scapnet.features import SUFFIXES as FEATURE_SUFFIXES
 from scapnet.features import FeatureFile, feature_file
+from scapnet.metrics.skipping import PartsCost, PartsFor, parts_cost
 from scapnet.outputs import check_file, partial_name, writing
 from scapnet.predict import NOTHING, AtLeast, PredictOptions, predict_stream
 from scapnet.prediction import Prediction, Skipped
@@ -86,6 +88,7 @@ def write_answers(
     at_least: AtLeast = None,
     tta: bool = False,
     engine: str = "torch",
+    parts_for: PartsFor = "all",
 ) -> None:
     """Predict photos and write each answer when it is there; stderr gets the progress and what was skipped.
 
@@ -95,7 +98,7 @@ def write_answers(
         form: by default that of the output's suffix, or a table.
         out: a file; by default stdout.
         features: a file for the main branch's features of each photo.
-        top, batch_size, at_least, tta, engine: see `scapnet.Predictor`.
+        top, batch_size, at_least, tta, engine, parts_for: see `scapnet.Predictor`.
 
     Raises:
         ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
@@ -105,7 +108,9 @@ def write_answers(
     features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
     listing = Listing()
     files = expand(photos, listing)
-    predictor = Predictor.from_pretrained(model, engine=engine, **vars(options))
+    predictor = Predictor.from_pretrained(model, engine=engine, **vars(options), parts_for=parts_for)
+    runs = predictor.engine
+    cost = parts_cost(runs.model) if isinstance(runs, TorchEngine) and parts_for != "all" else None
     # Answers that are printed on a terminal show how far the work is, and a bar would be in their way.
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
@@ -115,8 +120,8 @@ def write_answers(
             bar.start("photos", total)
         rows = stack.enter_context(feature_file(features)) if features else None
         write = stack.enter_context(_lines_to(out))
-        found = predict_stream(predictor.engine, files, predictor.options)
-        for line in LINES[form](_followed(found, bar, rows)):
+        found = predict_stream(runs, files, predictor.options)
+        for line in LINES[form](_followed(found, bar, rows, cost)):
             write(line)
             if len(listing.skipped) >= COUNTED:
                 _say_skipped(listing, bar)
@@ -131,10 +136,10 @@ def _say_skipped(listing: Listing, bar: ProgressBar) -> None:
 
 
 def _followed(
-    found: Iterable[Prediction | Skipped], bar: ProgressBar, rows: FeatureFile | None
+    found: Iterable[Prediction | Skipped], bar: ProgressBar, rows: FeatureFile | None, cost: PartsCost | None
 ) -> Iterator[Prediction]:
-    """The predictions; what was skipped is said and counted, and features go to their file."""
-    answered = skipped = 0
+    """The predictions; what was skipped is said and counted, and so are parts; features go to their file."""
+    answered = skipped = looked = 0
     for one in found:
         bar.advance(1)
         if isinstance(one, Skipped):
@@ -142,6 +147,7 @@ def _followed(
             bar.note(f"skipped: {one.reason}")
             continue
         answered += 1
+        looked += bool(one.parts)
         if rows is not None and one.features is not None:
             rows.add(one.path, one.features)
         yield one
@@ -149,6 +155,11 @@ def _followed(
         bar.note(f"{skipped} of {answered + skipped} files are not readable images")
     if not answered:
         raise ValueError(NOTHING)
+    if cost is not None:
+        bar.note(
+            f"looked at the parts of {looked} of {answered} photos: {cost.average(looked / answered):.0%} of the "
+            f"multiply-adds that the parts of all would have taken"
+        )
 
 
 @contextmanager

@@ -71,6 +71,7 @@ def write_model(model: Network, folder: Path, scores: dict[str, Any], facts: Tra
         "view": to_dict(model.view),
         "classes": list(model.classes),
         "threshold": model.threshold,
+        "sure": model.sure,
         "scores": scores,
     }
     write_json(draft / "config.json", about)
@@ -114,8 +115,8 @@ def from_pretrained(
         cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
 
     Returns:
-        `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config`` and
-        ``threshold``.
+        `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config``,
+        ``threshold`` and ``sure``.
 
     Raises:
         ValueError: no model is there, or this version cannot read it.
@@ -135,7 +136,7 @@ def from_pretrained(
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
-        threshold = None if about.get("threshold") is None else float(about["threshold"])
+        threshold, sure = (None if about.get(key) is None else float(about[key]) for key in ("threshold", "sure"))
         with offline():  # the weights are here, so nothing is looked up elsewhere
             model = build_model(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
@@ -149,7 +150,7 @@ def from_pretrained(
         check_finite(as_module(model))
     except Exception as error:
         raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
-    model.view, model.classes, model.threshold = view, classes, threshold
+    model.view, model.classes, model.threshold, model.sure = view, classes, threshold, sure
     return model.eval()
 
 

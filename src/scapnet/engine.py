@@ -19,6 +19,7 @@ from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.export import export_model
 from scapnet.exported import SUFFIXES, ExportedGraph, open_graph
+from scapnet.metrics.skipping import PartsFor, sure_of
 from scapnet.network import Network, NetworkOutput, device_of
 from scapnet.terminal.console import make_console, say
 
@@ -33,14 +34,16 @@ class Answers(NamedTuple):
     scales: Tensor | None = None  # (B, M) sides of the parts in units of the grid
     part_logits: Tensor | None = None  # (B, M, K), or (B, 1, K) of a classifier over all parts at once
     features: Tensor | None = None  # (B, D) the main branch's input to its classifier
+    looked: Tensor | None = None  # (B,) whose parts were looked at; None where all are, or none can be
 
     @classmethod
     def of(cls, output: NetworkOutput, features: Tensor | None = None) -> "Answers":
         """The answers in a network's output."""
         mask, parts = None if output.gate is None else output.gate.mask, output.parts
+        looked = getattr(output, "looked", None)
         if parts is None:
-            return cls(output.probs, mask, features=features)
-        return cls(output.probs, mask, parts.boxes, parts.scores, parts.scales, output.part_logits, features)
+            return cls(output.probs, mask, features=features, looked=looked)
+        return cls(output.probs, mask, parts.boxes, parts.scores, parts.scales, output.part_logits, features, looked)
 
 
 class Engine(Protocol):
@@ -73,10 +76,16 @@ class TorchEngine:
 
     Args:
         model: with its ``view``, ``classes`` and ``threshold``.
+        parts_for: whose parts it looks at; see `scapnet.Predictor`.
+
+    Raises:
+        ValueError: a choice of photos that the model cannot make.
     """
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: Network, parts_for: PartsFor = "all") -> None:
         self.model = model
+        sure = sure_of(model, parts_for)
+        self.options = {} if sure is None else {"sure": sure}  # other networks do not know it
 
     @property
     def view(self) -> ViewConfig:
@@ -100,7 +109,7 @@ class TorchEngine:
         hook = self.model.classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
         try:
             larger = None if source is None else source.to(device)
-            output = self.model.eval()(image.to(device), larger, index.to(device))
+            output = self.model.eval()(image.to(device), larger, index.to(device), **self.options)
         finally:
             hook.remove()
         return Answers.of(output, features[0])

@@ -22,10 +22,11 @@ from scapnet.data.sample import FineGrained, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
 from scapnet.jsonfile import write_json
-from scapnet.metrics.following import following, rows_of
+from scapnet.metrics.following import follow_columns
 from scapnet.metrics.gate import gate_overlap, intraclass_correlation
 from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
 from scapnet.metrics.per_class import class_scores, mean_per_class
+from scapnet.metrics.skipping import PartsFor, parts_cost, sure_of, sure_threshold
 from scapnet.network import Network, NetworkOutput
 from scapnet.outputs import check_folder
 
@@ -40,14 +41,20 @@ class Evaluation(NamedTuple):
     probs: Tensor  # (n, K) the final answer
     samples: Tensor  # (n,) their indices
     marks: dict[str, dict[str, float]]  # by mark name, if the data has marks: see `coverage_by_mark`
+    main: Tensor | None = None  # (n, K) the main branch's answer, if all photos have parts
 
     def figures(self) -> dict[str, Any]:
         """The content of a result file."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
 
+    def sure(self) -> float | None:
+        """See `sure_threshold`; None where there are no parts."""
+        return None if self.main is None else sure_threshold(self.target, self.main, self.probs)
+
     def save(self, path: Path, classes: Sequence[str]) -> None:
-        """Write the answers, "target", "probs" and "samples", as safetensors, with the names of the K classes."""
+        """Write the answers, "target", "probs", "samples" and, if any, "main", as safetensors, with the K classes."""
         tensors = {"target": self.target, "probs": self.probs, "samples": self.samples}
+        tensors |= {} if self.main is None else {"main": self.main}
         save_file(tensors, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
 
 
@@ -58,6 +65,9 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
         "accuracy": (output.probs.argmax(1) == target).float(),
         "accuracy_main": (output.logits.argmax(1) == target).float(),
     }
+    if (looked := getattr(output, "looked", None)) is not None:  # the others have no parts that could be scored
+        kept = output.gate.mask.float().mean((1, 2)) if output.gate is not None else looked.float()
+        return found | {"kept": kept, "looked": looked.float()}
     if output.part_logits is not None:
         found["accuracy_parts"] = (output.part_logits.float().mean(1).argmax(1) == target).float()
     if output.gate is not None:
@@ -72,28 +82,13 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
     return found
 
 
-def follow_columns(model: nn.Module, output: Any, batch: Views, every: int) -> dict[str, Tensor]:
-    """`following` for every so many samples by their index; NaN for the others, which are not run again."""
-    index = batch["index"]
-    some = wanted = (index % every == 0) & ~batch["broken"]
-    if not some.any():  # every process must run the model equally often
-        some = torch.arange(len(index), device=index.device) == 0
-    keys: list[str] = [key for key in ("image", "source") if key in batch]
-
-    def run(views: dict[str, Tensor]) -> Any:
-        return model(views["image"], views.get("source"), index[some])
-
-    found = {}
-    for key, values in following(rows_of(output, some), {key: batch[key][some] for key in keys}, run).items():
-        found[key] = torch.full(index.shape, torch.nan, device=values.device)
-        found[key][some] = values
-        found[key][~wanted] = torch.nan
-    return found
-
-
 @torch.no_grad()
 def evaluate_model(
-    model: nn.Module, loader: DataLoader[Views], accelerator: Accelerator, tta: bool = False
+    model: nn.Module,
+    loader: DataLoader[Views],
+    accelerator: Accelerator,
+    tta: bool = False,
+    sure: float | None = None,
 ) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
@@ -102,6 +97,7 @@ def evaluate_model(
         loader: a prepared loader of `EvalViews`.
         accelerator: the one that prepared them.
         tta: score the mean of the answers for the view and for its mirror image; see `averaged`.
+        sure: photos whose main branch is this sure skip their parts; see `SCAPNet.forward`.
 
     Returns:
         Mean scores in [0, 1]: the accuracy of both branches together, of the main branch and of the parts; the mean of
@@ -116,15 +112,19 @@ def evaluate_model(
     model.eval()
     rows = list[dict[str, Tensor]]()
     count = len(loader.dataset)  # type: ignore[arg-type]
+    options = {} if sure is None else {"sure": sure}  # other networks do not know it
     for batch in loader:
-        output = model(batch["image"], batch.get("source"), batch["index"])
+        output = model(batch["image"], batch.get("source"), batch["index"], **options)
         if tta:
             mirrored = {key: batch[key].flip(-1) for key in ("image", "source") if key in batch}
-            output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"]))
+            output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"], **options))
         row = columns(output, batch) | {"probs": output.probs}
+        if sure is None and output.part_logits is not None:
+            row["main"] = output.logits.float().softmax(-1)
         row |= {key: batch[key] for key in ("index", "target", "broken")}
         if output.gate is not None:
-            row |= {"masks": output.gate.mask} | follow_columns(model, output, batch, max(1, count // MOVED))
+            row["masks"] = output.gate.mask
+            row |= follow_columns(model, output, batch, max(1, count // MOVED)) if sure is None else {}
         rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
     broken = table.pop("broken")
@@ -134,12 +134,13 @@ def evaluate_model(
     order = table["index"].argsort()
     table = {key: value[order[~broken[order]]] for key, value in table.items()}
     samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
+    main = table.pop("main", None)
     marks = coverage_by_mark(table.pop("marks"), mark_names(loader.dataset)) if "marks" in table else {}
     table |= {"gate_by_place": intraclass_correlation(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
     scores["mean_per_class"] = mean_per_class(target, probs.argmax(1))
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
-    return Evaluation(scores | counts, target, probs, samples, marks)
+    return Evaluation(scores | counts, target, probs, samples, marks, main)
 
 
 def averaged(output: Any, mirrored: Any) -> Any:
@@ -147,10 +148,10 @@ def averaged(output: Any, mirrored: Any) -> Any:
 
     Parts and gate are those of the views; the part logits (B, 2M, K) are of both.
     """
-    both = [one.part_logits for one in (output, mirrored) if one.part_logits is not None]
+    both = [one.part_logits for one in (output, mirrored)]
     return output._replace(
         logits=(output.logits + mirrored.logits) / 2,
-        part_logits=torch.cat(both, 1) if both else None,
+        part_logits=None if any(one is None for one in both) else torch.cat(both, 1),
         probs=(output.probs + mirrored.probs) / 2,
     )
 
@@ -175,12 +176,13 @@ def score_run(
     say: Callable[[str], None] = lambda _: None,
     workers: int | None = None,
     tta: bool = False,
+    parts_for: PartsFor = "all",
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
     The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
-    the best model, ``eval-tta-SPLIT`` with test-time augmentation, and ``eval-of-FOLDER`` for photos that are not the
-    run's own.
+    the best model, ``eval-tta-SPLIT`` with test-time augmentation, ``eval-parts-unsure-SPLIT`` if not all parts are
+    looked at, and ``eval-of-FOLDER`` for photos that are not the run's own.
 
     Args:
         run: the run folder.
@@ -191,15 +193,18 @@ def score_run(
         say: receives sentences on what will be scored.
         workers: number of loader processes; by default chosen by the number of cores.
         tta: average the answers with those for the mirrored photos.
+        parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones only (by the model's own
+            threshold), or of those whose main branch is less sure than a probability.
 
     Raises:
-        ValueError: not a run folder, no such data or split, or data that has changed since the run began.
+        ValueError: not a run folder, no such data or split, data that has changed since the run began, or no threshold.
     """
     config = read_run(run)
     if best and not (run / "best").is_dir():
         raise ValueError(f"{run} has no best model, because it held out no validation photos; leave out --best")
     check_folder(run)
     model = from_pretrained(run / "best" if best else run)
+    sure = sure_of(model, parts_for)
     chosen = choose(run, config.data, model.classes, split, root, table)
     accelerator = Accelerator(mixed_precision=config.train.precision)
     for note in chosen.notes if accelerator.is_main_process else ():
@@ -207,15 +212,18 @@ def score_run(
     workers = default_workers(accelerator.num_processes) if workers is None else workers
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
-    found = evaluate_model(net, prepared, accelerator, tta)
+    found = evaluate_model(net, prepared, accelerator, tta, sure)
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
     if tta:
         result["tta"] = True
+    if sure is not None:
+        result |= {"sure": sure, "cost": parts_cost(model).average(found.scores["looked"])}
     if chosen.other is not None:
         result["root"] = str(chosen.other)
     if chosen.left_out:
         result["trained_on_left_out"] = chosen.left_out
-    stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{chosen.label}"
+    some = "" if sure is None else f"parts-{parts_for}-"
+    stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{some}{chosen.label}"
     if accelerator.is_main_process:
         write_json(run / f"{stem}.json", result)
         write_tables(run, stem, found, model.classes, names_of(chosen.data, chosen.root))
@@ -229,6 +237,7 @@ def evaluate(
     best: bool = False,
     table: Path | None = None,
     tta: bool = False,
+    parts_for: PartsFor = "all",
 ) -> dict[str, Any]:
     """Score a run's model on a split of its data or on other labelled photos.
 
@@ -239,15 +248,19 @@ def evaluate(
         best: score the model that was best on the validation split instead of the last epoch's.
         table: like ``root``, for a table of photos.
         tta: average the answers with those for the mirrored photos.
+        parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones only (by the model's own
+            threshold), or of those whose main branch is less sure than a probability.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
-        of ``images`` and ``unreadable`` ones, and what was scored. The files listed at `score_run` are written too.
+        of ``images`` and ``unreadable`` ones, and what was scored; if not all parts are looked at, the share of photos
+        whose parts are, ``looked``, and the mean ``cost`` in multiply-adds relative to looking at all. The files listed
+        at `score_run` are written too.
 
     Raises:
         ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
-    return score_run(Path(run), split, root, best, table, tta=tta).result
+    return score_run(Path(run), split, root, best, table, tta=tta, parts_for=parts_for).result
 
 
 def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:

@@ -69,6 +69,7 @@ class NetworkState:
     view: ViewConfig = ViewConfig()
     classes: tuple[str, ...] = ()
     threshold: float | None = None
+    sure: float | None = None
     stage: int = 2
 
 
@@ -79,6 +80,7 @@ class Network(Protocol):
     view: ViewConfig  # how a photo becomes its input
     classes: tuple[str, ...]  # names of the K classes
     threshold: float | None  # the lowest probability at which an answer can be trusted; None if unknown
+    sure: float | None  # the main branch's probability at which the parts can be skipped; None if unknown
     stage: int  # see `set_stage`
     training: bool
 

@@ -169,7 +169,8 @@ def predict_views(
 
 
 def _parts(engine: Engine, said: Answers, i: int, view: PhotoView) -> Iterator[Part]:
-    if said.boxes is None or said.scores is None or said.scales is None or said.part_logits is None:
+    seen = said.looked is None or bool(said.looked[i])
+    if not seen or said.boxes is None or said.scores is None or said.scales is None or said.part_logits is None:
         return
     own = said.part_logits[i].float().softmax(-1)
     for m, box in enumerate(photo_boxes(said.boxes[i], view.frame, view.height, view.width)):

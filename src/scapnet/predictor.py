@@ -15,6 +15,7 @@ from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
 from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine, file_engine
+from scapnet.metrics.skipping import PartsFor
 from scapnet.network import Network
 from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view, threshold_of
 from scapnet.prediction import Prediction, Skipped
@@ -36,6 +37,9 @@ class Predictor(ModelHubMixin):
         features: keep the main branch's features (D,) of each photo.
         workers: threads that decode files ahead; by default as many as cores, at most four. 0 takes a photo when its
             batch needs it and no sooner, as photos that are still being made want it.
+        parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones, whose main branch is less sure
+            than the model's own threshold, or of those below a probability. The others have the main branch's answer,
+            at its cost, and no parts. For the engine torch only.
 
     Raises:
         ValueError: a number that is too small, or a threshold that the model does not have.
@@ -50,8 +54,13 @@ class Predictor(ModelHubMixin):
         tta: bool = False,
         features: bool = False,
         workers: int | None = None,
+        parts_for: PartsFor = "all",
     ) -> None:
         self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
+        if parts_for != "all":
+            if not isinstance(self.engine, TorchEngine):
+                raise ValueError("only the engine torch can skip parts; use it, or look at the parts of all photos")
+            self.engine = TorchEngine(self.engine.model, parts_for)
         self.options = PredictOptions(top, batch_size, at_least, tta, features, workers)
         self.folder: Path | None = None  # the model folder that it was loaded from
         threshold_of(self.engine, at_least)
@@ -71,6 +80,7 @@ class Predictor(ModelHubMixin):
         tta: bool = False,
         features: bool = False,
         workers: int | None = None,
+        parts_for: PartsFor = "all",
     ) -> "Predictor":
         """A predictor with a trained model; no code of the folder is run.
 
@@ -82,7 +92,7 @@ class Predictor(ModelHubMixin):
             cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
             engine: what runs the network: "torch", "onnx" or "openvino". An exported file has its own.
-            top, batch_size, at_least, tta, features, workers: see `Predictor`.
+            top, batch_size, at_least, tta, features, workers, parts_for: see `Predictor`.
 
         Raises:
             ValueError: no model there, no such device or engine, or a setting that does not fit.
@@ -93,7 +103,7 @@ class Predictor(ModelHubMixin):
         if made is None:
             folder = model_folder(path, revision, token, cache_dir)
             made = ENGINES[engine](folder, device)
-        found = cls(made, top, batch_size, at_least, tta, features, workers)
+        found = cls(made, top, batch_size, at_least, tta, features, workers, parts_for)
         found.folder = folder
         return found
 

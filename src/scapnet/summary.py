@@ -26,6 +26,8 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "accuracy_parts": "accuracy of the parts",
         "accuracy": "accuracy of both together",
         "mean_per_class": "accuracy, mean per class",
+        "looked": "photos whose parts were looked at",
+        "cost": "multiply-adds, relative to the parts of all photos",
         "kept": "kept share of the grid",
     }
     for key, name in names.items():

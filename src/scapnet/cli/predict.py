@@ -17,6 +17,7 @@ def predict(
     batch_size: int = 16,
     at_least: float | Literal["auto"] | None = None,
     tta: bool = False,
+    parts: float | Literal["all", "unsure", "none"] = "all",
     features: Path | None = None,
     engine: Literal["torch", "onnx", "openvino"] = "torch",
 ) -> None:
@@ -31,12 +32,14 @@ def predict(
         batch_size: number of photos to process at a time.
         at_least: answer "unknown" below this probability; auto uses the model's own, set on the validation split.
         tta: test-time augmentation: average the answer with that for the mirrored photo.
+        parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
+            threshold that training set on the validation split, or below a probability.
         features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
         engine: what runs the network; for onnx and openvino the model is exported once, into the user's cache.
     """
     from scapnet.answers import write_answers
 
-    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta, engine)
+    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta, engine, parts)
 
 
 def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:

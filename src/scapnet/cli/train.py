@@ -68,6 +68,7 @@ def eval_(
     best: bool = False,
     workers: int | None = None,
     tta: bool = False,
+    parts: float | Literal["all", "unsure", "none"] = "all",
     explain: bool = False,
     explain_images: int = 200,
 ) -> None:
@@ -81,6 +82,8 @@ def eval_(
         best: score the model that was best on the validation split instead of the last epoch's.
         workers: number of loader processes; by default chosen by the number of cores.
         tta: test-time augmentation: average the answers with those for the mirrored photos.
+        parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
+            threshold that training set on the validation split, or below a probability.
         explain: also measure whether what the network shows is what its answers rest on.
         explain_images: on how many of the images, at most.
     """
@@ -92,7 +95,7 @@ def eval_(
         from scapnet.faithfulness.measure import check_images
 
         check_images(explain_images)
-    score = score_run(run, split, root, best, table, say, workers, tta)
+    score = score_run(run, split, root, best, table, say, workers, tta, parts)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
     if explain:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scapnet.data.transforms import Views
 from scapnet.metrics.localization import windows_of
 from scapnet.network import NetworkOutput
 
@@ -123,4 +124,23 @@ def following(
                 ones, all_ = follows(same, expected, observed_map(after, move))
                 followed, could = followed + ones, could + all_
             found[f"{name}_follows_{move}"] = followed / could  # 0 / 0 is NaN
+    return found
+
+
+def follow_columns(model: nn.Module, output: Any, batch: Views, every: int) -> dict[str, Tensor]:
+    """`following` for every so many samples by their index; NaN for the others, which are not run again."""
+    index = batch["index"]
+    some = wanted = (index % every == 0) & ~batch["broken"]
+    if not some.any():  # every process must run the model equally often
+        some = torch.arange(len(index), device=index.device) == 0
+    keys: list[str] = [key for key in ("image", "source") if key in batch]
+
+    def run(views: dict[str, Tensor]) -> Any:
+        return model(views["image"], views.get("source"), index[some])
+
+    found = {}
+    for key, values in following(rows_of(output, some), {key: batch[key][some] for key in keys}, run).items():
+        found[key] = torch.full(index.shape, torch.nan, device=values.device)
+        found[key][some] = values
+        found[key][~wanted] = torch.nan
     return found

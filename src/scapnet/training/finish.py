@@ -71,7 +71,7 @@ def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     found = run.score(run.eval_loader(held.data))
     model, folder = run.scored, run.folder.path
     if held.split == "val":
-        model.threshold = rejection_threshold(found.target, found.probs)
+        model.threshold, model.sure = rejection_threshold(found.target, found.probs), found.sure()
     if run.accelerator.is_main_process:
         found.save(folder / "answers.safetensors", model.classes)
         names = run.record.names(held.split, held.data)

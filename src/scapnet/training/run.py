@@ -101,7 +101,8 @@ class Run:
         if started := start_from_model(model, classes):
             self.note(started)
         set_seed(config.train.seed, device_specific=True)  # the same weights, but different gate noise per process
-        model.view, model.classes, model.threshold = view_of(config, model), classes, self.position.threshold
+        model.view, model.classes = view_of(config, model), classes
+        model.threshold, model.sure = self.position.threshold, self.position.sure
         if config.train.snapmix:
             check_maps(model)
         return model
@@ -204,7 +205,7 @@ class Run:
         self.accelerator.wait_for_everyone()
         best = from_pretrained(self.folder.path / "best")
         as_module(self.scored).load_state_dict(as_module(best).state_dict())
-        self.scored.threshold = best.threshold
+        self.scored.threshold, self.scored.sure = best.threshold, best.sure
 
 
 def check_data(config: TrainConfig, data: Splits) -> None:

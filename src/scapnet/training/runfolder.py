@@ -36,6 +36,7 @@ class Position:
     seconds: float = 0.0
     broken: tuple[int, ...] = ()  # training images that could not be read
     threshold: float | None = None  # see `rejection_threshold`, on the validation split
+    sure: float | None = None  # the same for `sure_threshold`
     skipped: int = 0  # updates that the loss scaling of fp16 has left out
 
 

@@ -1,0 +1,92 @@
+"""Photos that the main branch is sure of need no parts: how sure it must be, and what that saves.
+
+B batch, K classes, n photos.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from scapnet.backbones.cnn import evaluation_mode
+from scapnet.model import SCAPNet
+from scapnet.network import Network, as_module, device_of
+
+PartsFor = float | Literal["all", "unsure", "none"]
+LOSS = 0.001  # of accuracy, a tenth of a point
+
+
+def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LOSS) -> float | None:
+    """The smallest probability t such that photos whose main branch gives t or more can do without their parts.
+
+    Args:
+        target: (n,) labels.
+        main: (n, K) softmax of the main branch.
+        probs: (n, K) the final answer, with the parts.
+        loss: of accuracy on these photos that is accepted, as a share.
+
+    Returns:
+        t, or None where the parts of even the surest photo are missed.
+    """
+    top, answer = main.float().max(1)
+    change = (answer == target).double() - (probs.argmax(1) == target).double()  # of an accuracy where one photo skips
+    top, order = top.sort(descending=True)
+    total = change[order].cumsum(0)
+    # Photos of equal probability skip together.
+    whole = torch.cat([top[:-1] != top[1:], top.new_ones(min(1, len(top)), dtype=torch.bool)])
+    good = top[whole & (total >= -loss * len(top) - 1e-9)]
+    return float(good[-1]) if len(good) else None
+
+
+def sure_of(model: Network, parts_for: PartsFor) -> float | None:
+    """The probability of the main branch from which on a network skips the parts; None where it looks at all.
+
+    Args:
+        model: "unsure" means its own ``sure``, which training set on the validation split.
+        parts_for: "all" photos, "none" of them, the "unsure" ones, or those below a probability.
+
+    Raises:
+        ValueError: no parts that could be skipped, no such threshold, or no probability.
+    """
+    if parts_for == "all":
+        return None
+    if not isinstance(model, SCAPNet) or model.selection is None:
+        raise ValueError("this model looks at no parts that could be skipped; leave the choice of parts at all")
+    if parts_for == "none":
+        return 0.0
+    if parts_for == "unsure":
+        if model.sure is None:
+            raise ValueError(
+                "this model does not know how sure is sure enough to skip the parts: it was trained without a "
+                "validation split or by an earlier version; give a probability, for example 0.9"
+            )
+        return model.sure
+    if not 0 <= parts_for <= 1:
+        raise ValueError(f"parts for {parts_for}: give a probability from 0 to 1, or all, unsure or none")
+    return float(parts_for)
+
+
+class PartsCost(NamedTuple):
+    """Multiply-adds for one photo."""
+
+    main: float  # without its parts
+    full: float  # with all of them
+
+    def average(self, looked: float) -> float:
+        """The mean cost relative to looking at all parts, where a share of the photos is looked at."""
+        return (self.main + looked * (self.full - self.main)) / self.full
+
+
+@torch.no_grad()
+def parts_cost(model: Network) -> PartsCost:
+    """Count the multiply-adds of a SCAPNet without and with its parts, on its device."""
+    size = model.view.size
+    image = torch.zeros(1, 3, size, size, device=device_of(model))
+    counts = []
+    with evaluation_mode(as_module(model)):
+        for options in ({"sure": 0.0}, {}):
+            with FlopCounterMode(display=False) as counter:
+                as_module(model)(image, **options)
+            counts.append(counter.get_total_flops() / 2)  # a multiply-add is counted as two operations
+    return PartsCost(*counts)
