@@ -101,7 +101,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__", "reproduce"},
         {"frontier"},
         {"page", "runner", "worker"},
-        {"comparison", "cost"},
+        {"cascade", "comparison", "cost"},
         {"identity", "record", "tables"},
         {"environment", "recipes", "rows", "stats"},
         {"figures"},

@@ -246,16 +246,16 @@ def test_an_average_waits_for_both_runs(tmp_path: Path) -> None:
     runner, said = make(tmp_path)
     runs = runner.plan(ROWS, [0])
     for run in runs[:2]:
-        runner._average(runs)
+        runner._combine(runs)
         assert said == []
         finish(runner, run)
-    runner._average(runs[2:])  # neither of the two was asked for
+    runner._combine(runs[2:])  # neither of the two was asked for
     assert said == []
-    runner._average(runs)
+    runner._combine(runs)
     assert runner.record_file(runs[2]).exists()
     runner.record_file(runs[2]).unlink()
     (runner.run_folder(runs[1]) / "results.json").unlink()  # as a kill leaves it
-    runner._average(runs)
+    runner._combine(runs)
     assert not runner.record_file(runs[2]).exists()
 
 
@@ -268,6 +268,16 @@ def test_an_average_of_runs_whose_folders_are_gone_says_what_to_do(tmp_path: Pat
     (line,) = said
     assert line.startswith("two-0 needs the run folders of plain-0.5-0 and plain-b-0, which are gone; move ")
     assert line.endswith("rows/plain-b-0.json away to train both again")
+
+
+def test_a_row_of_one_others_answers(tmp_path: Path) -> None:
+    runner, _ = make(tmp_path)
+    runs = runner.plan((ROWS[0], Row("alone", "alone", cascade=("plain-0.5",))), [0])
+    runner._combine(runs)
+    assert not runner.record_file(runs[1]).exists()
+    finish(runner, runs[0])
+    runner._combine(runs)
+    assert read_record(runner.record_file(runs[1])).scores["images"] > 0
 
 
 # --- How runs are started ---

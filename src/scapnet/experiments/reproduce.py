@@ -137,8 +137,8 @@ def _check(request: Request) -> None:
 
 
 def _trained(runs: Sequence[RowRun]) -> list[RowRun]:
-    """The runs that are no average of others."""
-    return [run for run in runs if run.row.average is None]
+    """The runs that are not made of others."""
+    return [run for run in runs if not run.row.needs]
 
 
 def _announce(runner: Runner, missing: Sequence[RowRun], total: int) -> None:
@@ -185,14 +185,18 @@ def _pages(request: Request, runner: Runner, table: Table) -> list[Path]:
 
 
 def _costs(runner: Runner, table: Table) -> dict[str, Cost]:
-    """The cost of each row's network, with random weights."""
+    """The cost of each row's network, and of main branches that rows need, with random weights."""
+    branches = {name for row in table.rows for name in row.cascade}
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = {}
     for row in table.rows:
-        if row.name and row.applies_to(runner.base.preset):
+        if row.name and row.applies_to(runner.base.preset) and not row.needs:
             config = row.config(runner.base)
             model = build_model(config.model, classes_of(config), config.data.size, start=False).to(device)
             found[row.name] = cost_of(model, config.data.size)
+            if f"{row.name}.main" in branches:
+                model.set_stage(1)
+                found[f"{row.name}.main"] = cost_of(model, config.data.size)
     return found
 
 

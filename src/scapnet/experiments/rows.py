@@ -23,6 +23,8 @@ class Row:
         note: what a reader must know.
         average: names of two rows whose answers are averaged; such a row trains nothing.
         only: data sets that have this row; empty for all.
+        cascade: the row whose answers it has, or two: those of the first, and where they are unsure those of both. The
+            name of a row with ".main" means its main branch. Such a row trains nothing.
     """
 
     name: str
@@ -32,6 +34,12 @@ class Row:
     note: str = ""
     average: tuple[str, str] | None = None
     only: tuple[str, ...] = ()
+    cascade: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the rows whose answers this one is made of; empty of one that is trained."""
+        return tuple(dict.fromkeys(source_of(name) for name in (*(self.average or ()), *self.cascade)))
 
     def config(self, recipe: Config) -> Config:
         """The row's config from that of a recipe."""
@@ -67,6 +75,15 @@ class Table:
     costs: bool = False
     claims: tuple[tuple[str, str], ...] = ()
     first: tuple[str, ...] = ()
+
+
+def source_of(name: str) -> str:
+    """The row that an entry of `Row.cascade` names.
+
+    >>> source_of("full.main")
+    'full'
+    """
+    return name.removesuffix(".main")
 
 
 def changed(config: Config, changes: Changes) -> Config:

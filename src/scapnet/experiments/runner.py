@@ -14,6 +14,7 @@ import torch
 from scapnet.checkpoint import read_run
 from scapnet.config import Config
 from scapnet.data.loaders import cores_here
+from scapnet.experiments.cascade import from_cascade
 from scapnet.experiments.environment import present_commit
 from scapnet.experiments.identity import same_settings
 from scapnet.experiments.recipes import for_machine, with_seed
@@ -113,7 +114,7 @@ class Runner:
             ValueError: a run failed; the others were finished first.
         """
         end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-        waiting = [run for run in self.missing(runs, models) if run.row.average is None]
+        waiting = [run for run in self.missing(runs, models) if not run.row.needs]
         slots = parallel_runs(self.jobs, len(waiting), self.base.data.size)
         running: list[Running] = []
         errors: list[str] = []
@@ -131,7 +132,7 @@ class Runner:
             for _, process in running:
                 process.kill()
                 process.wait()
-        self._average(runs)
+        self._combine(runs)
         if errors:
             raise ValueError(errors[0])
         return not self.missing(runs, models)
@@ -175,21 +176,30 @@ class Runner:
         write_record(self.record_file(run), record)
         self.report(f"{run.name}: {record.scores.get('accuracy', float('nan')):.1%}")
 
-    def _average(self, runs: Sequence[RowRun]) -> None:
-        """Average two runs for each row that asks for it, where both are finished and their folders are there."""
+    def _combine(self, runs: Sequence[RowRun]) -> None:
+        """Make the rows of others' answers, where all of those are finished and their folders are there."""
         by_name = {run.name: run for run in runs}
         for run in self.missing(runs):
-            wanted = [f"{name}-{run.seed}" for name in run.row.average or ()]
-            pair = [by_name[name] for name in wanted if name in by_name]
-            if len(pair) == 2 and all(self.finished(one) for one in pair):
-                both = (self.run_folder(pair[0]), self.run_folder(pair[1]))
-                self._write(run, from_average(run.row.name, run.seed, both, run.config, self.command))
-            elif len(pair) == 2 and not self.missing(pair):
-                files = " and ".join(str(self.record_file(one)) for one in pair)
+            wanted = [f"{name}-{run.seed}" for name in run.row.needs]
+            others = [by_name[name] for name in wanted if name in by_name]
+            if not others or len(others) < len(wanted):
+                continue
+            if all(self.finished(one) for one in others):
+                self._write(run, self._combined(run, {one.row.name: self.run_folder(one) for one in others}))
+            elif not self.missing(others):
+                files = " and ".join(str(self.record_file(one)) for one in others)
+                number = "both" if len(others) > 1 else "it"
                 self.report(
                     f"{run.name} needs the run folders of {' and '.join(wanted)}, which are gone; move {files} away to "
-                    "train both again"
+                    f"train {number} again"
                 )
+
+    def _combined(self, run: RowRun, folders: dict[str, Path]) -> Record:
+        row = run.row
+        if row.cascade:
+            return from_cascade(row.name, run.seed, row.cascade, folders, run.config, self.command)
+        first, second = folders.values()
+        return from_average(row.name, run.seed, (first, second), run.config, self.command)
 
 
 def _beside(folder: Path, ending: str) -> Path:

@@ -34,6 +34,16 @@ CURVE = ("plain-long", *(f"plain-{size}" for size in SIZES))  # the plain backbo
 DISTILLED: Changes = {"loss.distill": 1.0}
 UNMASKED: Changes = {"model.gate.unmasked": 0.5, "model.gate.mask_in_evaluation": False}
 AVERAGED = ("plain", "plain-b")  # rows for the average of two, which the picture leaves out
+LOOKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("one-stream", "one stream: the distilled main branch alone", ("distill.main",)),
+    ("full-unsure", "SCAPNet, parts for unsure photos", ("full.main", "full")),
+    ("distill-unsure", "SCAPNet distilled, parts for unsure photos", ("distill.main", "distill")),
+    ("unmasked-unsure", "SCAPNet half unmasked, parts for unsure photos", ("unmasked.main", "unmasked")),
+    ("then-192", "backbone, 128 px, then 192 px for unsure photos", ("plain-long", "plain-192")),
+    ("then-224", "backbone, 128 px, then 224 px for unsure photos", ("plain-long", "plain-224")),
+    ("160-then-224", "backbone, 160 px, then 224 px for unsure photos", ("plain-160", "plain-224")),
+    ("160-then-full", "backbone, 160 px, then SCAPNet for unsure photos", ("plain-160", "full")),
+)
 FRONTIER = Table(
     "frontier",
     "Accuracy against cost",
@@ -49,6 +59,7 @@ FRONTIER = Table(
         known(TABLE9, "keep-120", "SCAPNet, three parts"),
         known(TABLE9, "keep-221", "SCAPNet, five parts"),
         known(TABLE4, "full", "SCAPNet, six parts"),
+        *(Row(name, label, cascade=names, only=OURS) for name, label, names in LOOKS),
     ),
     columns=(),
     costs=True,
@@ -57,5 +68,5 @@ FRONTIER = Table(
         "Distilled: the main branch also learns from the mean of both branches (weight 1, temperature 2).",
         "Half unmasked: half of the images of a training batch are not masked, and none in evaluation.",
     ),
-    first=("full", "plain-long", "plain-192", "plain-224", "plain-160"),  # a curve of these is worth reading
+    first=("full", "plain-long", "plain-192", "plain-224", "plain-160", "distill", "unmasked"),
 )

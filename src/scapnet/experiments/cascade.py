@@ -1,0 +1,84 @@
+"""Rows that train nothing: a branch of another row's network, and a second look at the photos that are unsure.
+
+n test images, K classes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from scapnet.config import Config
+from scapnet.experiments.environment import environment
+from scapnet.experiments.record import Record, pack, without_paths
+from scapnet.experiments.rows import source_of
+from scapnet.jsonfile import read_json
+from scapnet.metrics.skipping import sure_threshold
+
+
+def second_look(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
+    """Look again where the first answer is unsure. The threshold of each half of the images is set on the other half.
+
+    Args:
+        samples: (n,) indices, by whose parity the images are halved.
+        target: (n,) labels.
+        first: (n, K) answers.
+        both: (n, K) answers after the second look.
+
+    Returns:
+        The answers (n, K), and which images were looked at twice, (n,) bool.
+    """
+    looked = torch.ones(len(samples), dtype=torch.bool)
+    for half in (0, 1):
+        mine = samples % 2 == half
+        sure = sure_threshold(target[~mine], first[~mine], both[~mine])
+        if sure is not None:
+            looked[mine] = first[mine].float().amax(1) < sure
+    return torch.where(looked[:, None], both, first), looked
+
+
+def from_cascade(
+    row: str, seed: int, sources: tuple[str, ...], folders: Mapping[str, Path], config: Config, command: str
+) -> Record:
+    """The record of a branch alone, or of a first and a second look.
+
+    The second look is a network's own final answer after its main branch, or the mean of two networks' answers.
+
+    Args:
+        row: its name.
+        seed: 0, 1, ...
+        sources: see `Row.cascade`.
+        folders: the run folders, by the names of their rows.
+        config: of the row.
+        command: that makes it.
+
+    Raises:
+        ValueError: the runs were not scored on the same images, or without their main branch's answers.
+    """
+    found = [_answers(source, folders[source_of(source)]) for source in sources]
+    samples, target, first = found[0]
+    for other in found[1:]:
+        if not torch.equal(samples, other[0]) or not torch.equal(target, other[1]):
+            raise ValueError(f"{' and '.join(map(str, folders.values()))} were scored on different images")
+    seconds = sum(read_json(folder / "results.json")["train_seconds"] for folder in folders.values())
+    scores = {"images": float(len(samples)), "train_seconds": seconds}
+    answer = first
+    if len(found) > 1:
+        second = found[1][2]
+        answer, looked = second_look(samples, target, first, second if len(folders) == 1 else (first + second) / 2)
+        scores["looked"] = float(looked.double().mean())
+        scores["accuracy_main"] = float((first.argmax(1) == target).double().mean())
+    right = answer.argmax(1) == target
+    scores["accuracy"] = float(right.double().mean())
+    made = environment(command)
+    return Record(row, seed, **made, config=without_paths(config), scores=scores, curve=[], right=pack(right))
+
+
+def _answers(source: str, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples (n,), labels (n,) and answers (n, K) of a run, or of its main branch."""
+    tensors, key = load_file(folder / "answers.safetensors"), "main" if source.endswith(".main") else "probs"
+    if key not in tensors:
+        raise ValueError(f"{folder} was scored without its main branch's answers; train it again")
+    return tensors["samples"], tensors["target"], tensors[key].float()
