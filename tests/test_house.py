@@ -18,6 +18,7 @@ ROOT = Path(scapnet.__file__).parent
 # Top to bottom: a file imports only from layers below its own.
 LAYERS: list[set[str]] = [
     {"cli"},
+    {"report"},
     {"experiments", "serve"},
     {"training"},
     {"faithfulness"},
@@ -88,6 +89,14 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
     "plot": [{"__init__"}, {"caption", "compare", "maps", "relation"}, {"parts"}, {"canvas"}],
+    "report": [
+        {"__init__"},
+        {"write"},
+        {"content", "page"},
+        {"charts", "gallery"},
+        {"collect", "curves", "looks", "pictures"},
+        {"answered"},
+    ],
     "terminal": [{"__init__"}, {"faults"}, {"console", "hints"}],
     "training": [
         {"__init__", "train"},

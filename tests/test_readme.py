@@ -32,8 +32,8 @@ README, LAB, CODE = (PAGES[name] for name in ("README.md", "docs/reproduce.md", 
 COMMANDS = sorted(
     {line for text in CURRENT.values() for line in re.findall(r"^scapnet [^#\n]*[^#\s]", text, re.MULTILINE)}
 )
-COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "serve", "reproduce"]
-COMMAND_FUNCTIONS += ["data_show", "data_check"]
+COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "serve", "report"]
+COMMAND_FUNCTIONS += ["reproduce", "data_show", "data_check"]
 
 
 def blocks(text: str) -> list[str]:

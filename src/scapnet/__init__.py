@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from scapnet.prediction import Part, Prediction, Skipped
     from scapnet.predictor import Predictor
     from scapnet.presets import get_preset
+    from scapnet.report import write_report
     from scapnet.training.train import resume, train
 
 # Names are looked up when they are first used: `import scapnet` loads neither torch nor anything else heavy.
@@ -101,6 +102,7 @@ _HOME = {
     ),
     "predictor": ("Predictor",),
     "presets": ("get_preset",),
+    "report": ("write_report",),
     "training.train": (
         "resume",
         "train",
@@ -155,6 +157,7 @@ __all__ = [
     "resume",
     "save_pretrained",
     "train",
+    "write_report",
 ]
 
 

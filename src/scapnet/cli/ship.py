@@ -1,9 +1,9 @@
-"""The commands that take a model to where it is used."""
+"""The commands that show a run to others, and take a model to where it is used."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from scapnet.serve.limits import Limits
 
@@ -61,3 +61,28 @@ def serve(
     from scapnet.terminal.console import say
 
     serve(models, host, port, limits, page, corrections, engine, device, say)
+
+
+def report(
+    run: Positional[Path],
+    out: Path | None = None,
+    split: Literal["test", "val", "train"] | None = None,
+    root: Annotated[Path | None, arg(aliases=["--data.root"])] = None,
+    table: Annotated[Path | None, arg(aliases=["--data.table"])] = None,
+    workers: int | None = None,
+) -> None:
+    """Write one HTML page about a run: its scores, its mistakes, and what it looked at on the held-out photos.
+
+    Args:
+        run: the run folder.
+        out: the page; by default report.html in the run folder.
+        split: whose photos; by default test, or val if there is no test.
+        root: the data set's folder now, if it has moved.
+        table: likewise for a table of photos.
+        workers: number of loader processes; by default chosen by the number of cores.
+    """
+    from scapnet.report import write_report
+    from scapnet.terminal.console import make_console, say
+
+    console = make_console(stderr=True)
+    print(write_report(run, out, split, root, table, workers, lambda text: say(text, console)))

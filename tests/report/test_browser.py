@@ -1,0 +1,135 @@
+"""The page in a real browser: it sorts, filters and opens photos by keyboard, and axe finds no fault in it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scapnet.report import write_report
+
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def page(run: Path, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The browser, on the page."""
+    file = write_report(run, tmp_path_factory.mktemp("browser") / "report.html")
+    browser.get(file.as_uri())
+    return browser
+
+
+def severe(browser: Any) -> list[str]:
+    """What the console says is wrong."""
+    return [line["message"] for line in browser.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
+
+
+def use(browser: Any, scheme: str = "light", width: int = 1280) -> None:
+    """Show the page as on a machine with that colour scheme, in a window of that width."""
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def shown(browser: Any) -> list[int]:
+    """Numbers of the photos that the filters leave."""
+    script = "return [...document.querySelectorAll('#cards .card:not([hidden])')].map((c) => Number(c.dataset.photo))"
+    found: list[int] = browser.execute_script(script)
+    return found
+
+
+def change(browser: Any, name: str, value: str) -> None:
+    script = """const control = document.getElementById('filters').elements[arguments[0]];
+        control.value = arguments[1]; control.dispatchEvent(new Event('input', {bubbles: true}));"""
+    browser.execute_script(script, name, value)
+
+
+def photos(browser: Any) -> Any:
+    return browser.execute_script("return JSON.parse(document.getElementById('data').textContent).photos")
+
+
+def test_nothing_goes_wrong_and_no_name_is_run(page: Any) -> None:
+    assert severe(page) == []
+    assert page.execute_script("return document.querySelectorAll('script').length") == 2
+
+
+def test_filters_leave_what_they_say(page: Any) -> None:
+    every = photos(page)
+    assert len(shown(page)) == len(every)
+    change(page, "outcome", "wrong")
+    assert set(shown(page)) == {i for i, one in enumerate(every) if one["best"][0][0] != one["true"]}
+    change(page, "outcome", "")
+    change(page, "class", "0")
+    assert set(shown(page)) == {i for i, one in enumerate(every) if 0 in (one["true"], one["best"][0][0])}
+    change(page, "class", "")
+    change(page, "from", "50")
+    assert set(shown(page)) == {i for i, one in enumerate(every) if one["best"][0][1] >= 0.5}
+    change(page, "order", "unsure")
+    sure = [every[i]["best"][0][1] for i in shown(page)]
+    assert sure == sorted(sure)
+    page.execute_script("document.getElementById('filters').reset()")
+    page.execute_async_script("setTimeout(arguments[0], 20)")
+    assert shown(page) == list(range(len(every)))
+
+
+def test_a_heading_sorts_there_and_back(page: Any) -> None:
+    head = page.find_element("css selector", "#classes thead th:nth-child(3) button")
+    column = (
+        "return [...document.querySelectorAll('#classes tbody td:nth-child(3)')].map((c) => Number(c.dataset.value))"
+    )
+    head.click()
+    found = page.execute_script(column)
+    assert found == sorted(found, reverse=True)
+    head.click()
+    assert page.execute_script(column) == sorted(found)
+    assert head.find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
+
+
+def test_a_photo_is_looked_at_with_the_keyboard(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    card = page.find_element("css selector", "#cards .card button")
+    page.execute_script("arguments[0].focus()", card)
+    assert len(card.find_elements("css selector", "rect.part")) == 6
+    card.send_keys(Keys.ENTER)
+    viewer = page.find_element("id", "viewer")
+    assert viewer.is_displayed()
+    part = viewer.find_element("css selector", ".votes button")
+    page.execute_script("arguments[0].focus()", part)
+    assert len(viewer.find_elements("css selector", ".overlay .chosen")) == 1
+    assert "Part 1 takes" in viewer.find_element("css selector", ".reasons .note").text
+    names = [one["name"] for one in photos(page)]
+    part.send_keys(Keys.ARROW_RIGHT)
+    assert viewer.find_element("css selector", ".reasons bdi.file").text == names[1]
+    page.switch_to.active_element.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert viewer.find_element("css selector", ".reasons bdi.file").text == names[-1]
+    for layer, kind in (("gate", "rect.shut"), ("cam", "canvas")):
+        viewer.find_element("css selector", f"input[value={layer}]").click()
+        assert viewer.find_elements("css selector", f"#picture {kind}"), layer
+    viewer.send_keys(Keys.ESCAPE)
+    assert not viewer.is_displayed()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("opened", [False, True], ids=["page", "photo"])
+def test_axe_finds_nothing(page: Any, scheme: str, width: int, opened: bool) -> None:
+    spec = find_spec("axe_selenium_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-selenium-python, which has axe-core, is not installed")
+    use(page, scheme, width)
+    if opened:
+        page.execute_script("document.querySelector('#cards .card button').click()")
+    axe = Path(spec.origin).parent / "node_modules" / "axe-core" / "axe.min.js"
+    page.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
+    page.execute_script(axe.read_text(encoding="utf-8"))
+    found = page.execute_async_script("axe.run(document, {}).then(arguments[0])")
+    page.execute_script("document.getElementById('viewer').close()")
+    faults = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found["violations"]]
+    assert faults == []
+    overflow = page.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
