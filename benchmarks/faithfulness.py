@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
-from scapnet.checkpoint import read_run
+from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.datasets.cub import load_cub
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained
-from scapnet.evaluate import score_run
+from scapnet.data.scored import choose
 from scapnet.experiments.environment import environment
 from scapnet.faithfulness.explanations import NAMES
-from scapnet.faithfulness.measure import measure, train_photos, without_nan
+from scapnet.faithfulness.measure import measure, without_nan
 from scapnet.serialization import to_dict
 from scapnet.terminal.console import ProgressBar
 
@@ -71,7 +71,7 @@ def page(runs: Mapping[str, Any]) -> str:
     """All tables of all runs."""
     parts = []
     for name, found in runs.items():
-        parts.append(f"## {name}: {found['images']} {found['split']} images, accuracy {found['accuracy']:.1%}")
+        parts.append(f"## {name}, {found['split']} images")
         for section, keys in (("drawn", DRAWN), ("photos", PHOTOS), ("slots", SLOTS)):
             if section in found:
                 rows = dict(found[section]["explanations"])
@@ -82,7 +82,6 @@ def page(runs: Mapping[str, Any]) -> str:
                 parts.append(
                     f"{section}, {found[section]['images']} images\n\n" + table(rows | PUBLISHED[section], keys)
                 )
-        parts.append(json.dumps({key: found[key] for key in found if "follows" in key or key == "gate_by_place"}))
     return "\n\n".join(parts)
 
 
@@ -117,15 +116,17 @@ def main() -> None:
     file = options.out.with_suffix(".json")
     rows: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for run in options.runs:
-        score = score_run(run, options.split, options.root)
-        data, train = score.data, train_photos(score, options.root, None)
+        config, model = read_run(run), from_pretrained(run)
+        data = choose(run, config.data, model.classes, options.split, options.root, None)
+        train = choose(run, config.data, model.classes, "train", options.root, None).data
+        photos = data.data
         if options.points:
-            data = with_points(data, options.points)
-            train = with_points(train, options.points) if train is not None else None
+            photos = with_points(photos, options.points)
+            train = with_points(train, options.points)
         with ProgressBar() as bar:
-            found = without_nan(measure(score.model, data, train, options.images, bar))
-        head = environment(f"python benchmarks/faithfulness.py {run}")
-        rows[run.name] = head | {"settings": to_dict(read_run(run)), "classes": score.classes} | score.result | found
+            found = without_nan(measure(model, photos, train, options.images, bar))
+        head = environment(f"python benchmarks/faithfulness.py {run}") | {"split": data.split}
+        rows[run.name] = head | {"settings": to_dict(config), "classes": model.classes} | found
         file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         print(page({run.name: rows[run.name]}))
 

@@ -97,3 +97,11 @@ def test_points_that_slots_give_exactly_have_no_error() -> None:
     centres = torch.rand(20, 2, 2, generator=torch.Generator().manual_seed(1))
     assert keypoint_error((centres, 2 * centres), (centres[:5], 2 * centres[:5])) == pytest.approx(0, abs=1e-6)
     assert math.isnan(keypoint_error((centres, torch.full((20, 1, 2), math.nan)), (centres, centres[:, :1])))
+
+
+def test_centres_that_never_move_leave_the_mean_of_the_points() -> None:
+    torch.manual_seed(0)
+    centres = torch.tensor([0.25, 0.75]).expand(30, 2, 2) + 1e-8 * torch.randn(30, 2, 2)  # float32 rounds
+    points = torch.rand(30, 1, 2)
+    expected = float((points[:10] - points.mean(0)).norm(dim=-1).mean())
+    assert keypoint_error((centres, points), (centres[:10] + 1e-7, points[:10])) == pytest.approx(expected, rel=1e-3)

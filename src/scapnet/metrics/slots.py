@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+CONSTANT = 1e-6  # a deviation up to which a column is constant: that of fixed boxes is the rounding of their centres
+
 
 def kmeans(rows: Tensor, slots: int, seed: int = 0, rounds: int = 50) -> Tensor:
     """Centres (T, D) of Lloyd's algorithm, started by k-means++ (Arthur and Vassilvitskii, SODA 2007).
@@ -109,5 +111,5 @@ def _standard(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values = values.double()
     mean = values.nanmean(0).nan_to_num(0.0)
     deviation = (values - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
-    deviation = torch.where(deviation > 0, deviation, 1.0)
+    deviation = torch.where(deviation > CONSTANT, deviation, 1.0)
     return ((values - mean) / deviation).nan_to_num(0.0), mean, deviation
