@@ -100,16 +100,16 @@ def keypoint_error(fit: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> f
             continue
         target, middle, spread = _standard(points[seen].double())
         weights = torch.linalg.lstsq(centres[seen], target, driver="gelsd").solution
-        guess = others[here] @ weights * spread + middle
+        guess = others[here] @ weights * spread.nan_to_num(posinf=0.0) + middle
         total += float((guess - wanted[here]).norm(dim=1).sum())
         count += int(here.sum())
     return total / count if count else math.nan
 
 
 def _standard(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Standardised columns of (n, m) with 0 for NaN, and their means and deviations."""
+    """Standardised columns of (n, m) with 0 for NaN and constants, their means and deviations (inf of constants)."""
     values = values.double()
     mean = values.nanmean(0).nan_to_num(0.0)
     deviation = (values - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
-    deviation = torch.where(deviation > CONSTANT, deviation, 1.0)
+    deviation = torch.where(deviation > CONSTANT, deviation, torch.inf)  # so that it is 0
     return ((values - mean) / deviation).nan_to_num(0.0), mean, deviation
