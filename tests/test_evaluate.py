@@ -29,12 +29,17 @@ from scapnet.data.loaders import eval_loader
 from scapnet.data.sample import NO_MARKS, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import Evaluation, averaged, evaluate, evaluate_model, score_run, write_tables
+from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run, write_tables
 from scapnet.jsonfile import read_json, write_json
+from scapnet.metrics.batch import averaged
+from scapnet.metrics.coverage import calibrate, calibrated_scores
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.metrics.skipping import sure_threshold
+from scapnet.metrics.unknowns import auroc, false_positive_rate, max_softmax
 from scapnet.model import SCAPNet
+from scapnet.predict import predict_photo
+from scapnet.training.manifest import write_manifest
 from scapnet.training.train import resume, train
 
 
@@ -180,7 +185,7 @@ def test_eval_gives_the_score_that_training_gave(tmp_path: Path, command: Comman
 
 def evaluation(target: list[int], answers: list[int], samples: list[int]) -> Evaluation:
     probs = torch.eye(3)[torch.tensor(answers)] * 0.4 + 0.2
-    return Evaluation({}, torch.tensor(target), probs, torch.tensor(samples), {})
+    return Evaluation({}, torch.tensor(target), probs, torch.tensor(samples), {}, torch.zeros(0, 2), torch.zeros(0, 2))
 
 
 def rows_of(file: Path) -> list[list[str]]:
@@ -245,10 +250,65 @@ def test_a_trained_model_knows_the_threshold_of_its_validation_split(folder_run:
     assert "threshold" in json.loads((folder_run / "best" / "config.json").read_text())
 
 
+def test_a_trained_model_is_calibrated_on_its_validation_split(tmp_path: Path, folder_run: Path) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    score, trained = score_run(run, "val"), from_pretrained(folder_run).calibration
+    found = score.found
+    assert trained == calibrate(found.held, True)
+    assert trained.images == len(found.target)
+    expected = calibrated_scores(found.held, None, (), 0.1)  # half by half
+    assert {key: score.result[key] for key in expected} == pytest.approx(expected)
+    assert json.loads((run / "results.json").read_text())["set_coverage"] == pytest.approx(expected["set_coverage"])
+    other = score_run(run, "train", error_rate=0.4)
+    assert trained.images != len(other.found.target)
+    expected = calibrated_scores(other.found.held, trained, (), 0.4)
+    assert {key: other.result[key] for key in expected} == pytest.approx(expected)
+
+
+def test_eval_calibrates_a_model_of_an_earlier_version(tmp_path: Path, folder_run: Path) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    file = run / "model" / "config.json"
+    about = read_json(file)
+    trained = from_pretrained(run).calibration
+    write_json(file, {key: value for key, value in about.items() if key != "calibration"})
+    (run / "model" / "prototypes.safetensors").unlink()
+    assert from_pretrained(run).calibration is None
+    assert "set_coverage" not in score_run(run, "train").result
+    score_run(run, "val", tta=True)
+    assert from_pretrained(run).calibration is None  # whose answers are others
+    score_run(run, "val")
+    assert from_pretrained(run).calibration == trained
+    assert read_json(file) == about
+    first, again = (from_pretrained(one).prototypes for one in (folder_run, run))
+    assert first is not None
+    assert again is not None
+    assert torch.equal(first, again)
+
+
+def test_photos_of_other_things_are_told_apart_as_the_metrics_say(tmp_path: Path, folder_run: Path) -> None:
+    other = class_folders(tmp_path / "other", {"x": 2, "y": 3})
+    (other / "x" / "0.bmp").write_bytes(b"BM")
+    said: list[str] = []
+    score = score_run(folder_run, unknown=other, say=said.append)
+    model = from_pretrained(folder_run)
+    photos = [predict_photo(model, file, top=2) for file in sorted(other.rglob("*.bmp"))[1:]]
+    softmax = torch.tensor([photo.probabilities[0] for photo in photos])
+    assert score.result["unknown_images"] == 4
+    known = max_softmax(score.found.probs)
+    assert score.result["unknown_auroc_softmax"] == pytest.approx(auroc(known, softmax))
+    assert score.result["unknown_fpr95_softmax"] == pytest.approx(false_positive_rate(known, softmax))
+    assert 0 <= score.result["unknown_auroc"] <= 1
+    assert 0 <= score.result["unknown_found"] <= 1
+    assert any("x/0.bmp" in line for line in said)
+    with pytest.raises(ValueError, match="there is no folder"):
+        score_run(folder_run, unknown=tmp_path / "none")
+
+
 def test_a_run_that_is_finished_again_sets_its_threshold_again(tmp_path: Path, folder_run: Path) -> None:
     run = shutil.copytree(folder_run, tmp_path / "run")
     (file,) = run.glob("checkpoints/*/position.json")
     write_json(file, read_json(file) | {"threshold": 0.123})  # not what this model gives
+    write_manifest(file.parent)
     resume(run)
     assert from_pretrained(run).threshold == from_pretrained(folder_run).threshold
 

@@ -24,16 +24,21 @@ from scapnet.terminal.console import ProgressBar, make_console, printable, say
 Format = Literal["table", "json", "csv"]
 SUFFIXES: dict[Format, str] = {"table": ".txt", "json": ".json", "csv": ".csv"}
 
+COLUMNS = ["path", "rank", "name", "probability", "kept", "parts", "answer", "known", "among", "parent"]
+
 
 def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
     """Lines of a CSV: a row for each photo and rank; the kept share and the parts, as JSON, in the first of a photo."""
     for i, prediction in enumerate(predictions):
         if not i:
-            yield _csv_line(["path", "rank", "name", "probability", "kept", "parts", "answer"])
+            yield _csv_line(COLUMNS)
         kept = "" if prediction.kept is None else f"{prediction.kept:.4f}"
         once = [kept, json.dumps(prediction.to_dict()["parts"])]
+        known = "" if prediction.known is None else f"{prediction.known:.4f}"
+        among = "" if prediction.among is None else json.dumps(prediction.among, ensure_ascii=False)
+        verdict = [prediction.answer, known, among, prediction.parent or ""]
         for rank, (name, p) in enumerate(zip(prediction.names, prediction.probabilities, strict=True), 1):
-            row = [prediction.path, rank, name, f"{p:.6f}", *(once if rank == 1 else ["", ""]), prediction.answer]
+            row = [prediction.path, rank, name, f"{p:.6f}", *(once if rank == 1 else ["", ""]), *verdict]
             yield _csv_line(row)
 
 
@@ -89,6 +94,8 @@ def write_answers(
     tta: bool = False,
     engine: str = "torch",
     parts_for: PartsFor = "all",
+    error_rate: float | None = None,
+    false_alarms: float | None = None,
 ) -> None:
     """Predict photos and write each answer when it is there; stderr gets the progress and what was skipped.
 
@@ -98,12 +105,12 @@ def write_answers(
         form: by default that of the output's suffix, or a table.
         out: a file; by default stdout.
         features: a file for the main branch's features of each photo.
-        top, batch_size, at_least, tta, engine, parts_for: see `scapnet.Predictor`.
+        top, batch_size, at_least, tta, engine, parts_for, error_rate, false_alarms: see `scapnet.Predictor`.
 
     Raises:
         ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
     """
-    options = PredictOptions(top, batch_size, at_least, tta, features is not None)
+    options = PredictOptions(top, batch_size, at_least, tta, features is not None, None, error_rate, false_alarms)
     form = choose_format(form, out)
     features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
     listing = Listing()

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, load_model, save_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import Tensor
 
 from scapnet import __version__
 from scapnet.backbones.weights import model_folder, replaced
 from scapnet.build import build_model
+from scapnet.calibration import Calibration
 from scapnet.card import TrainingFacts, model_card
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
@@ -20,7 +23,8 @@ from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
 
 FORMAT = 1
-MODEL_FILES = ("config.json", "model.safetensors", "README.md")
+PROTOTYPES = "prototypes.safetensors"  # of a model folder, where they are known
+MODEL_FILES = ("config.json", "model.safetensors", PROTOTYPES, "README.md")
 CLASSIFIERS = ("classifier", "part_classifier", "scrutinizer")  # the modules of all networks that give logits
 
 
@@ -72,9 +76,11 @@ def write_model(model: Network, folder: Path, scores: dict[str, Any], facts: Tra
         "classes": list(model.classes),
         "threshold": model.threshold,
         "sure": model.sure,
+        **_kept(model),
         "scores": scores,
     }
     write_json(draft / "config.json", about)
+    _write_prototypes(model, draft)
     (draft / "README.md").write_text(model_card(model, scores, facts), encoding="utf-8")
     old = replaced(folder)
     if folder.exists():
@@ -83,6 +89,41 @@ def write_model(model: Network, folder: Path, scores: dict[str, Any], facts: Tra
     draft.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def keep_calibration(model: Network, path: Path, parents: Sequence[str] = ()) -> None:
+    """Write a network's calibration into the model folder that it came from.
+
+    Args:
+        model: with its ``calibration``.
+        path: as for `from_pretrained`.
+        parents: the coarser classes of its data, where the model has none from its training.
+    """
+    model.parents = model.parents or tuple(parents)
+    folder = model_folder(path)
+    _write_prototypes(model, folder)
+    write_json(folder / "config.json", read_json(folder / "config.json") | _kept(model))
+
+
+def _write_prototypes(model: Network, folder: Path) -> None:
+    if model.prototypes is not None:
+        save_file({"prototypes": model.prototypes.half()}, folder / PROTOTYPES)
+
+
+def _read_prototypes(folder: Path) -> Tensor | None:
+    """The prototypes of a model folder, (K, D) float32; None where it has none."""
+    try:
+        return load_file(folder / PROTOTYPES)["prototypes"].float()
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"{folder / PROTOTYPES} is damaged ({reason(error)}); remove it, or train again") from error
+
+
+def _kept(model: Network) -> dict[str, Any]:
+    """What a config.json has only where there is something to say."""
+    parents = {"parents": list(model.parents)} if model.parents else {}
+    return parents | ({"calibration": to_dict(model.calibration)} if model.calibration is not None else {})
 
 
 def read_run(run: Path) -> Config:
@@ -116,7 +157,7 @@ def from_pretrained(
 
     Returns:
         `SCAPNet` or another network, in evaluation mode on the CPU, with ``classes``, ``view``, ``config``,
-        ``threshold`` and ``sure``.
+        ``threshold``, ``sure``, ``calibration``, ``prototypes`` and ``parents``.
 
     Raises:
         ValueError: no model is there, or this version cannot read it.
@@ -136,6 +177,8 @@ def from_pretrained(
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
+        parents = tuple(str(name) for name in about.get("parents", ()))
+        calibration = from_dict(Calibration, about["calibration"]) if about.get("calibration") else None
         threshold, sure = (None if about.get(key) is None else float(about[key]) for key in ("threshold", "sure"))
         with offline():  # the weights are here, so nothing is looked up elsewhere
             model = build_model(config, len(classes), view.size, start=False)
@@ -151,6 +194,7 @@ def from_pretrained(
     except Exception as error:
         raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
     model.view, model.classes, model.threshold, model.sure = view, classes, threshold, sure
+    model.parents, model.calibration, model.prototypes = parents, calibration, _read_prototypes(folder)
     return model.eval()
 
 

@@ -17,3 +17,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # two processes may write the same file
     draft.write_bytes(text.getvalue().encode(errors="backslashreplace"))
     draft.replace(path)
+
+
+def four_digits(value: float | None) -> str:
+    """A share with four digits; nothing for None."""
+    return "" if value is None else f"{value:.4f}"

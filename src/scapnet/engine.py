@@ -4,7 +4,8 @@ B batch, K classes, M parts, N grid, D feature size, S side of the view, S' side
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from torchvision.ops import box_convert
 
 from scapnet import __version__
+from scapnet.calibration import Calibration
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.export import export_model
@@ -61,6 +63,8 @@ class Engine(Protocol):
     def threshold(self) -> float | None:
         """The probability from which on an answer can be trusted; None where it is not known."""
 
+    # An engine that knows them also has ``calibration``, ``prototypes`` and ``parents``, as a `Network` does.
+
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
         """Classify a batch.
 
@@ -69,6 +73,17 @@ class Engine(Protocol):
             source: (B, 3, S', S') the same view in more pixels, where the view has a larger source.
             index: (B,) numbers of the photos, which random parts are drawn by.
         """
+
+
+@contextmanager
+def captured_features(model: Network) -> Iterator[list[Tensor]]:
+    """Keep the (B, D) inputs of the main branch's classifier of each forward pass."""
+    found = list[Tensor]()
+    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 class TorchEngine:
@@ -102,16 +117,28 @@ class TorchEngine:
         """The model's."""
         return self.model.threshold
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The model's."""
+        return self.model.calibration
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The model's."""
+        return self.model.parents
+
+    @property
+    def prototypes(self) -> Tensor | None:
+        """The model's."""
+        return self.model.prototypes
+
     @torch.inference_mode()
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
         """Run the network; the answers stay on its device."""
-        device, features = device_of(self.model), list[Tensor]()
-        hook = self.model.classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-        try:
-            larger = None if source is None else source.to(device)
+        device = device_of(self.model)
+        larger = None if source is None else source.to(device)
+        with captured_features(self.model) as features:
             output = self.model.eval()(image.to(device), larger, index.to(device), **self.options)
-        finally:
-            hook.remove()
         return Answers.of(output, features[0])
 
 

@@ -14,21 +14,29 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from scapnet.checkpoint import from_pretrained, read_run
-from scapnet.csvfile import write_csv
+from scapnet.calibration import Calibration
+from scapnet.checkpoint import from_pretrained, keep_calibration, read_run
+from scapnet.csvfile import four_digits, write_csv
 from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.record import names_of
-from scapnet.data.sample import FineGrained, mark_names
+from scapnet.data.sample import FineGrained, class_parents, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
+from scapnet.decision import Rules
+from scapnet.engine import captured_features
 from scapnet.jsonfile import write_json
+from scapnet.metrics.batch import averaged, columns
+from scapnet.metrics.coverage import ERROR_RATE, Held, calibrate, calibrated_scores
 from scapnet.metrics.following import follow_columns
-from scapnet.metrics.gate import gate_overlap, intraclass_correlation
-from scapnet.metrics.localization import coverage, coverage_by_mark, hit_rates
+from scapnet.metrics.gate import intraclass_correlation
+from scapnet.metrics.localization import coverage_by_mark
 from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.metrics.skipping import PartsFor, parts_cost, sure_of, sure_threshold
-from scapnet.network import Network, NetworkOutput
+from scapnet.metrics.unknowns import evidence
+from scapnet.network import Network
 from scapnet.outputs import check_folder
+from scapnet.prototypes import class_means_of_run
+from scapnet.unknown import unknown_scores
 
 MOVED = 200  # images that are also shown mirrored and shifted
 
@@ -41,7 +49,18 @@ class Evaluation(NamedTuple):
     probs: Tensor  # (n, K) the final answer
     samples: Tensor  # (n,) their indices
     marks: dict[str, dict[str, float]]  # by mark name, if the data has marks: see `coverage_by_mark`
+    shown: Tensor  # (n, 2) `scapnet.metrics.unknowns.evidence` of being known
+    hidden: Tensor  # (n, 2) the same with the true class of each sample hidden
     main: Tensor | None = None  # (n, K) the main branch's answer, if all photos have parts
+
+    @property
+    def held(self) -> Held:
+        """What a calibration is made of."""
+        return Held(self.target, self.probs, self.shown, self.hidden)
+
+    def calibrated(self, calibration: Calibration | None, parents: Sequence[str], error_rate: float) -> "Evaluation":
+        """The same with the figures of `calibrated_scores`."""
+        return self._replace(scores=self.scores | calibrated_scores(self.held, calibration, parents, error_rate))
 
     def figures(self) -> dict[str, Any]:
         """The content of a result file."""
@@ -56,30 +75,6 @@ class Evaluation(NamedTuple):
         tensors = {"target": self.target, "probs": self.probs, "samples": self.samples}
         tensors |= {} if self.main is None else {"main": self.main}
         save_file(tensors, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
-
-
-def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
-    """Scores of one batch, (B,) each; with marks and parts also "marks", see `coverage`."""
-    target = batch["target"]
-    found = {
-        "accuracy": (output.probs.argmax(1) == target).float(),
-        "accuracy_main": (output.logits.argmax(1) == target).float(),
-    }
-    if (looked := getattr(output, "looked", None)) is not None:  # the others have no parts that could be scored
-        kept = output.gate.mask.float().mean((1, 2)) if output.gate is not None else looked.float()
-        return found | {"kept": kept, "looked": looked.float()}
-    if output.part_logits is not None:
-        found["accuracy_parts"] = (output.part_logits.float().mean(1).argmax(1) == target).float()
-    if output.gate is not None:
-        found["kept"] = output.gate.mask.float().mean((1, 2))
-        found |= gate_overlap(output, batch["box"])
-    # A baseline's parts are not windows of a gate's grid.
-    if output.parts is not None and output.gate is not None and batch["marks"].shape[1]:
-        cover = coverage(output, batch["marks"])
-        together = cover[:, :, 0].nanmean(1)  # (B, 2)
-        found |= hit_rates(output, batch["marks"])
-        found |= {"covered": together[:, 0], "random_covered": together[:, 1], "marks": cover}
-    return found
 
 
 @torch.no_grad()
@@ -110,17 +105,24 @@ def evaluate_model(
         ValueError: no image of the split can be read.
     """
     model.eval()
+    whole = accelerator.unwrap_model(model)
+    inner: Network = getattr(whole, "module", whole)  # of a moving average of the weights
     rows = list[dict[str, Tensor]]()
     count = len(loader.dataset)  # type: ignore[arg-type]
     options = {} if sure is None else {"sure": sure}  # other networks do not know it
     for batch in loader:
-        output = model(batch["image"], batch.get("source"), batch["index"], **options)
+        with captured_features(inner) as features:
+            output = model(batch["image"], batch.get("source"), batch["index"], **options)
         if tta:
             mirrored = {key: batch[key].flip(-1) for key in ("image", "source") if key in batch}
             output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"], **options))
         row = columns(output, batch) | {"probs": output.probs}
         if sure is None and output.part_logits is not None:
             row["main"] = output.logits.float().softmax(-1)
+        votes = None if getattr(output, "looked", None) is not None else output.part_logits  # of some photos only
+        seen = output.probs, votes, features[0], inner.prototypes
+        row |= {"shown": evidence(*seen).to(output.probs.device)}
+        row |= {"hidden": evidence(*seen, batch["target"]).to(output.probs.device)}
         row |= {key: batch[key] for key in ("index", "target", "broken")}
         if output.gate is not None:
             row["masks"] = output.gate.mask
@@ -135,25 +137,13 @@ def evaluate_model(
     table = {key: value[order[~broken[order]]] for key, value in table.items()}
     samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
     main = table.pop("main", None)
+    both = table.pop("shown"), table.pop("hidden")
     marks = coverage_by_mark(table.pop("marks"), mark_names(loader.dataset)) if "marks" in table else {}
     table |= {"gate_by_place": intraclass_correlation(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
     scores["mean_per_class"] = mean_per_class(target, probs.argmax(1))
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
-    return Evaluation(scores | counts, target, probs, samples, marks, main)
-
-
-def averaged(output: Any, mirrored: Any) -> Any:
-    """The outputs for views and their mirror images as one output, with the means of logits and probabilities.
-
-    Parts and gate are those of the views; the part logits (B, 2M, K) are of both.
-    """
-    both = [one.part_logits for one in (output, mirrored)]
-    return output._replace(
-        logits=(output.logits + mirrored.logits) / 2,
-        part_logits=None if any(one is None for one in both) else torch.cat(both, 1),
-        probs=(output.probs + mirrored.probs) / 2,
-    )
+    return Evaluation(scores | counts, target, probs, samples, marks, *both, main)
 
 
 class RunScore(NamedTuple):
@@ -177,6 +167,8 @@ def score_run(
     workers: int | None = None,
     tta: bool = False,
     parts_for: PartsFor = "all",
+    error_rate: float = ERROR_RATE,
+    unknown: Path | None = None,
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
@@ -195,11 +187,16 @@ def score_run(
         tta: average the answers with those for the mirrored photos.
         parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones only (by the model's own
             threshold), or of those whose main branch is less sure than a probability.
+        error_rate: of the prediction sets that are scored.
+        unknown: a folder of photos of none of the classes, for `scapnet.unknown.unknown_scores`.
 
     Raises:
         ValueError: not a run folder, no such data or split, data that has changed since the run began, or no threshold.
     """
     config = read_run(run)
+    if unknown is not None and not unknown.is_dir():
+        raise ValueError(f"there is no folder {unknown} of photos of other things")
+    Rules(error_rate=error_rate)
     if best and not (run / "best").is_dir():
         raise ValueError(f"{run} has no best model, because it held out no validation photos; leave out --best")
     check_folder(run)
@@ -212,7 +209,17 @@ def score_run(
     workers = default_workers(accelerator.num_processes) if workers is None else workers
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
+    own = chosen.split == "val" and chosen.other is None and parts_for == "all"  # what a model is calibrated on
+    if own and not tta and model.prototypes is None:  # of an earlier version, or the best one
+        model.prototypes = class_means_of_run(run, config.data, model, root, table, workers)
     found = evaluate_model(net, prepared, accelerator, tta, sure)
+    if own and not tta and accelerator.is_main_process:
+        model.calibration = calibrate(found.held, model.prototypes is not None)
+        keep_calibration(model, run / "best" if best else run, class_parents(chosen.data))
+    if own or (model.calibration is not None and parts_for == "all"):
+        found = found.calibrated(None if own else model.calibration, model.parents, error_rate)
+    if unknown is not None and accelerator.is_main_process:
+        found.scores.update(unknown_scores(model, unknown, found.held, say))
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
     if tta:
         result["tta"] = True
@@ -238,6 +245,8 @@ def evaluate(
     table: Path | None = None,
     tta: bool = False,
     parts_for: PartsFor = "all",
+    error_rate: float = ERROR_RATE,
+    unknown: Path | None = None,
 ) -> dict[str, Any]:
     """Score a run's model on a split of its data or on other labelled photos.
 
@@ -250,6 +259,8 @@ def evaluate(
         tta: average the answers with those for the mirrored photos.
         parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones only (by the model's own
             threshold), or of those whose main branch is less sure than a probability.
+        error_rate: of the prediction sets that are scored.
+        unknown: a folder of photos of none of the classes.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
@@ -260,7 +271,10 @@ def evaluate(
     Raises:
         ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
-    return score_run(Path(run), split, root, best, table, tta=tta, parts_for=parts_for).result
+    score = score_run(
+        Path(run), split, root, best, table, tta=tta, parts_for=parts_for, error_rate=error_rate, unknown=unknown
+    )
+    return score.result
 
 
 def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:
@@ -276,15 +290,11 @@ def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[s
     predicted = found.probs.argmax(1)
     top = found.probs.float().gather(1, predicted[:, None])[:, 0]
     by_class = [
-        (row.name, row.images, _digits(row.accuracy), _digits(row.precision), row.mistaken_for, row.mistaken)
+        (row.name, row.images, four_digits(row.accuracy), four_digits(row.precision), row.mistaken_for, row.mistaken)
         for row in class_scores(found.target, predicted, classes)
     ]
     header = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
     write_csv(folder / f"{stem}-classes.csv", header, by_class)
     answers = zip(found.samples.tolist(), found.target.tolist(), predicted.tolist(), top.tolist(), strict=True)
-    photos = [(names[i], classes[k], classes[answer], _digits(p)) for i, k, answer, p in answers]
+    photos = [(names[i], classes[k], classes[answer], four_digits(p)) for i, k, answer, p in answers]
     write_csv(folder / f"{stem}-photos.csv", ("file", "true", "predicted", "probability"), photos)
-
-
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import Backbone
+from scapnet.calibration import Calibration
 from scapnet.config import LossConfig, ModelConfig, ViewConfig
 from scapnet.losses import BranchOutput
 
@@ -70,6 +71,9 @@ class NetworkState:
     classes: tuple[str, ...] = ()
     threshold: float | None = None
     sure: float | None = None
+    calibration: Calibration | None = None
+    prototypes: Tensor | None = None
+    parents: tuple[str, ...] = ()
     stage: int = 2
 
 
@@ -81,6 +85,9 @@ class Network(Protocol):
     classes: tuple[str, ...]  # names of the K classes
     threshold: float | None  # the lowest probability at which an answer can be trusted; None if unknown
     sure: float | None  # the main branch's probability at which the parts can be skipped; None if unknown
+    calibration: Calibration | None  # what the validation split says of its answers; None where there was none
+    prototypes: Tensor | None  # (K, D) on the CPU: see `scapnet.prototypes`
+    parents: tuple[str, ...]  # the coarser class of each class, "" for none; empty without a hierarchy
     stage: int  # see `set_stage`
     training: bool
 

@@ -4,9 +4,9 @@ B batch, M parts, K classes, N grid, D feature size, S' side of the source.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,12 +18,14 @@ from scapnet.data.images import UnreadableImage
 from scapnet.data.inputs import Photo, content_of, load_photo, photo_name
 from scapnet.data.sources import Photos, each_photo, needs_this_thread, read_ahead
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
+from scapnet.decision import AtLeast as AtLeast
+from scapnet.decision import Rules
+from scapnet.decision import threshold_of as threshold_of
 from scapnet.engine import Answers, Engine, TorchEngine
 from scapnet.network import Network, NetworkOutput, device_of
-from scapnet.prediction import UNKNOWN, Box, Part, Prediction, Skipped
+from scapnet.prediction import Box, Part, Prediction, Skipped
 
 NOTHING = "no photo could be read; give image files or a folder of them"
-AtLeast = float | Literal["auto"] | None
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,16 @@ class PredictOptions:
     tta: bool = False
     features: bool = False
     workers: int | None = None
+    error_rate: float | None = None
+    false_alarms: float | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """What decides whether an answer is a class."""
+        return Rules(self.at_least, self.error_rate, self.false_alarms)
 
     def __post_init__(self) -> None:
+        _ = self.rules  # which refuses numbers that are no shares
         if self.top < 1 or self.batch_size < 1:
             raise ValueError(f"top {self.top} and batch-size {self.batch_size} must both be at least 1")
         if self.workers is not None and self.workers < 0:
@@ -127,44 +137,23 @@ def run_model(model: Network, images: list[Tensor], index: Iterable[int]) -> tup
     return run_network(model, views, index), [view.frame for view in views]
 
 
-def threshold_of(engine: Engine | Network, at_least: AtLeast) -> float:
-    """The probability below which an answer is "unknown".
-
-    Args:
-        engine: "auto" means its own ``threshold``, which training set on the validation split.
-        at_least: a probability, "auto", or None for no threshold.
-
-    Raises:
-        ValueError: no probability, or "auto" of a model that has no threshold.
-    """
-    if at_least == "auto":
-        if engine.threshold is None:
-            raise ValueError(
-                "this model has no threshold of its own: it was trained without a validation split, or even its surest "
-                "answers there were wrong too often; give a probability, for example 0.8"
-            )
-        return engine.threshold
-    if at_least is not None and not 0 <= at_least <= 1:
-        raise ValueError(f"the threshold {at_least} is no probability; give a number from 0 to 1, or auto")
-    return at_least or 0.0
-
-
 def predict_views(
     engine: Engine, views: Sequence[PhotoView], options: PredictOptions, start: int = 0
 ) -> list[Prediction]:
     """Predictions for a batch. ``start`` is the number of the first photo."""
     said = run_views(engine, views, range(start, start + len(views)), options.tta)
-    threshold, found = threshold_of(engine, options.at_least), []
+    verdicts, found = options.rules.verdicts(engine, said), list[Prediction]()
     for i, view in enumerate(views):
         best, order = said.probs[i].topk(min(options.top, len(engine.classes)))
         names, probabilities = tuple(engine.classes[k] for k in order.tolist()), tuple(best.tolist())
-        answer = names[0] if probabilities[0] >= threshold else UNKNOWN
         mask = None if said.mask is None else said.mask[i]
         gate = None if mask is None else tuple(tuple(row) for row in mask.float().tolist())
         row = said.features[i].float().cpu().clone() if options.features and said.features is not None else None
         parts, kept = tuple(_parts(engine, said, i, view)), None if mask is None else float(mask.mean())
         frame = _corners(view.frame.to_photo(torch.tensor([0.0, 0.0, 1.0, 1.0])))
-        found.append(Prediction(view.path, answer, names, probabilities, parts, kept, row, gate, frame, view.photo))
+        verdict, shown = verdicts[i], (gate, frame, view.photo)
+        one = Prediction(view.path, verdict.answer, names, probabilities, parts, kept, row, *shown)
+        found.append(replace(one, known=verdict.known, among=verdict.among, parent=verdict.parent))
     return found
 
 
@@ -201,7 +190,7 @@ def predict_stream(engine: Engine, photos: Iterable[Photo], options: PredictOpti
     Raises:
         ValueError: something that is no photo, or a threshold that is no probability.
     """
-    threshold_of(engine, options.at_least)
+    options.rules.check(engine)
     read = partial(read_view, view=engine.view)
     views, start = list[PhotoView](), 0
     for found in read_ahead(photos, read, options.batch_size + 2, options.workers, needs_this_thread):

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import asdict, dataclass, field
 from html import escape
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 from torch import Tensor
@@ -20,6 +20,15 @@ from scapnet.terminal.console import printable
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
 UNKNOWN = "unknown"  # the answer where no class is likely enough
+
+
+class Verdict(NamedTuple):
+    """What an answer comes to, with the settings of a prediction."""
+
+    answer: str = UNKNOWN  # the best class, "unknown", or the coarser class of a prediction set
+    known: float | None = None  # the share of photos of known classes that look no more familiar
+    among: tuple[str, ...] | None = None  # the prediction set, the likeliest class first
+    parent: str | None = None  # the coarser class that a set of several classes belongs to
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Prediction:
     """The answer for one photo, best class first."""
 
     path: str
-    answer: str  # the best class, or "unknown" where its probability is below the threshold
+    answer: str  # the best class, "unknown", or the coarser class of a prediction set: see `Verdict`
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
     parts: tuple[Part, ...]
@@ -47,6 +56,9 @@ class Prediction:
     gate: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)  # (N, N) share of each unit it kept
     view: Box | None = field(default=None, repr=False)  # what the network saw of the photo, which the grid lies over
     photo: Photo | None = field(default=None, repr=False, compare=False)  # as it was given
+    known: float | None = None  # where false alarms were limited: see `Verdict`
+    among: tuple[str, ...] | None = None  # where an error rate was given
+    parent: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the features and the photo itself, as JSON can hold it."""
@@ -55,7 +67,7 @@ class Prediction:
 
     def table(self) -> str:
         """The answer as lines of text."""
-        lines = [printable(self.path) + (f": {UNKNOWN}" if self.answer != self.names[0] else "")]
+        lines = [printable(self.path) + self._verdict()]
         lines += [f"  {p:6.1%}  {printable(name)}" for name, p in zip(self.names, self.probabilities, strict=True)]
         for part in self.parts:
             box = ", ".join(f"{edge:.0f}" for edge in part.box)
@@ -104,6 +116,15 @@ class Prediction:
         pairs = zip(self.names, self.probabilities, strict=True)
         rows = "".join(f"<tr><td>{p:.1%}</td><td>{escape(printable(found))}</td></tr>" for found, p in pairs)
         return f"<figure>{picture}<figcaption>{name}<table>{rows}</table></figcaption></figure>"
+
+    def _verdict(self) -> str:
+        """What stands behind the path in a table."""
+        names = " or ".join(map(printable, self.among or ()))
+        if self.answer == UNKNOWN:
+            return f": {UNKNOWN}"
+        if self.parent is not None:
+            return f": {printable(self.parent)} ({names})"
+        return f": {names}" if self.among is not None else ""
 
 
 @dataclass(frozen=True)

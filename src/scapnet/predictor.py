@@ -17,7 +17,7 @@ from scapnet.data.sources import Photos, counted, each_photo, is_one
 from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine, file_engine
 from scapnet.metrics.skipping import PartsFor
 from scapnet.network import Network
-from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view, threshold_of
+from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view
 from scapnet.prediction import Prediction, Skipped
 from scapnet.terminal.console import ProgressBar
 
@@ -40,9 +40,13 @@ class Predictor(ModelHubMixin):
         parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones, whose main branch is less sure
             than the model's own threshold, or of those below a probability. The others have the main branch's answer,
             at its cost, and no parts. For the engine torch only.
+        error_rate: answer with a set of classes that misses the true one this often, or with the coarser class that all
+            of them belong to; see `scapnet.metrics.conformal`.
+        false_alarms: the answer is "unknown" for photos that look less familiar than all but this share of the
+            validation photos; see `scapnet.metrics.unknowns`.
 
     Raises:
-        ValueError: a number that is too small, or a threshold that the model does not have.
+        ValueError: a number that does not fit, or a threshold or calibration that the model does not have.
     """
 
     def __init__(
@@ -55,15 +59,17 @@ class Predictor(ModelHubMixin):
         features: bool = False,
         workers: int | None = None,
         parts_for: PartsFor = "all",
+        error_rate: float | None = None,
+        false_alarms: float | None = None,
     ) -> None:
         self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
         if parts_for != "all":
             if not isinstance(self.engine, TorchEngine):
                 raise ValueError("only the engine torch can skip parts; use it, or look at the parts of all photos")
             self.engine = TorchEngine(self.engine.model, parts_for)
-        self.options = PredictOptions(top, batch_size, at_least, tta, features, workers)
+        self.options = PredictOptions(top, batch_size, at_least, tta, features, workers, error_rate, false_alarms)
         self.folder: Path | None = None  # the model folder that it was loaded from
-        threshold_of(self.engine, at_least)
+        self.options.rules.check(self.engine)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # the mixin's reads config.json, which in a run folder is the run's
@@ -81,6 +87,8 @@ class Predictor(ModelHubMixin):
         features: bool = False,
         workers: int | None = None,
         parts_for: PartsFor = "all",
+        error_rate: float | None = None,
+        false_alarms: float | None = None,
     ) -> "Predictor":
         """A predictor with a trained model; no code of the folder is run.
 
@@ -92,18 +100,19 @@ class Predictor(ModelHubMixin):
             cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
             engine: what runs the network: "torch", "onnx" or "openvino". An exported file has its own.
-            top, batch_size, at_least, tta, features, workers, parts_for: see `Predictor`.
+            top, batch_size, at_least, tta, features, workers, parts_for, error_rate, false_alarms: see `Predictor`.
 
         Raises:
             ValueError: no model there, no such device or engine, or a setting that does not fit.
         """
         check_engine(engine)
-        PredictOptions(top, batch_size, at_least, tta, features, workers)  # before a model is downloaded
+        options = top, batch_size, at_least, tta, features, workers, error_rate, false_alarms
+        PredictOptions(*options)  # before a model is downloaded
         made, folder = file_engine(Path(path)), None
         if made is None:
             folder = model_folder(path, revision, token, cache_dir)
             made = ENGINES[engine](folder, device)
-        found = cls(made, top, batch_size, at_least, tta, features, workers, parts_for)
+        found = cls(made, *options[:6], parts_for, *options[6:])
         found.folder = folder
         return found
 

@@ -47,12 +47,36 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "gate_precision": ("share of the kept area inside the object's box", "random_gate_precision"),
         "gate_recall": ("share of the object's box that is kept", "random_gate_recall"),
     }
+    rows += _calibrated_rows(scores)
     rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
     what = {"gate": "the gate's places", "parts": "the parts' places"}
     for name, move in product(what, MOVES):
         if (key := f"{name}_follows_{move}") in scores:
             moved = "mirrored" if move == "mirror" else "shifted"
             rows.append((f"{what[name]} that move with a {moved} photo", f"{scores[key]:.1%} (random 50.0%)"))
+    return rows
+
+
+def _calibrated_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
+    """How far the probabilities, the prediction sets and "unknown" can be believed, where that was measured."""
+    rows = []
+    if "calibration_error" in scores:
+        tempered = f"{scores['calibration_error_tempered']:.1%}"
+        value = f"{scores['calibration_error']:.1%} (at the best temperature {tempered})"
+        rows.append(("expected calibration error", value))
+        size = f"{scores['set_size']:.1f} classes in the mean"
+        value = f"{scores['set_coverage']:.1%} (wanted {1 - scores['error_rate']:.0%}), {size}"
+        rows.append(("prediction sets with the true class", value))
+    if "set_parent_right" in scores:
+        value = f"{scores['set_parent']:.1%}, right in {scores['set_parent_right']:.1%}"
+        rows.append(("sets with one coarser class", value))
+    if "unknown_auroc" in scores:
+        value = f"AUROC {scores['unknown_auroc']:.1%}, FPR95 {scores['unknown_fpr95']:.1%}"
+        beside = f"AUROC {scores['unknown_auroc_softmax']:.1%}, FPR95 {scores['unknown_fpr95_softmax']:.1%}"
+        rows.append((f"told from {scores['unknown_images']:.0f} photos of other things", value))
+        rows.append(("the same by the maximum softmax", beside))
+    if "unknown_found" in scores:
+        rows.append(("of these called unknown at 5% false alarms", f"{scores['unknown_found']:.1%}"))
     return rows
 
 

@@ -95,7 +95,7 @@ def model_folder(
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = ["config.json", "model.safetensors", "README.md"]
+        wanted = ["config.json", "model.safetensors", "prototypes.safetensors", "README.md"]
         found = snapshot_download(str(path), revision=revision, token=token, cache_dir=cache_dir, allow_patterns=wanted)
         return Path(found)
     except Exception as error:  # the hub client has many errors, and all mean that there is no model to load

@@ -16,6 +16,8 @@ def predict(
     top: int = 5,
     batch_size: int = 16,
     at_least: float | Literal["auto"] | None = None,
+    false_alarms: float | None = None,
+    error_rate: float | None = None,
     tta: bool = False,
     parts: float | Literal["all", "unsure", "none"] = "all",
     features: Path | None = None,
@@ -31,6 +33,9 @@ def predict(
         top: number of classes to list.
         batch_size: number of photos to process at a time.
         at_least: answer "unknown" below this probability; auto uses the model's own, set on the validation split.
+        false_alarms: answer "unknown" where a photo looks like none of the classes; for this share of photos of the
+            classes that is wrong.
+        error_rate: answer with a set of classes that misses the true one this often, or with their coarser class.
         tta: test-time augmentation: average the answer with that for the mirrored photo.
         parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
             threshold that training set on the validation split, or below a probability.
@@ -39,7 +44,8 @@ def predict(
     """
     from scapnet.answers import write_answers
 
-    write_answers(model, photos, format, out, features, top, batch_size, at_least, tta, engine, parts)
+    answer = top, batch_size, at_least, tta, engine, parts, error_rate, false_alarms
+    write_answers(model, photos, format, out, features, *answer)
 
 
 def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:

@@ -69,6 +69,8 @@ def eval_(
     workers: int | None = None,
     tta: bool = False,
     parts: float | Literal["all", "unsure", "none"] = "all",
+    error_rate: float = 0.1,
+    unknown: Path | None = None,
     explain: bool = False,
     explain_images: int = 200,
 ) -> None:
@@ -84,6 +86,8 @@ def eval_(
         tta: test-time augmentation: average the answers with those for the mirrored photos.
         parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
             threshold that training set on the validation split, or below a probability.
+        error_rate: of the prediction sets that are scored.
+        unknown: a folder of photos of none of the classes, to score how well they are told from the split's.
         explain: also measure whether what the network shows is what its answers rest on.
         explain_images: on how many of the images, at most.
     """
@@ -95,7 +99,7 @@ def eval_(
         from scapnet.faithfulness.measure import check_images
 
         check_images(explain_images)
-    score = score_run(run, split, root, best, table, say, workers, tta, parts)
+    score = score_run(run, split, root, best, table, say, workers, tta, parts, error_rate, unknown)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
     if explain:

@@ -4,7 +4,7 @@ n photos, R names of marks.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ class PhotoList:
         groups: n group names, of the same animal or burst for example; photos of one group are held out together.
     """
 
+    parents: tuple[str, ...] = ()  # the coarser class of each class, where the data has a hierarchy
     shorter: int | None = None  # pixels needed along the shorter side; None reads photos in full
 
     def __init__(
@@ -75,6 +76,7 @@ class PhotoList:
         number = {name: i for i, name in enumerate(classes)}
         found = copy.copy(self)
         found.labels, found.classes = tuple(number[self.classes[label]] for label in self.labels), tuple(classes)
+        found.parents = parents_of(classes, dict(zip(self.classes, self.parents, strict=False)))
         return found
 
     def join(self, other: "PhotoList") -> "PhotoList":
@@ -85,3 +87,9 @@ class PhotoList:
         found.marks = None if self.marks is None or other.marks is None else torch.cat([self.marks, other.marks])
         found.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
         return found
+
+
+def parents_of(classes: Sequence[str], parents: Mapping[str, str]) -> tuple[str, ...]:
+    """The coarser class of each class, "" for one without; empty where none has one."""
+    found = tuple(parents.get(name, "") for name in classes)
+    return found if any(found) else ()

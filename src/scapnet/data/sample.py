@@ -31,7 +31,8 @@ class FineGrained(Protocol):
     """A split of a data set. Its images are read one by one, on demand.
 
     A split with annotated parts also has ``mark_names``, a tuple of their R names. In a sample's marks, a point is a
-    box of size 0, and a part that is not visible is a row of NaN.
+    box of size 0, and a part that is not visible is a row of NaN. One with a hierarchy has
+    ``parents``, see `class_parents`.
     """
 
     @property
@@ -50,6 +51,11 @@ class FineGrained(Protocol):
 def mark_names(data: object) -> tuple[str, ...]:
     """Names of the R annotated parts of a split; empty where nothing is annotated."""
     return tuple(getattr(data, "mark_names", ()))
+
+
+def class_parents(data: object) -> tuple[str, ...]:
+    """The coarser class that each of the K classes of a split belongs to, "" for none; empty without a hierarchy."""
+    return tuple(getattr(data, "parents", ()))
 
 
 class Splits(NamedTuple):

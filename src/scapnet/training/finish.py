@@ -8,7 +8,9 @@ from scapnet.data.broken import readable_samples
 from scapnet.data.sample import FineGrained
 from scapnet.evaluate import Evaluation, write_tables
 from scapnet.jsonfile import write_json
+from scapnet.metrics.coverage import ERROR_RATE, calibrate
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.prototypes import class_means
 from scapnet.summary import show_classes, show_scores
 from scapnet.terminal.console import ProgressBar
 from scapnet.training.run import Run
@@ -66,12 +68,19 @@ def early_stop(run: Run) -> dict[str, int]:
 
 
 def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
-    """Score photos, and write the answers and their tables."""
+    """Score photos, write the answers and their tables, and calibrate the model on its validation split."""
+    model, folder = run.scored, run.folder.path
+    model.prototypes = class_means(model, run.data.train, workers=run.workers)
+    if held.split != "val" and run.data.val is not None:
+        bar.note(f"calibrating on {len(run.data.val)} val images")
+        model.calibration = calibrate(run.score(run.eval_loader(run.data.val)).held, True)
     bar.note(f"evaluating {len(held.data)} {held.split} images")
     found = run.score(run.eval_loader(held.data))
-    model, folder = run.scored, run.folder.path
+    if model.calibration is not None or held.split == "val":
+        found = found.calibrated(model.calibration, model.parents, ERROR_RATE)
     if held.split == "val":
         model.threshold, model.sure = rejection_threshold(found.target, found.probs), found.sure()
+        model.calibration = calibrate(found.held, True)
     if run.accelerator.is_main_process:
         found.save(folder / "answers.safetensors", model.classes)
         names = run.record.names(held.split, held.data)

@@ -17,7 +17,7 @@ from scapnet.data.layout import layout
 from scapnet.data.loaders import class_weights, default_workers, eval_loader, train_loader
 from scapnet.data.record import write_record
 from scapnet.data.recorded import data_of_run
-from scapnet.data.sample import FineGrained, Splits
+from scapnet.data.sample import FineGrained, Splits, class_parents
 from scapnet.data.transforms import Views
 from scapnet.evaluate import Evaluation, evaluate_model
 from scapnet.network import Loss, Network, as_module
@@ -101,7 +101,7 @@ class Run:
         if started := start_from_model(model, classes):
             self.note(started)
         set_seed(config.train.seed, device_specific=True)  # the same weights, but different gate noise per process
-        model.view, model.classes = view_of(config, model), classes
+        model.view, model.classes, model.parents = view_of(config, model), classes, class_parents(self.data.train)
         model.threshold, model.sure = self.position.threshold, self.position.sure
         if config.train.snapmix:
             check_maps(model)

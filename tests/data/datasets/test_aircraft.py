@@ -6,6 +6,7 @@ import pytest
 
 from samples import COLOURS, agrees, photo, write
 from scapnet.data.datasets.aircraft import load_aircraft
+from scapnet.data.sample import class_parents
 
 PLANES = (
     ("0003", "707-320", "Boeing 707", "Boeing", "trainval"),
@@ -77,3 +78,13 @@ def test_a_malformed_aircraft_list_is_named(tmp_path: Path, file: str, old: str,
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ValueError, match=words):
         load_aircraft(tmp_path)
+
+
+def test_a_variant_has_its_family_and_a_family_its_manufacturer(tmp_path: Path) -> None:
+    root = aircraft(tmp_path, "variant")
+    found = load_aircraft(root)
+    assert class_parents(found.train) == class_parents(found.test) == ("A330", "Boeing 707", "A330")
+    (root / "data" / "images_family_trainval.txt").unlink()
+    assert class_parents(load_aircraft(root).train) == ()
+    assert class_parents(load_aircraft(aircraft(tmp_path / "b", "family"), "family").train) == ("Boeing", "Airbus")
+    assert class_parents(load_aircraft(aircraft(tmp_path / "c", "manufacturer"), "manufacturer").train) == ()

@@ -6,6 +6,8 @@ import pytest
 
 from samples import agrees, grocery, photo, write
 from scapnet.data.datasets.grocery import load_grocery
+from scapnet.data.photos import PhotoList
+from scapnet.data.sample import class_parents
 
 
 def lists(root: Path, train: str, classes: str | None = None) -> Path:
@@ -69,3 +71,12 @@ def test_a_grocery_class_without_training_image_is_named(tmp_path: Path) -> None
     write(tmp_path / "train.txt", ["", "a/9.jpg, 1, 1"])
     with pytest.raises(ValueError, match=r"train\.txt, line 2: there is no image"):
         load_grocery(tmp_path)
+
+
+def test_a_fine_class_has_its_coarse_one_for_a_parent(tmp_path: Path) -> None:
+    found = load_grocery(grocery(tmp_path))
+    assert [class_parents(data) for data in found[:3]] == [("Apple", "Pear", "Apple")] * 3
+    assert class_parents(load_grocery(tmp_path, "coarse").train) == ()
+    train = found.train
+    assert isinstance(train, PhotoList)
+    assert train.subset([0]).relabelled(("Pear", "Granny", "Gala, red")).parents == ("Pear", "Apple", "Apple")

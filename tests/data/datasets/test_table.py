@@ -9,7 +9,7 @@ import pytest
 from samples import COLOURS, photo, seen, write
 from scapnet.data.datasets.table import load_csv
 from scapnet.data.photos import PhotoList
-from scapnet.data.sample import FineGrained
+from scapnet.data.sample import FineGrained, class_parents
 
 
 def table(root: Path, lines: list[str], end: str = "\n", mark: bool = False) -> Path:
@@ -272,3 +272,19 @@ def test_groups_that_the_table_has_split_are_reported(tmp_path: Path) -> None:
     lines = ["path,label,split,group", "0.png,a,train,x", "1.png,b,train,y", "2.png,a,test,x", "3.png,b,test,z"]
     found = load_csv(tmp_path, write(tmp_path / "labels.csv", lines), None, 0)
     assert found.notes[1:] == ("groups that are in more than one split: 1 (x)",)
+
+
+def test_a_class_has_the_parent_of_its_lines(tmp_path: Path) -> None:
+    lines = ["path,label,parent", "a/1.JPG,red,warm", "a/2.JPG,red,", "b c/1.JPG,lime,", "ä/1.JPG,blue,cold"]
+    found = load_csv(table(tmp_path, lines).parent, None, None, 0)
+    assert dict(zip(found.train.classes, class_parents(found.train), strict=True)) == {
+        "red": "warm",
+        "lime": "",
+        "blue": "cold",
+    }
+    assert found.notes[0] == "columns: path (photo), label (label), parent (parent)"
+    table(tmp_path, [*lines, "ä/2.JPG,blue,warm"])
+    with pytest.raises(ValueError, match="line 6: the parent of blue is 'warm' here and 'cold' on line 5"):
+        load_csv(tmp_path, None, None, 0)
+    table(tmp_path, ["path,label,parent", "a/1.JPG,red,", "b c/1.JPG,lime,"])
+    assert class_parents(load_csv(tmp_path, None, None, 0).train) == ()

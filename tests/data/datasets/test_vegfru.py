@@ -8,6 +8,7 @@ import pytest
 from samples import COLOURS, agrees, photo, write
 from scapnet.data.datasets.vegfru import load_vegfru
 from scapnet.data.load import INFOS
+from scapnet.data.sample import class_parents
 
 VEG = {"train": ("pak choi/a b.jpg 1", "leek/1.JPG 0"), "val": ("leek/3.jpg 0",), "test": ("pak choi/é.jpg 1",)}
 
@@ -29,6 +30,8 @@ def test_vegfru_is_its_two_parts_one_after_the_other(tmp_path: Path, end: str, m
     vegfru(tmp_path / "vegfru", end, mark)
     train, val, test, about, notes, *_ = load_vegfru(tmp_path)
     assert train.classes == ("leek (vegetable)", "pak choi", "fig", "leek (fruit)")
+    for data in (train, val, test):
+        assert class_parents(data) == ("vegetable", "vegetable", "fruit", "fruit")
     assert (list(train.labels), about.name) == ([1, 0, 2, 3], "vegfru")
     assert all(agrees(data) for data in (train, val, test))
     assert len(notes) == 2

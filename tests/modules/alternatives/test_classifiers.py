@@ -11,8 +11,8 @@ from samples import model_with
 from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import ModelConfig, PartsConfig, ViewConfig
 from scapnet.data.sample import Sample
-from scapnet.evaluate import columns
 from scapnet.losses import SCAPNetLoss, part_loss
+from scapnet.metrics.batch import columns
 from scapnet.model import SCAPNet
 from scapnet.modules import PartGraph
 from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier

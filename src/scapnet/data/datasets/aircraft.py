@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
 from scapnet.data.lists import Finder, check_classes, find_home, parse_numbers, read_names, read_rows
-from scapnet.data.photos import PhotoList
+from scapnet.data.photos import PhotoList, parents_of
 from scapnet.data.sample import NO_BOX, Splits
 
 LEVELS = {"variant": "variants.txt", "family": "families.txt", "manufacturer": "manufacturers.txt"}
@@ -56,9 +56,20 @@ def load_aircraft(root: Path | None, level: str = "variant") -> Splits:
     train, test = (
         _read_list(home / f"images_{level}_{split}.txt", classes, boxes, finder) for split in ("trainval", "test")
     )
+    train.parents = test.parents = _read_parents(home, level, classes)
     check_classes(train, home / f"images_{level}_trainval.txt")
     counts = tuple(replace(counts, classes=CLASSES[level]) for counts in INFO.counts)
     return Splits(train, None, test, replace(INFO, counts=counts))
+
+
+def _read_parents(home: Path, level: str, classes: list[str]) -> tuple[str, ...]:
+    """The family of each variant, and the manufacturer of each family, from the lists that name both for a photo."""
+    above = {"variant": "family", "family": "manufacturer"}.get(level)
+    files = [home / f"images_{one}_trainval.txt" for one in (level, above)]
+    if above is None or not files[1].is_file():
+        return ()
+    of_photo, coarser = (dict(fields for _, fields in read_rows(file, "IMAGE CLASS", 2)) for file in files)
+    return parents_of(classes, {name: coarser.get(photo, "") for photo, name in of_photo.items()})
 
 
 def _read_boxes(file: Path) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ LABEL = (
 )
 SPLIT = ("split", "set", "subset", "partition")
 GROUP = ("group", "group_id")
+PARENT = ("parent", "parent_class", "superclass")
 
 
 class Columns(NamedTuple):
@@ -27,10 +28,11 @@ class Columns(NamedTuple):
     label: int
     split: int | None
     group: int | None
+    parent: int | None = None
 
     def __str__(self) -> str:
         """The columns that are read: "id (photo), breed (label)"."""
-        kinds = (("photo", self.path), ("label", self.label), ("split", self.split), ("group", self.group))
+        kinds = zip(("photo", "label", "split", "group", "parent"), self[1:], strict=True)
         return ", ".join(f"{self.names[at]} ({kind})" for kind, at in kinds if at is not None)
 
 
@@ -60,18 +62,19 @@ def find_columns(place: str, line: str) -> tuple[Columns, str]:
 def _choose(place: str, names: Sequence[str]) -> Columns | None:
     """The columns among some names; None if there is none for the photos or for the labels."""
     plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
-    path, label, split, group = (next((n for n in known if n in plain), None) for known in (PATH, LABEL, SPLIT, GROUP))
+    kinds = (PATH, LABEL, SPLIT, GROUP, PARENT)
+    path, label, split, group, parent = (next((n for n in known if n in plain), None) for known in kinds)
     if path is None:
         return None
     if label is None:
-        rest = [name for name in plain if name and name not in (path, split, group)]
+        rest = [name for name in plain if name and name not in (path, split, group, parent)]
         if len(rest) != 1:
             return None
         label = rest[0]
-    for name in (path, label, split, group):
+    for name in (path, label, split, group, parent):
         if name is not None and plain.count(name) > 1:
             raise ValueError(f"{place}: the column {names[plain.index(name)]} appears twice; remove one of them")
-    at = [None if name is None else plain.index(name) for name in (path, label, split, group)]
+    at = [None if name is None else plain.index(name) for name in (path, label, split, group, parent)]
     assert at[0] is not None
     assert at[1] is not None
-    return Columns(tuple(names), at[0], at[1], at[2], at[3])
+    return Columns(tuple(names), at[0], at[1], *at[2:])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scapnet.data.info import Archive, DatasetInfo, PublishedSizes
 from scapnet.data.lists import Finder, check_classes, find_home
-from scapnet.data.photos import PhotoList
+from scapnet.data.photos import PhotoList, parents_of
 from scapnet.data.sample import Splits
 from scapnet.errors import reason
 
@@ -56,6 +56,10 @@ def load_grocery(root: Path | None, level: str = "fine") -> Splits:
         for name in ("train", "val", "test")
     )
     assert train is not None
+    if level == "fine":
+        for photos in (train, val, test):
+            if photos is not None:
+                photos.parents = _read_parents(home / "classes.csv", classes)
     check_classes(train, home / "train.txt")
     notes = () if test is not None else (f"{home} has no test.txt: the validation split is the one to report",)
     counts = tuple(replace(counts, classes=CLASSES[level]) for counts in INFO.counts)
@@ -74,6 +78,13 @@ def _read_classes(file: Path, name: str, key: str) -> list[str]:
         raise ValueError(
             f"{file} lacks the columns {name!r} and {key!r} with ids from 0 ({reason(error)}); unpack it again"
         ) from error
+
+
+def _read_parents(file: Path, classes: list[str]) -> tuple[str, ...]:
+    """The coarse class of each fine one."""
+    (fine, _), (coarse, _) = COLUMNS["fine"], COLUMNS["coarse"]
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        return parents_of(classes, {row[fine]: row.get(coarse) or "" for row in csv.DictReader(lines)})
 
 
 def _read_list(root: Path, file: Path, classes: list[str], level: str, finder: Finder) -> PhotoList:

@@ -26,6 +26,7 @@ class Row(NamedTuple):
     label: str
     split: str
     group: str | None
+    parent: str = ""  # the coarser class that the label belongs to
 
 
 class TablePhoto(NamedTuple):
@@ -97,7 +98,8 @@ def _row(place: str, columns: Columns, fields: Sequence[str]) -> Row:
     group = None if columns.group is None else values[columns.group]
     if group == "":
         raise ValueError(f"{place}: the photo has no group; give a single photo a group of its own")
-    return Row(place, name, label, split or "train", group)
+    parent = "" if columns.parent is None else one_name(values[columns.parent])
+    return Row(place, name, label, split or "train", group, parent)
 
 
 def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[TablePhoto]:

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scapnet.data.datasets.rows import TablePhoto, default_table, find_photos, read_rows
+from scapnet.data.datasets.rows import Row, TablePhoto, default_table, find_photos, read_rows
 from scapnet.data.files import Order, SkippedFile, in_order, is_system, one_name
 from scapnet.data.formats import is_photo
 from scapnet.data.groups import name_groups
 from scapnet.data.info import DatasetInfo
 from scapnet.data.lists import Finder, check_classes, check_root
-from scapnet.data.photos import PhotoList
+from scapnet.data.photos import PhotoList, parents_of
 from scapnet.data.sample import SPLITS, Splits
 from scapnet.data.splits import by_fraction
 
@@ -93,6 +93,7 @@ def read_table(root: Path, file: Path, classes: Sequence[str]) -> dict[str, Phot
 def _lists(photos: Sequence[TablePhoto], classes: Sequence[str], group: str | None) -> dict[str, PhotoList]:
     """The photos of each existing split."""
     number = {one_name(name): i for i, name in enumerate(classes)}
+    parents = _parents([photo.row for photo in photos], classes)
     lists = {}
     for split in SPLITS:
         chosen = [photo for photo in photos if photo.row.split == split]
@@ -103,7 +104,26 @@ def _lists(photos: Sequence[TablePhoto], classes: Sequence[str], group: str | No
         if chosen:
             labels = [number[photo.row.label] for photo in chosen]
             lists[split] = PhotoList(paths, labels, classes, groups=groups or None)
+            lists[split].parents = parents
     return lists
+
+
+def _parents(rows: Sequence[Row], classes: Sequence[str]) -> tuple[str, ...]:
+    """The parent of each class; a line that has none says nothing.
+
+    Raises:
+        ValueError: a class with two parents.
+    """
+    found: dict[str, Row] = {}
+    for row in rows:
+        first = found.setdefault(row.label, row) if row.parent else row
+        if first.parent != row.parent:
+            line = first.place.rpartition(", ")[2]
+            raise ValueError(
+                f"{row.place}: the parent of {row.label} is {row.parent!r} here and {first.parent!r} on {line}; "
+                f"correct one of them"
+            )
+    return parents_of([one_name(name) for name in classes], {name: row.parent for name, row in found.items()})
 
 
 def _shared_groups(lists: dict[str, PhotoList]) -> Iterator[str]:

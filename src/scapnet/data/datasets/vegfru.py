@@ -38,6 +38,7 @@ VEG200 = _half("veg200", "VegFru, its vegetables (Veg200)", 200, 20000, 10000, (
 FRU92 = _half("fru92", "VegFru, its fruits (Fru92)", 92, 9200, 4600, (55817, 55814))
 INFOS = {"veg200": VEG200, "fru92": FRU92, "vegfru": INFO}
 NAMES = tuple(name + suffix for name in INFOS for suffix in ("", "-trainval"))
+KINDS = ("vegetable", "fruit")  # of the parts of VegFru
 PARTS = {"veg200": ("veg200",), "fru92": ("fru92",), "vegfru": ("veg200", "fru92")}
 
 
@@ -57,6 +58,9 @@ def load_vegfru(root: Path | None, name: str = "vegfru") -> Splits:
     parts = [_read_part(home, part) for part in PARTS[base]]
     classes = _unique([part["train"].classes for part in parts])
     train, val, test = (_join([part[split] for part in parts], classes) for split in ("train", "val", "test"))
+    if len(parts) > 1:
+        kinds = [kind for kind, part in zip(KINDS, parts, strict=True) for _ in part["train"].classes]
+        train.parents = val.parents = test.parents = tuple(kinds)
     info = INFOS[base]
     notes = tuple(_found(part, len(lists["test"])) for part, lists in zip(PARTS[base], parts, strict=True))
     if not both:
@@ -64,7 +68,9 @@ def load_vegfru(root: Path | None, name: str = "vegfru") -> Splits:
     # The published sizes count train alone, so add val to them.
     counts = tuple(replace(c, train=c.train + c.val, val=None) for c in info.counts if c.train and c.val)
     info = replace(info, name=name, title=f"{info.title}, trained on train and val", counts=counts)
-    return Splits(_join([train, val], classes, apart=False), None, test, info, notes)
+    both_lists = _join([train, val], classes, apart=False)
+    both_lists.parents = train.parents
+    return Splits(both_lists, None, test, info, notes)
 
 
 def _read_part(home: Path, part: str) -> dict[str, PhotoList]:
@@ -108,8 +114,7 @@ def _class_names(file: Path, rows: list[tuple[str, list[str]]]) -> list[str]:
 def _unique(parts: list[Sequence[str]]) -> list[str]:
     """All class names; one that is both a vegetable and a fruit gets the kind appended."""
     twice = set(parts[0]) & set(parts[-1]) if len(parts) > 1 else set()
-    kinds = ("vegetable", "fruit")
-    return [f"{name} ({kinds[i]})" if name in twice else name for i, names in enumerate(parts) for name in names]
+    return [f"{name} ({KINDS[i]})" if name in twice else name for i, names in enumerate(parts) for name in names]
 
 
 def _join(lists: list[PhotoList], classes: Sequence[str], apart: bool = True) -> PhotoList:
