@@ -1,6 +1,8 @@
 """`scapnet serve`: what is said before the work, where it listens, and the endpoint without a page."""
 
 import importlib.util
+import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 import scapnet.serve
 from samples import Command, Refuse
+from scapnet import cli
 from scapnet.serve import build, is_local, names_of
 
 REASON = "needs the extra: pip install scapnet[serve]"
@@ -65,3 +68,21 @@ def test_two_models_have_names(model_folder: Path) -> None:
 )
 def test_addresses_of_this_machine(host: str, local: bool) -> None:
     assert is_local(host) is local
+
+
+def test_the_dockerfile_names_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "Dockerfile").read_text(encoding="utf-8")
+    copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for word in line.split()]
+    assert set(copied) >= {"pyproject.toml", "src"}
+    kept = (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for name in copied:
+        assert (root / name).exists()
+        assert f"!{name}" in kept
+    parts = [re.findall(rf"^{name} (\[.*\])", text, re.MULTILINE)[0] for name in ("ENTRYPOINT", "CMD")]
+    words = [word for part in parts for word in json.loads(part)]
+    called: list[Any] = []
+    monkeypatch.setattr(scapnet.serve, "serve", lambda *arguments: called.append(arguments))
+    monkeypatch.setattr("sys.argv", words)
+    cli.main()
+    assert called[0][:3] == (["/model"], "0.0.0.0", 7860)
