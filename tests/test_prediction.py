@@ -70,6 +70,6 @@ def test_a_photo_that_is_gone_has_no_picture(predictor: Predictor, tmp_path: Pat
     assert "<img" not in found._repr_html_()
     assert found.names[0] in found._repr_html_()
     by_hand = Prediction("a", "x", ("x",), (1.0,), (), None)
-    with pytest.raises(ValueError, match="does not know its photo"):
+    with pytest.raises(ValueError, match="has no photo to draw"):
         by_hand.plot()
     assert Skipped("a", "b").to_dict() == {"path": "a", "reason": "b"}

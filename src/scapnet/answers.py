@@ -1,4 +1,4 @@
-"""Answers for many photos as a table, JSON or CSV, written while they come."""
+"""Answers for many photos as a table, JSON or CSV, written one by one."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ COLUMNS = ["path", "rank", "name", "probability", "kept", "parts", "answer", "kn
 
 
 def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Lines of a CSV: a row for each photo and rank; the kept share and the parts, as JSON, in the first of a photo."""
+    """Lines of a CSV: a row per photo and rank; a photo's first row has the kept share, and the parts as JSON."""
     for i, prediction in enumerate(predictions):
         if not i:
             yield _csv_line(COLUMNS)
@@ -58,7 +58,7 @@ def as_json(predictions: Iterable[Prediction]) -> Iterator[str]:
 
 
 def as_table(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Text for a person, several lines for each prediction."""
+    """Human-readable text, several lines per prediction."""
     return (prediction.table() for prediction in predictions)
 
 
@@ -70,10 +70,10 @@ LINES: dict[Format, Callable[[Iterable[Prediction]], Iterator[str]]] = {
 
 
 def choose_format(form: Format | None, out: Path | None) -> Format:
-    """The format that was asked for, or else the one that the output's suffix means, or else a table.
+    """The requested format, or else the one of the output's suffix, or else a table.
 
     Raises:
-        ValueError: the output has a suffix of another format or an unknown one, or cannot be written.
+        ValueError: the output's suffix is unknown or of another format, or the output cannot be written.
     """
     if out is None:
         return form or "table"
@@ -97,18 +97,19 @@ def write_answers(
     error_rate: float | None = None,
     false_alarms: float | None = None,
 ) -> None:
-    """Predict photos and write each answer when it is there; stderr gets the progress and what was skipped.
+    """Predict photos and write each answer as soon as it is ready; stderr gets the progress and what was skipped.
 
     Args:
         model: a run folder, a model folder, a hub id, or an exported file.
-        photos: files, folders of them, and patterns such as "photos/*.jpg".
+        photos: files, folders of photos, and patterns such as "photos/*.jpg".
         form: by default that of the output's suffix, or a table.
         out: a file; by default stdout.
-        features: a file for the main branch's features of each photo.
+        features: a file for the main branch's features.
         top, batch_size, at_least, tta, engine, parts_for, error_rate, false_alarms: see `scapnet.Predictor`.
 
     Raises:
-        ValueError: an output that cannot be written, before a model is loaded; no model, or no readable photo.
+        ValueError: an output cannot be written (raised before the model is loaded), or there is no model or no readable
+            photo.
     """
     options = PredictOptions(top, batch_size, at_least, tta, features is not None, None, error_rate, false_alarms)
     form = choose_format(form, out)
@@ -118,7 +119,7 @@ def write_answers(
     predictor = Predictor.from_pretrained(model, engine=engine, **vars(options), parts_for=parts_for)
     runs = predictor.engine
     cost = parts_cost(runs.model) if isinstance(runs, TorchEngine) and parts_for != "all" else None
-    # Answers that are printed on a terminal show how far the work is, and a bar would be in their way.
+    # Answers printed on a terminal show the progress themselves, and a bar would disturb them.
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
         files, total = counted(files)
@@ -136,7 +137,7 @@ def write_answers(
 
 
 def _say_skipped(listing: Listing, bar: ProgressBar) -> None:
-    """Say which files of the folders are no photos, and forget them."""
+    """Report the files in folders that are not photos, and forget them."""
     for phrase in describe_skipped(listing.skipped):
         bar.note(f"skipped: {phrase}")
     listing.skipped.clear()
@@ -145,7 +146,7 @@ def _say_skipped(listing: Listing, bar: ProgressBar) -> None:
 def _followed(
     found: Iterable[Prediction | Skipped], bar: ProgressBar, rows: FeatureFile | None, cost: PartsCost | None
 ) -> Iterator[Prediction]:
-    """The predictions; what was skipped is said and counted, and so are parts; features go to their file."""
+    """The predictions; skipped files are reported and counted, and so are parts; features go to their file."""
     answered = skipped = looked = 0
     for one in found:
         bar.advance(1)
@@ -171,13 +172,13 @@ def _followed(
 
 @contextmanager
 def _lines_to(out: Path | None) -> Iterator[Callable[[str], object]]:
-    """What writes a line to a file, or to stdout."""
+    """A function that writes a line to a file, or to stdout."""
     if out is None:
         safe = sys.stdout.isatty()  # a program that reads the answers gets names as they are
         yield lambda line: print(*map(printable, line.split("\n")) if safe else [line], sep="\n", flush=True)
         return
     try:
-        # By lines, so that a kill loses none; a photo's name need not be UTF-8.
+        # Line-buffered, so that a kill loses no answer; a photo's name need not be UTF-8.
         with writing(out, keep=True) as draft, draft.open("w", 1, "utf-8", "backslashreplace") as file:
             yield lambda line: file.write(f"{line}\n")
     except BaseException:

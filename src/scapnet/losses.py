@@ -16,7 +16,7 @@ from scapnet.modules.scaps import PartsOutput
 
 
 def activation_loss(mask: Tensor) -> Tensor:
-    """L_act, Eq. 2: the square of the kept share of each image, then the mean over the batch.
+    """L_act, Eq. 2: the square of each image's kept share, then the mean over the batch.
 
     Args:
         mask: (B, N, N).
@@ -43,9 +43,9 @@ def estimated_scores(scores: Tensor, scale: int) -> Tensor:
 
 
 def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
-    """L_con, Eq. 8: scale-1 scores should rank the windows of each coarser scale as that scale's own scores do.
+    """L_con, Eq. 8: scale-1 scores should rank the windows of each coarser scale in the same order as its own scores.
 
-    Only the sign of the difference of the coarser scores is used, so gradients reach the scale-1 scores alone.
+    Only the signs of differences of the coarser scores are used, so gradients reach only the scale-1 scores.
 
     Args:
         maps: per scale (B, N-u+1, N-u+1), scale 1 first.
@@ -67,15 +67,15 @@ def consistency_loss(maps: Sequence[Tensor], margin: float = 0.1) -> Tensor:
 def part_loss(
     part_logits: Tensor, target: Tensor, smoothing: float = 0.0, class_weights: Tensor | None = None
 ) -> Tensor:
-    """L_sub, Eq. 14: cross-entropy of the parts' mean, plus the sum of each part's own.
+    """L_sub, Eq. 14: cross-entropy of the parts' mean logits, plus the sum of the parts' own cross-entropies.
 
-    y-hat is the mean of the logits: in Eq. 3, too, the paper passes y to CE unnormalised.
+    y-hat is the mean of the logits, as the paper also passes y to CE unnormalised in Eq. 3.
 
     Args:
         part_logits: (B, M, K).
         target: (B,) class indices, or (B, K) soft targets.
         smoothing: label smoothing.
-        class_weights: (K,) of the cross-entropies.
+        class_weights: (K,) for the cross-entropies.
 
     Returns:
         Scalar, the mean over the batch.
@@ -88,10 +88,10 @@ def part_loss(
 
 
 def distillation_loss(logits: Tensor, part_logits: Tensor, tau: float = 2.0) -> Tensor:
-    """How far the main branch's answer is from the mean of both branches (ours; the paper's branches never meet).
+    """The divergence of the main branch's answer from the mean of both branches (ours; not in the paper).
 
-    The Kullback-Leibler divergence at a temperature, times its square, as Hinton, Vinyals and Dean (2015) distil one
-    network into another. The mean is the teacher and gets no gradient, so the parts learn nothing from it.
+    The Kullback-Leibler divergence at a temperature, times the squared temperature, as in the distillation of Hinton,
+    Vinyals and Dean (2015). The mean is the teacher and gets no gradient, so the parts learn nothing from this loss.
 
     Args:
         logits: (B, K) of the main branch.
@@ -107,7 +107,7 @@ def distillation_loss(logits: Tensor, part_logits: Tensor, tau: float = 2.0) -> 
 
 
 class BranchOutput(Protocol):
-    """What the total loss needs from a network's output. Modules that are missing or did not run give None."""
+    """The part of a network's output that the total loss needs. Fields of missing or inactive modules are None."""
 
     @property
     def logits(self) -> Tensor:
@@ -119,32 +119,32 @@ class BranchOutput(Protocol):
 
     @property
     def gate(self) -> GateOutput | None:
-        """What the gate kept."""
+        """The gate's output."""
 
     @property
     def parts(self) -> PartsOutput | None:
-        """Which parts were chosen; ``maps`` is empty if they are not windows of a grid."""
+        """The chosen parts; ``maps`` is empty if they are not windows of a grid."""
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: object) -> dict[str, Tensor]:
-    """The terms and "loss", their sum with the weights that an object has under their names."""
+    """The terms and "loss", their weighted sum; the weights are the attributes of the same names."""
     loss = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros_like(terms["cls"]))
     return {**terms, "loss": loss}
 
 
 class SCAPNetLoss(nn.Module):
-    """L of Eq. 15. The weights are attributes, which a training loop may change from epoch to epoch.
+    """L of Eq. 15. The weights are attributes, which a training loop may change between epochs.
 
     Args:
-        cls: alpha, of the main branch's cross-entropy (Eq. 3).
-        act: beta, of `activation_loss`.
-        con: gamma, of `consistency_loss`.
-        sub: lambda, of `part_loss`.
-        margin: of `consistency_loss`.
+        cls: alpha, the weight of the main branch's cross-entropy (Eq. 3).
+        act: beta, the weight of `activation_loss`.
+        con: gamma, the weight of `consistency_loss`.
+        sub: lambda, the weight of `part_loss`.
+        margin: the margin of `consistency_loss`.
         smoothing: label smoothing of every cross-entropy.
-        class_weights: (K,) of every cross-entropy, as `torch.nn.CrossEntropyLoss` takes them.
-        distill: of `distillation_loss`; with 0 it is not computed.
-        distill_tau: its temperature.
+        class_weights: (K,) for every cross-entropy, as in `torch.nn.CrossEntropyLoss`.
+        distill: the weight of `distillation_loss`; at 0 it is not computed.
+        distill_tau: the temperature of `distillation_loss`.
     """
 
     def __init__(
@@ -168,10 +168,10 @@ class SCAPNetLoss(nn.Module):
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
         """Named terms of an output, each before its weight, and "loss", their weighted sum.
 
-        Terms of modules that the network does not have are left out.
+        Terms of modules that the network lacks are left out.
 
         Args:
-            output: of the network.
+            output: the network's output.
             target: (B,) class indices, or (B, K) soft targets, whose rows need not sum to 1.
         """
         terms = {"cls": self.entropy(output.logits.float(), target)}

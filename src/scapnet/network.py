@@ -17,7 +17,7 @@ from scapnet.losses import BranchOutput
 
 
 class NetworkOutput(BranchOutput, Protocol):
-    """Output of a forward pass. Modules that are missing or did not run give None."""
+    """Output of a forward pass. Fields of missing or inactive modules are None."""
 
     @property
     def probs(self) -> Tensor:
@@ -31,8 +31,8 @@ class Loss(Protocol):
         """Named scalar terms of an output, each before its weight, and "loss", their weighted sum.
 
         Args:
-            output: of the network.
-            target: (B,) class indices, or (B, K) soft targets, as mixup makes them.
+            output: the network's output.
+            target: (B,) class indices, or (B, K) soft targets, as from mixup.
         """
 
 

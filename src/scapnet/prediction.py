@@ -1,4 +1,4 @@
-"""What is predicted of a photo.
+"""The prediction for one photo.
 
 M parts, K classes, N grid, D feature size.
 """
@@ -19,11 +19,11 @@ from scapnet.plot.canvas import letter_size, scale_colour
 from scapnet.terminal.console import printable
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the photo
-UNKNOWN = "unknown"  # the answer where no class is likely enough
+UNKNOWN = "unknown"  # the answer if no class is likely enough
 
 
 class Verdict(NamedTuple):
-    """What an answer comes to, with the settings of a prediction."""
+    """The final answer under the settings of a prediction."""
 
     answer: str = UNKNOWN  # the best class, "unknown", or the coarser class of a prediction set
     known: float | None = None  # the share of photos of known classes that look no more familiar
@@ -38,7 +38,7 @@ class Part:
     box: Box
     scale: int  # its side in units of the grid
     score: float  # P(keep)
-    name: str  # the class that this part alone votes for, or all at once where one classifier sees them all
+    name: str  # the class that this part votes for, or all parts together under a joint classifier
     probability: float
 
 
@@ -52,16 +52,16 @@ class Prediction:
     probabilities: tuple[float, ...]
     parts: tuple[Part, ...]
     kept: float | None  # share of the grid that the gate kept
-    features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) float32, where they were asked for
+    features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) float32, if requested
     gate: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)  # (N, N) share of each unit it kept
-    view: Box | None = field(default=None, repr=False)  # what the network saw of the photo, which the grid lies over
+    view: Box | None = field(default=None, repr=False)  # the region that the network saw, covered by the grid
     photo: Photo | None = field(default=None, repr=False, compare=False)  # as it was given
     known: float | None = None  # where false alarms were limited: see `Verdict`
     among: tuple[str, ...] | None = None  # where an error rate was given
     parent: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the features and the photo itself, as JSON can hold it."""
+        """Everything but the features and the photo itself, in types that JSON supports."""
         values = {key: value for key, value in vars(self).items() if key not in ("features", "photo")}
         return values | {"parts": [asdict(part) for part in self.parts]}
 
@@ -76,7 +76,7 @@ class Prediction:
         return "\n".join(lines)
 
     def plot(self, size: int = 640) -> Image.Image:
-        """The photo with its parts, what the gate kept of it, and all in words; a notebook shows this picture.
+        """The photo with its parts, what the gate kept, and the same in words; notebooks display this picture.
 
         Args:
             size: the longer side of the photo in the picture, in pixels.
@@ -85,7 +85,7 @@ class Prediction:
             ValueError: the photo is gone or cannot be read any more.
         """
         if self.photo is None:
-            raise ValueError("this prediction does not know its photo; Predictor's do")
+            raise ValueError("this prediction has no photo to draw; use scapnet.Predictor, whose predictions keep it")
         photo = to_photo(load_photo(self.photo, self.path))
         known = "" if self.answer == self.names[0] else f"{self.answer}: "
         boxes, scales = [part.box for part in self.parts], [part.scale for part in self.parts]
@@ -132,8 +132,8 @@ class Skipped:
     """A photo that cannot be read."""
 
     path: str
-    reason: str  # a sentence with its name
+    reason: str  # a sentence that names the photo
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, as JSON can hold them."""
+        """The fields, in types that JSON supports."""
         return asdict(self)

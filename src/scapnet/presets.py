@@ -31,7 +31,7 @@ def fgvc() -> Config:
 
 
 def strong() -> Config:
-    """The preset fgvc with TrivialAugmentWide, random erasing and label smoothing 0.1."""
+    """The preset fgvc with TrivialAugmentWide, random erasing and label smoothing of 0.1."""
     base = fgvc()
     data, loss = replace(base.data, augment="strong"), replace(base.loss, smoothing=0.1)
     return replace(base, preset="strong", data=data, loss=loss)
@@ -40,8 +40,8 @@ def strong() -> Config:
 def photos() -> Config:
     """Your own photos: ResNet-50 at 448 px with a gate that starts open and closes slowly.
 
-    The mask is applied to stage 4's output, and no part is a single unit of the grid. Chosen by trials on real
-    photographs (docs/lab-notebook.md, "A recipe for photographs").
+    The mask is applied to stage 4's output, and no part is a single unit of the grid. These choices come from trials
+    on real photographs (docs/lab-notebook.md, "A recipe for photographs").
     """
     base = paper()
     return replace(
@@ -56,7 +56,7 @@ def photos() -> Config:
 
 
 def demo() -> Config:
-    """Drawn finches with the tiny backbone of the package: a few minutes on two CPU cores."""
+    """Drawn finches with the tiny backbone of this package: trains in a few minutes on two CPU cores."""
     return Config(
         "demo",
         DataConfig("finches", size=128, resize=128, rotation=0.0, synthetic=SyntheticConfig(mark_scale=0.8)),

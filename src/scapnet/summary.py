@@ -14,12 +14,12 @@ from scapnet.metrics.following import MOVES
 from scapnet.metrics.per_class import class_scores, most_confused
 from scapnet.terminal.console import make_console, printable, say
 
-FOLLOWING = 0.5  # of a choice by chance; one that stays at its places when a photo moves has less
+FOLLOWING = 0.5  # a random choice has this; one that keeps its places when a photo moves has less
 NEARLY_OPEN = 0.95  # kept share
 
 
 def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of a result, as text."""
+    """The names and values of a result, as text."""
     rows = []
     names = {
         "accuracy_main": "accuracy of the main branch",
@@ -85,10 +85,10 @@ def _beside(scores: dict[str, float], key: str, chance: str) -> str:
 
 
 def stays(scores: dict[str, Any]) -> str:
-    """A sentence where the parts, or the gate alone, keep their places when photos are mirrored and shifted."""
+    """A warning if the parts, or the gate alone, keep their places when photos are mirrored and shifted, or ""."""
     for name in ("parts", "gate"):
         shares = [scores[key] for move in MOVES if (key := f"{name}_follows_{move}") in scores]
-        # Where a gate is nearly open, it closes too little for this figure to mean anything.
+        # A nearly open gate closes too few units for this figure to mean anything.
         if name == "gate" and scores.get("kept", 1.0) >= NEARLY_OPEN:
             return ""
         if shares and sum(shares) / len(shares) < FOLLOWING:
@@ -100,7 +100,7 @@ def stays(scores: dict[str, Any]) -> str:
 
 
 def mark_table(marks: dict[str, dict[str, float]]) -> Table:
-    """How often a chosen part contains the centre of each mark, at any scale and at each; % (% by chance)."""
+    """How often a chosen part contains the centre of each mark, at any scale and at each scale; % (% by chance)."""
     scales = sorted({key.removeprefix("covered_") for row in marks.values() for key in row if "covered_" in key})
     columns = [Column(scale.replace("scale", "scale "), justify="right") for scale in scales]
     title = "marks whose centre is in a chosen part, % (random)"
@@ -116,7 +116,7 @@ def _share_beside(row: dict[str, float], key: str, chance: str) -> str:
 
 
 def _title(scores: dict[str, Any]) -> str:
-    """What was scored."""
+    """A title that says what was scored."""
     if "images" not in scores:
         return f"{scores.get('preset', '')}: no photos were held out"
     split = "" if scores.get("split") == "all" else f"{scores.get('split', '')} "
@@ -142,7 +142,7 @@ def show_scores(scores: dict[str, Any]) -> None:
 
 
 def show_classes(target: Tensor, probs: Tensor, classes: Sequence[str], most: int = 10) -> None:
-    """Print the ``most`` classes with the lowest accuracy, the lowest first, and what is confused most often.
+    """Print the ``most`` classes with the lowest accuracy, lowest first, and the most frequent confusions.
 
     Args:
         target: (n,) labels.
@@ -187,7 +187,7 @@ def show_data(found: dict[str, Any]) -> None:
 
 
 def data_lines(found: dict[str, Any]) -> list[str]:
-    """The result of `describe` apart from the sizes, one line each."""
+    """The result of `describe` without the sizes of the splits, as lines."""
     sizes = [(f"published, {counts['source']}", counts) for counts in found["published"]]
     sizes += [("in the SCAPNet paper, Table II", found["paper"])] if found["paper"] else []
     lines = [f"{found['title']}; {found['get']}"] if found["get"] else [found["title"]]

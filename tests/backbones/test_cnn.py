@@ -90,10 +90,10 @@ class Toy(nn.Module):
 @pytest.mark.parametrize(
     ("toy", "reason"),
     [
-        (Toy(between="op"), "halves do not give the features of the whole"),
-        (Toy(between="skip"), "halves do not give the features of the whole"),
+        (Toy(between="op"), "halves do not reproduce the features of the whole"),
+        (Toy(between="skip"), "halves do not reproduce the features of the whole"),
         (Toy(between="twice"), "a runs 2 times"),
-        (Toy(channels=5), "stage 3 gives"),
+        (Toy(channels=5), "stage 3 outputs"),
     ],
 )
 def test_a_network_that_is_not_as_it_says_is_refused(toy: Toy, reason: str) -> None:
@@ -114,7 +114,10 @@ def test_making_the_cut_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("resnet_5000", "no network named resnet_5000; near it are .*resnet"), ("resnet18.no_such_tag", "no_such_tag")],
+    [
+        ("resnet_5000", "no network named resnet_5000; similar names are .*resnet"),
+        ("resnet18.no_such_tag", "no_such_tag"),
+    ],
 )
 def test_an_unknown_network_is_one_sentence(name: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:

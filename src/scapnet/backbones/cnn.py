@@ -22,7 +22,7 @@ STRIDE = 16
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode that each module had."""
+    """Switch to evaluation mode, and restore the mode of each module at the end."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -35,7 +35,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 class Backbone(nn.Module):
     """A network without its classifier, in two halves.
 
-    ``pool(tail(head(x)))`` equals the whole network's pooled features; this is checked when the cut is made.
+    ``pool(tail(head(x)))`` equals the pooled features of the whole network; this is checked on construction.
 
     Args:
         net: a timm network.
@@ -43,10 +43,10 @@ class Backbone(nn.Module):
         cut: False for a network that only extracts features (a sub-network, a baseline without a gate).
 
     Raises:
-        ValueError: the network cannot be cut, with its name and the reason.
+        ValueError: the network cannot be cut; the message names it and the reason.
     """
 
-    loaded: Loaded | None = None  # what came of the user's weight file
+    loaded: Loaded | None = None  # what was loaded from the user's weight file
 
     def __init__(self, net: nn.Module, size: int = 224, cut: bool = True) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class Backbone(nn.Module):
             middle = self.head(example)
             whole = self.pool(self.tail(middle))
         except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(_refusal(self.net, f"its halves do not run separately ({error})")) from error
+            raise ValueError(_refusal(self.net, f"its halves cannot run separately ({error})")) from error
         if middle.dim() != 4 or middle.shape[1] != self.channels:
-            raise ValueError(_refusal(self.net, f"its stage 3 gives {tuple(middle.shape)}, not a map"))
+            raise ValueError(_refusal(self.net, f"its stage 3 outputs {tuple(middle.shape)}, which is not a map"))
         if whole.shape != expected.shape or not torch.allclose(whole, expected, rtol=1e-4, atol=1e-5):
-            raise ValueError(_refusal(self.net, "its two halves do not give the features of the whole network"))
+            raise ValueError(_refusal(self.net, "its two halves do not reproduce the features of the whole network"))
 
     def _run(self, names: list[str], x: Tensor) -> Tensor:
         for name in names:
@@ -102,7 +102,7 @@ class Backbone(nn.Module):
         """
         features: Tensor = self.net.forward_features(x)  # type: ignore[operator]
         if features.dim() != 4:
-            raise ValueError(f"{network_name(self.net)} ends in features {tuple(features.shape)[1:]} and not in a map")
+            raise ValueError(f"{network_name(self.net)} ends in features {tuple(features.shape)[1:]}, not in a map")
         return features.permute(0, 3, 1, 2) if self.channels_last else features
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,23 +114,23 @@ class Backbone(nn.Module):
 def _refusal(net: nn.Module, reason: str) -> str:
     return (
         f"{network_name(net)} cannot be cut between stage 3 and stage 4: {reason}; "
-        f"use another network, such as resnet50 or convnext_tiny, or no gate and no parts"
+        f"use another network, such as resnet50 or convnext_tiny, or disable the gate and the parts"
     )
 
 
 def _cut(net: nn.Module, example: Tensor) -> tuple[int, list[str], list[str]]:
-    """C, and the submodules that run before and after the end of stage 3, each in the order in which they run."""
+    """C, and the submodules before and after the end of stage 3, in the order in which they run."""
     stages = [dict(info) for info in getattr(net, "feature_info", [])]
     last = [info for info in stages if info.get("reduction") == STRIDE]
     if not last or not any((info.get("reduction") or 0) > STRIDE for info in stages):
-        raise ValueError(_refusal(net, f"it names no map of stride {STRIDE} followed by a coarser one"))
+        raise ValueError(_refusal(net, f"it reports no map of stride {STRIDE} followed by a coarser one"))
     steps = _steps(net, str(last[-1]["module"]), example)
     end = steps.index(str(last[-1]["module"])) + 1
     return int(last[-1]["num_chs"]), steps[:end], steps[end:]
 
 
 def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
-    """The chain of submodules that `forward_features` calls, opened up only where ``path`` leads inside."""
+    """The chain of submodules that `forward_features` calls; those that contain ``path`` are opened up."""
     owners = [path[:i] for i, letter in enumerate(path) if letter == "."]  # "a.b.c": a, a.b
     names = [f"{owner}.{child}" for owner in owners for child, _ in net.get_submodule(owner).named_children()]
     names += [child for child, _ in net.named_children()]
@@ -151,29 +151,29 @@ def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
     """A timm network by name, without its classifier.
 
     Args:
-        name: as `timm.create_model` takes it.
-        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (of test_resnet), or a
-            file, run folder, model folder or hub id that holds some.
+        name: a name that `timm.create_model` accepts.
+        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (for test_resnet), or a
+            file, run folder, model folder or hub id that holds weights.
         size: side of its input in pixels.
         cut: see `Backbone`.
 
     Raises:
-        ValueError: an unknown network, one that cannot be cut, or weights of another one.
+        ValueError: the network is unknown or cannot be cut, or the weights are of another network.
     """
     if not name.startswith("hf-hub:") and not timm.is_model(name.split(".")[0]):
         near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
-        hint = f"; near it are {', '.join(near)}" if near else ""
+        hint = f"; similar names are {', '.join(near)}" if near else ""
         raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
     try:
         config = timm.get_pretrained_cfg(name, allow_unregistered=True)
         sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
         net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
-    except Exception as error:  # the hub client and timm raise errors of many kinds
+    except Exception as error:  # the hub client and timm raise many kinds of errors
         if weights != "pretrained":
-            raise ValueError(f"timm cannot make {name} ({reason(error)})") from error
+            raise ValueError(f"timm cannot create {name} ({reason(error)})") from error
         raise ValueError(
-            f"timm's weights of {name} cannot be downloaded ({type(error).__name__}); "
-            f"give a file with {option('model.weights')} FILE, or none to train from scratch"
+            f"timm's weights for {name} cannot be downloaded ({type(error).__name__}); "
+            f"name a file with {option('model.weights')} FILE, or use none to train from scratch"
         ) from error
     loaded = None
     if weights == "tiny":

@@ -1,5 +1,5 @@
-"""What SCAPNet is compared with: the plain backbone, NTS-Net (+ PRM) and RRA (+ gGAU).
+"""The networks that SCAPNet is compared with: the plain backbone, NTS-Net (+ PRM) and RRA (+ gGAU).
 
-The networks of other papers are implemented from the papers. Values that a paper does not give are those of its public
-code and are marked as such.
+The networks of other papers are implemented from those papers. Values that a paper does not give are taken from its
+public code and marked as such.
 """

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
-# Settings of NTS-Net's public code: a side in pixels of a 448 px view, and its scales, at strides 32, 64 and 128.
+# Settings of NTS-Net's public code: base side in pixels of a 448 px view, and scales, at strides 32, 64 and 128.
 VIEW = 448
 LEVELS = (
     (48, (2 ** (1 / 3), 2 ** (2 / 3))),
@@ -22,14 +22,14 @@ SHAPES = tuple(len(scales) * len(RATIOS) for _, scales in LEVELS)  # T of each l
 
 
 def anchor_shapes(level: int) -> list[tuple[float, float]]:
-    """Widths and heights of a level's T anchors in [0, 1] of the view, by scale, then ratio; a scale has one area."""
+    """Widths and heights of a level's T anchors in [0, 1] of the view, by scale, then ratio; ratios keep the area."""
     side, scales = LEVELS[level]
     sides = [side / VIEW * scale for scale in scales]
     return [(length * math.sqrt(ratio), length / math.sqrt(ratio)) for length in sides for ratio in RATIOS]
 
 
 def anchors(maps: Sequence[tuple[int, int]], device: torch.device | None = None) -> Tensor:
-    """Boxes of all anchors. Their sides are fractions of the view, so that they scale with it.
+    """Boxes of all anchors. Their sides are fractions of the view, so they scale with it.
 
     Two deviations (ours): anchors are centred on the cells of a level even if the cells do not divide the view (4 cells
     on 448 px, where the public code puts centres on the border), and boxes are clipped to the view, where the public
@@ -38,7 +38,7 @@ def anchors(maps: Sequence[tuple[int, int]], device: torch.device | None = None)
 
     Args:
         maps: (H, W) of each level.
-        device: of the result.
+        device: device of the result.
 
     Returns:
         (A, 4) cxcywh in [0, 1], by level, then shape, row and column, the order in which the Navigator flattens its
@@ -68,19 +68,19 @@ def anchor_count(maps: Sequence[tuple[int, int]]) -> int:
 
 
 def choose(scores: Tensor, boxes: Tensor, count: int, threshold: float = 0.25) -> Tensor:
-    """Non-maximum suppression for a batch of images, stopped at M anchors.
+    """Non-maximum suppression for a batch of images, which stops at M anchors.
 
-    `torchvision.ops.nms` takes one image. All images share the same anchors here, so M steps give its result for the
+    `torchvision.ops.nms` takes one image. Here all images share the same anchors, so M steps give its result for the
     whole batch. If fewer than M anchors survive, the best suppressed ones follow.
 
     Args:
         scores: (B, A).
         boxes: (A, 4) cxcywh.
         count: M <= A.
-        threshold: largest intersection over union of two surviving anchors.
+        threshold: the largest intersection over union that two surviving anchors may have.
 
     Returns:
-        (B, M) indices, by falling score, survivors first.
+        (B, M) indices, by descending score, survivors first.
     """
     corners = box_convert(boxes, "cxcywh", "xyxy")
     free, left = torch.ones_like(scores, dtype=torch.bool), torch.ones_like(scores, dtype=torch.bool)

@@ -20,11 +20,11 @@ from scapnet.modules.scaps import PartsOutput
 from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 PROPOSALS = 6  # M
-JOINED = 4  # how many of them, the most informative, the Scrutinizer sees
+JOINED = 4  # the Scrutinizer sees this many of them, the most informative ones
 
 
 class NTSOutput(NamedTuple):
-    """A `SCAPNetOutput` with the Scrutinizer's logits. What stage 1 does not run is None."""
+    """A `SCAPNetOutput` with the Scrutinizer's logits. Fields of modules that stage 1 does not run are None."""
 
     logits: Tensor  # (B, K) of the whole image
     part_logits: Tensor | None  # (B, M, K) of the Teacher
@@ -71,7 +71,7 @@ class NTSNet(NetworkState, nn.Module):
     """Navigator, Teacher and Scrutinizer on one backbone, with the protocol `scapnet.network.Network`.
 
     Args:
-        backbone: of both the image and the parts.
+        backbone: shared by the image and the parts.
         classifier: features (B, D) of the image to logits (B, K).
         navigator: the last map to informativeness.
         part_classifier: the Teacher's, part features (B, M, D) to logits (B, M, K).
@@ -127,7 +127,7 @@ class NTSNet(NetworkState, nn.Module):
 
     @classmethod
     def title(cls, config: ModelConfig) -> str:
-        """What the network is called in a table."""
+        """The name of the network in a table."""
         return "PRM + NTS-Net" if config.relation.enabled else "NTS-Net"
 
     @classmethod
@@ -141,7 +141,7 @@ class NTSNet(NetworkState, nn.Module):
         return enabled_sections(config)
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> "NTSLoss":
-        """The paper's loss, with the weights of a config for the image's and the parts' cross-entropy."""
+        """The paper's loss, with the config's weights for the cross-entropies of the image and the parts."""
         entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=config.smoothing)
         return NTSLoss(config.cls, config.sub, entropy=entropy)
 
@@ -152,13 +152,13 @@ class NTSNet(NetworkState, nn.Module):
     def clip_groups(self) -> list[list[nn.Parameter]]:
         """The main branch, the Navigator, and the rest.
 
-        The Navigator's loss is a sum over pairs of parts. Clipped together with it, Teacher and Scrutinizer would
-        barely learn.
+        The Navigator's loss is a sum over pairs of parts. If they were clipped together with it, the Teacher and the
+        Scrutinizer would barely learn.
         """
         return separate_groups([(self.backbone, self.classifier), (self.navigator,), (self,)])
 
     def set_stage(self, stage: int) -> None:
-        """Stage 1 trains and runs the backbone and the classifier of the image only; stage 2 the whole network."""
+        """Stage 1 trains and runs only the backbone and the image's classifier; stage 2 the whole network."""
         self.stage = stage
         for module in (self.part_classifier, self.relation, self.navigator, self.scrutinizer):
             if module is not None:
@@ -182,11 +182,11 @@ class NTSNet(NetworkState, nn.Module):
 
         Args:
             image: (B, 3, S, S) normalised view.
-            source: (B, 3, S', S') the same view in more pixels, from which parts are cut; by default ``image``.
-            index: not used: the choice of parts is not random.
+            source: (B, 3, S', S') the same view with more pixels, from which parts are cropped; by default ``image``.
+            index: not used, as the choice of parts is not random.
 
         Returns:
-            `NTSOutput`; its probs are the softmax of the Scrutinizer's logits, in stage 1 of the image's.
+            `NTSOutput`; its probs are the softmax of the Scrutinizer's logits, or of the image's in stage 1.
         """
         features = self.backbone.tail(self.backbone.head(image))  # (B, C, H, W)
         whole = self.dropout(self.backbone.pool(features))  # (B, D)
@@ -204,11 +204,11 @@ class NTSNet(NetworkState, nn.Module):
 
 
 def ranking_loss(scores: Tensor, confidence: Tensor) -> Tensor:
-    """L_I of the NTS-Net paper: where the Teacher is more confident in s than in i, I_s should exceed I_i by 1.
+    """L_I of the NTS-Net paper: if the Teacher is more confident in s than in i, I_s should exceed I_i by 1.
 
     Args:
         scores: (B, M) informativeness.
-        confidence: (B, M) of the Teacher; only its order is used.
+        confidence: (B, M) the Teacher's; only its order is used.
 
     Returns:
         Scalar: the sum over the pairs of proposals, then the mean over the batch.
@@ -229,7 +229,7 @@ class NTSLoss(nn.Module):
         sub: weight of L_C, the sum of the parts' cross-entropies (the public code takes their mean).
         joint: weight of L_S, the Scrutinizer's cross-entropy.
         rank: weight of `ranking_loss`.
-        entropy: every cross-entropy, with its label smoothing and class weights; by default without either.
+        entropy: used for every cross-entropy, with its label smoothing and class weights; by default without either.
     """
 
     def __init__(
@@ -255,8 +255,8 @@ class NTSLoss(nn.Module):
 
 
 def confidences(part_logits: Tensor, target: Tensor) -> Tensor:
-    """(B, M) log-probabilities that part logits (B, M, K) give to target (B,), or their means over soft ones (B, K)."""
-    # In log space, because confidences that underflow to 0 would lose their order.
+    """(B, M) log-probabilities of target (B,) by part logits (B, M, K); for soft targets (B, K) the weighted means."""
+    # In log space, because confidences that underflow to 0 would be tied.
     log_probs = part_logits.float().log_softmax(-1)
     if target.dim() == 2:
         return (log_probs * target.unsqueeze(1)).sum(2)

@@ -19,7 +19,7 @@ class PlainNet(NetworkState, nn.Module):
     """A backbone and a classifier, with the protocol `scapnet.network.Network`.
 
     Args:
-        backbone: it need not be cut in two.
+        backbone: need not be cut in two.
         classifier: features (B, D) to logits (B, K).
     """
 
@@ -37,7 +37,7 @@ class PlainNet(NetworkState, nn.Module):
 
     @classmethod
     def title(cls, config: ModelConfig) -> str:
-        """What the network is called in a table."""
+        """The name of the network in a table."""
         return "backbone"
 
     @classmethod
@@ -51,11 +51,11 @@ class PlainNet(NetworkState, nn.Module):
         return frozenset()
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
-        """The cross-entropy of Eq. 3, which is all that Eq. 15 has here."""
+        """The cross-entropy of Eq. 3, the only term of Eq. 15 here."""
         return SCAPNetLoss(config.cls, smoothing=config.smoothing, class_weights=class_weights)
 
     def location_module(self) -> nn.Module | None:
-        """None: there are no parts."""
+        """None, as there are no parts."""
         return None
 
     def clip_groups(self) -> list[list[nn.Parameter]]:
@@ -67,7 +67,7 @@ class PlainNet(NetworkState, nn.Module):
         self.stage = stage
 
     def start_parts_from_main(self) -> None:
-        """Do nothing: there are no parts."""
+        """Do nothing, as there are no parts."""
 
     def forward(self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None) -> SCAPNetOutput:
         """Classify images (B, 3, S, S); ``source`` and ``index`` are not used."""

@@ -1,6 +1,6 @@
 """RRA (Shroff et al., Focus Longer to See Better: Recursively Refined Attention, 2020), with or without gGAU.
 
-B batch, K classes, D feature size, M patches, T time steps for each patch, h hidden size.
+B batch, K classes, D feature size, M patches, T time steps per patch, h hidden size.
 """
 
 from dataclasses import replace
@@ -23,8 +23,8 @@ from scapnet.network import NetworkState, enabled_sections, separate_groups
 class RecurrentAttention(nn.Module):
     """Stacked LSTMs that read each patch several times, and attention over all time steps.
 
-    The sizes are the public code's: two layers of 512, and four time steps for its single patch. With several patches,
-    one follows the other (ours).
+    The sizes are those of the public code: two layers of 512, and four time steps for its single patch. Several patches
+    are read one after the other (ours).
 
     Args:
         dim: D.
@@ -46,7 +46,7 @@ class RecurrentAttention(nn.Module):
             features: (B, M, D).
 
         Returns:
-            (B, h) weighted sum of the outputs of all time steps, and the weights (B, M*T), which sum to 1.
+            The weighted sum (B, h) of the outputs of all time steps, and the weights (B, M*T), which sum to 1.
         """
         steps, _ = self.lstm(features.repeat_interleave(self.steps, 1))  # (B, M*T, h)
         weights = self.attention(steps).squeeze(-1).float().softmax(-1)  # (B, M*T)
@@ -61,16 +61,16 @@ def neutral_score(pooled: Tensor) -> Tensor:
 class RRA(NetworkState, nn.Module):
     """A global stream on the image and a local stream on patches, with the protocol `scapnet.network.Network`.
 
-    Patches are windows of the grid, as many of each scale as ``selection`` says (ours; the public code reads ten boxes
-    of each image from a file and takes one at random, in evaluation too). With gGAU the gate's scores choose them, as
-    in SCAPS but without L_con, and the mask is applied to the global stream only (ours). Without it they are random; in
-    evaluation the sample number seeds them, so that results are repeatable.
+    Patches are windows of the grid, chosen by ``selection`` (ours; the public code reads ten boxes per image from a
+    file and takes one at random, also in evaluation). With gGAU, the gate's scores choose them, as in SCAPS but without
+    L_con, and the mask is applied to the global stream only (ours). Without it they are random; in evaluation the
+    sample number seeds them, so that results are repeatable.
 
     Args:
-        backbone: of the global stream, without the two 1x1 convolutions that the public code adds to its VGG-19.
+        backbone: the global stream's, without the two 1x1 convolutions that the public code adds to its VGG-19.
         classifier: features (B, D) of the image to logits (B, K).
-        selection: which windows are patches.
-        part_backbone: of the local stream; ``backbone`` itself where the two share weights.
+        selection: chooses the windows that are patches.
+        part_backbone: the local stream's; ``backbone`` itself if the two share weights.
         recurrent: patch features (B, M, D) to (B, h).
         part_classifier: (B, h) to logits (B, K).
         gate: gGAU, after stage 3.
@@ -99,7 +99,7 @@ class RRA(NetworkState, nn.Module):
         """RRA, or gGAU + RRA if the gate is enabled; see `scapnet.build.build_model`.
 
         Raises:
-            ValueError: settings that RRA does not have, or that do not fit each other, the view or the backbone.
+            ValueError: settings that RRA does not have, or that do not fit together, the view or the backbone.
         """
         parts = config.parts
         check_parts(config, "RRA")
@@ -121,7 +121,7 @@ class RRA(NetworkState, nn.Module):
 
     @classmethod
     def title(cls, config: ModelConfig) -> str:
-        """What the network is called in a table."""
+        """The name of the network in a table."""
         return "gGAU + RRA" if config.gate.enabled else "RRA"
 
     @classmethod
@@ -155,7 +155,7 @@ class RRA(NetworkState, nn.Module):
                 module.requires_grad_(stage == 2)
 
     def start_parts_from_main(self) -> None:
-        """Copy the global stream's backbone into the local one; the classifiers take different features."""
+        """Copy the global stream's backbone into the local one; not the classifiers, which take different features."""
         if self.part_backbone is not self.backbone:
             self.part_backbone.load_state_dict(self.backbone.state_dict())
 
@@ -193,9 +193,9 @@ class RRALoss(nn.Module):
 
     Args:
         cls: weight of the global stream's cross-entropy.
-        act: weight of `activation_loss`; a training loop may change it from epoch to epoch.
+        act: weight of `activation_loss`; a training loop may change it between epochs.
         sub: weight of the local stream's cross-entropy.
-        entropy: both cross-entropies, with their label smoothing and class weights; by default without either.
+        entropy: used for both cross-entropies, with its label smoothing and class weights; by default without either.
     """
 
     def __init__(

@@ -5,5 +5,5 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-Root = Annotated[Path | None, arg(aliases=["--data.root"])]
-Table = Annotated[Path | None, arg(aliases=["--data.table"])]
+DataRoot = Annotated[Path | None, arg(aliases=["--data.root"])]
+DataTable = Annotated[Path | None, arg(aliases=["--data.table"])]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from scapnet.cli.places import Root, Table
+from scapnet.cli.places import DataRoot, DataTable
 
 
 def predict(
@@ -68,8 +68,8 @@ def explain(
     out: Path = Path("explain.png"),
     format: Literal["table", "json"] = "table",
     split: Literal["test", "val", "train"] | None = None,
-    root: Root = None,
-    table: Table = None,
+    root: DataRoot = None,
+    table: DataTable = None,
 ) -> None:
     """Show why a photo got one class and not another, part by part, or what tells two classes apart.
 

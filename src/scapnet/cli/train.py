@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from scapnet.cli.places import Root, Table
+from scapnet.cli.places import DataRoot, DataTable
 from scapnet.config import Config
 from scapnet.presets import PRESETS
 
@@ -36,8 +36,8 @@ train.__annotations__["config"] = Annotated[PresetConfig, arg(name="")]
 def resume(
     run: Positional[Path],
     epochs: Annotated[int | None, arg(aliases=["--train.epochs"])] = None,
-    root: Root = None,
-    table: Table = None,
+    root: DataRoot = None,
+    table: DataTable = None,
     workers: int | None = None,
     lr: Annotated[float | None, arg(aliases=["--train.lr"])] = None,
     clip: Annotated[float | None, arg(aliases=["--train.clip"])] = None,
@@ -63,8 +63,8 @@ def resume(
 def eval_(
     run: Positional[Path],
     split: Literal["test", "val", "train"] | None = None,
-    root: Root = None,
-    table: Table = None,
+    root: DataRoot = None,
+    table: DataTable = None,
     best: bool = False,
     workers: int | None = None,
     tta: bool = False,

@@ -1,6 +1,6 @@
 """Windows of a scale, their features and boxes, and crops (Definition 1).
 
-B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows on a side, M parts, S crop size.
+B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows per side, M parts, S crop size.
 """
 
 import torch
@@ -9,14 +9,14 @@ from torchvision.ops import box_convert, roi_align
 
 
 def unit_edges(size: int, grid: int) -> list[int]:
-    """Whole-number edges of ``grid`` units over ``size`` cells: a true partition even if N does not divide size.
+    """Integer edges of ``grid`` units over ``size`` cells: a true partition even if N does not divide size.
 
     >>> unit_edges(28, 3)
     [0, 9, 18, 28]
     """
     if size < grid:
         raise ValueError(
-            f"a feature map of {size} cells on a side cannot be cut into a grid of {grid}; "
+            f"a feature map of {size} cells per side cannot be divided into a grid of {grid}; "
             f"use grid <= {size} or a larger image"
         )
     return [i * size // grid for i in range(grid + 1)]
@@ -49,7 +49,7 @@ def pool_windows(features: Tensor, grid: int, scale: int) -> Tensor:
 
     Args:
         features: (B, C, H, W).
-        grid: units on a side, N <= min(H, W).
+        grid: N, units per side, at most min(H, W).
         scale: u, the side of a window in units.
 
     Returns:
@@ -81,7 +81,7 @@ def window_boxes(
 
 
 def crop_parts(images: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Crop and resize every part of every image in one call, on the images' device.
+    """Crop and resize all parts of all images in one call, on the images' device.
 
     A bin that covers several pixels averages them, so downsampling does not alias (Sec. IV-B resizes parts to 224).
 

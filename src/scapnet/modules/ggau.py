@@ -15,7 +15,7 @@ Mode = Literal["hard", "soft"]
 
 
 class GateOutput(NamedTuple):
-    """What the gate kept."""
+    """The output of the gate."""
 
     features: Tensor  # (B, C, H, W) Eq. 1
     mask: Tensor  # (B, N, N) 0 or 1 forward, softmax gradient in training; P(keep) of a soft gate
@@ -25,8 +25,8 @@ class GateOutput(NamedTuple):
 def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: float = 1.0) -> Tensor:
     """Decide which units are kept, Eq. 5 and 6.
 
-    The scores s of Eq. 4 are logits, so log(s_k) of Eq. 5 is s itself. An image whose units would all be closed keeps
-    the one with the highest keep probability.
+    The scores s of Eq. 4 are logits, so log(s_k) of Eq. 5 is s itself. If all units of an image would be closed, the
+    one with the highest keep probability is kept.
 
     Args:
         logits: (B, N, N, 2), [..., 1] is keep.
@@ -42,7 +42,7 @@ def gate_mask(logits: Tensor, mode: Mode = "hard", noise: bool = False, tau: flo
     keep = (logits / tau).softmax(-1)[..., 1]  # (B, N, N)
     if mode == "soft":
         return keep
-    # The argmax over two logits, exact also where both probabilities round to 0.5.
+    # The argmax over two logits, which is exact even if both probabilities round to 0.5.
     margin = (logits[..., 1] - logits[..., 0]).flatten(1)  # (B, N*N)
     best = F.one_hot(margin.argmax(1), margin.shape[1]).bool()
     kept = (margin > 0) | (best & (margin <= 0).all(1, keepdim=True))
@@ -63,7 +63,7 @@ def apply_mask(features: Tensor, mask: Tensor) -> Tensor:
     """
     height, width = features.shape[-2:]
     grid = mask.shape[-1]
-    # The averaging matrices of scale 1 with every weight set to one put a unit's value on its cells.
+    # With every weight set to one, the averaging matrices of scale 1 copy a unit's value to its cells.
     rows = (averaging_matrix(height, grid, 1, device=mask.device) > 0).to(mask.dtype)  # (N, H)
     columns = (averaging_matrix(width, grid, 1, device=mask.device) > 0).to(mask.dtype)
     return features * (rows.T @ mask @ columns).unsqueeze(1).to(features.dtype)
@@ -74,15 +74,15 @@ class GridGate(nn.Module):
 
     Args:
         channels: C.
-        grid: N, units on a side.
+        grid: N, units per side.
         hidden: d of Eq. 4; 16 gives the 0.02M parameters of Table III at C = 1024.
         mode: "hard" (Eq. 6) or "soft" (Table VII).
         noise: Gumbel noise in training; evaluation never has any.
         tau: temperature of the softmax.
-        open: initial bias of the logits, (-open, +open); with a positive one (nearly) every unit is kept at the start.
-        unmasked: share of the images of a training batch whose map is left as it is; the mask still says what the gate
-            keeps, and Eq. 2 counts it (ours).
-        mask_in_evaluation: whether evaluation masks (ours; the paper does).
+        open: initial bias of the logits, (-open, +open); a positive one keeps (nearly) every unit at the start.
+        unmasked: fraction of the images in a training batch that are not masked; the output still has their mask, and
+            Eq. 2 counts it (ours).
+        mask_in_evaluation: whether to mask in evaluation, as the paper does (the option is ours).
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class GridGate(nn.Module):
         """Score, decide and mask: features (B, C, H, W) to a `GateOutput`.
 
         Raises:
-            ValueError: the map has fewer cells on a side than the grid has units.
+            ValueError: the map has fewer cells per side than the grid has units.
         """
         logits = self.score(pool_windows(features, self.grid, 1))  # (B, N, N, 2)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -126,7 +126,7 @@ class GridGate(nn.Module):
         return GateOutput(apply_mask(features, self.applied(mask)), mask, logits)
 
     def applied(self, mask: Tensor) -> Tensor:
-        """What a map is multiplied by: the mask (B, N, N), but ones for images that are not masked, drawn anew."""
+        """The factors of a map: the mask (B, N, N), with ones for the images that a new random draw leaves unmasked."""
         if self.training and self.unmasked:
             whole = torch.rand(len(mask), 1, 1, device=mask.device) < self.unmasked
             return torch.where(whole, torch.ones_like(mask), mask)

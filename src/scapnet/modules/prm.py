@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def relative_geometry(boxes: Tensor) -> Tensor:
-    """g_mn above Eq. 10: position and size of part n relative to the sending part m.
+    """g_mn, defined above Eq. 10: position and size of part n relative to the sending part m.
 
     Args:
         boxes: (..., M, 4) cxcywh.
@@ -21,7 +21,7 @@ def relative_geometry(boxes: Tensor) -> Tensor:
     """
     receiver, sender = boxes.unsqueeze(-2), boxes.unsqueeze(-3)  # (..., n, 1, 4), (..., 1, m, 4)
     distance = (receiver[..., :2] - sender[..., :2]).abs() / sender[..., 2:]
-    # Eq. 10 has log(0) where centres coincide, as for m = n: distances are clamped at a thousandth of the sender.
+    # Eq. 10 has log(0) if centres coincide, as for m = n: distances are clamped at 1/1000 of the sender's size.
     return torch.cat((distance.clamp(min=1e-3), receiver[..., 2:] / sender[..., 2:]), -1).log()
 
 
@@ -44,7 +44,7 @@ def encode_geometry(geometry: Tensor, dim: int = 64) -> Tensor:
 def relation_weights(appearance: Tensor, geometry: Tensor) -> Tensor:
     """Weights omega of Eq. 11, computed as a softmax of omega_F + log omega_P, which cannot overflow.
 
-    A receiver for which no sender has a positive omega_P (0 / 0 in Eq. 11) uses appearance alone.
+    A receiver without any sender of positive omega_P (0 / 0 in Eq. 11) uses appearance alone.
 
     Args:
         appearance: (..., n, m) omega_F.
@@ -55,7 +55,7 @@ def relation_weights(appearance: Tensor, geometry: Tensor) -> Tensor:
     """
     related = geometry > 0
     fallback = ~related.any(-1, keepdim=True)
-    safe = torch.where(related, geometry, 1.0)  # masked before the log, or its gradient would be 0 * inf
+    safe = torch.where(related, geometry, 1.0)  # masked before the log; otherwise its gradient would be 0 * inf
     return (appearance + safe.log()).masked_fill(~(related | fallback), -torch.inf).softmax(-1)
 
 

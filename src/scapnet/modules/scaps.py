@@ -1,6 +1,6 @@
 """SCAPS, scale-consistent attention part selection: Definition 1 and the choice of parts (Sec. III-B).
 
-B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows on a side, M parts.
+B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows per side, M parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Strategy = Literal["score", "top", "random", "fixed"]
 
 
 class PartsOutput(NamedTuple):
-    """The chosen parts and the scores that they were chosen by."""
+    """The chosen parts and their scores."""
 
     boxes: Tensor  # (B, M, 4) cxcywh in [0, 1]
     scores: Tensor  # (B, M) P(keep) of the chosen windows
@@ -24,7 +24,7 @@ class PartsOutput(NamedTuple):
 
 
 def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int, scale: int) -> Tensor:
-    """S^u = P(keep) of every window of a scale, by the gate's own two layers.
+    """S^u = P(keep) of every window of a scale, computed by the gate's own two layers.
 
     Args:
         features: (B, C, H, W), not masked.
@@ -40,10 +40,10 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
 
 
 def top_indices(scores: Tensor, count: int) -> Tensor:
-    """Indices (B, count) of the highest of scores (B, n), best first; equal scores come in the order of their index.
+    """Indices (B, count) of the highest of scores (B, n), best first; ties are in the order of their index.
 
-    `torch.topk` does not define the order of equal scores, and ONNX has no stable sort. So the rank of each score is
-    computed first; ranks are distinct, and topk on them is well defined.
+    `torch.topk` does not define the order of ties, and ONNX has no stable sort. So the rank of each score is computed
+    first; ranks are distinct, which makes topk well defined.
     """
     left, right = scores.unsqueeze(2), scores.unsqueeze(1)
     before = torch.ones(scores.shape[1], scores.shape[1], dtype=torch.bool, device=scores.device).tril(-1)  # j < i
@@ -52,21 +52,21 @@ def top_indices(scores: Tensor, count: int) -> Tensor:
 
 
 def _even(windows: int, count: int) -> list[int]:
-    """Indices of ``count`` windows, evenly spaced from the first to the last; one alone is the middle one."""
+    """Indices of ``count`` windows, evenly spaced from the first to the last; a single one is the middle one."""
     if count == 1:
         return [windows // 2]
     return [round(i * (windows - 1) / (count - 1)) for i in range(count)]
 
 
 class PartSelection(nn.Module):
-    """Pick parts at several scales with one scorer. The module has no parameters.
+    """Choose parts at several scales with one scorer. The module has no parameters.
 
     Args:
-        grid: N, units on a side.
+        grid: N, units per side.
         keep: number of parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs its scores.
         strategy: "score" takes the best windows of each scale (the paper's 3, 2, 1), "top" the best over all scales,
-            "random" random windows, as many of each scale as ``keep`` says (Table VIII), "fixed" the same windows in
-            every image, evenly spaced over a scale (a control of ours that uses no scores).
+            "random" random windows with the same quotas (Table VIII), "fixed" the same windows in every image, evenly
+            spaced over a scale (a control of ours that uses no scores).
         total: M of "top"; the sum of ``keep`` by default.
 
     Raises:
@@ -111,8 +111,8 @@ class PartSelection(nn.Module):
             index: (B,) sample numbers; they seed "random" in evaluation, so that results are repeatable.
 
         Returns:
-            `PartsOutput`: by scale, then falling score, then window index; for "top" by falling score, then scale,
-            then index; for "fixed" by scale, then index.
+            `PartsOutput`: by scale, then descending score, then window index; for "top" by descending score, then
+            scale, then index; for "fixed" by scale, then index.
         """
         scales = range(1, len(self.keep) + 1)
         height, width = features.shape[-2:]

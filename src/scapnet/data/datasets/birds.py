@@ -12,10 +12,10 @@ from torch import Tensor
 from scapnet.data.lists import Finder, check_classes, parse_integer, parse_numbers, read_rows
 from scapnet.data.photos import PhotoList
 
-Table = dict[str, tuple[str, str]]  # id: "FILE, line N", and the rest of the line
+LinesById = dict[str, tuple[str, str]]  # id: "FILE, line N", and the rest of the line
 
 
-def read_table(file: Path, shape: str, among: Collection[str] | None = None) -> Table:
+def read_lines(file: Path, shape: str, among: Collection[str] | None = None) -> LinesById:
     """A list of ``ID REST`` lines.
 
     Args:
@@ -26,23 +26,23 @@ def read_table(file: Path, shape: str, among: Collection[str] | None = None) -> 
     Raises:
         ValueError: a malformed line, or an id that is repeated, unknown or missing.
     """
-    table: Table = {}
+    found: LinesById = {}
     for place, (key, rest) in read_rows(file, shape, 2):
-        if key in table:
+        if key in found:
             raise ValueError(f"{place}: id {key} was on an earlier line; keep one of them")
         if among is not None and key not in among:
             raise ValueError(f"{place}: id {key} is not in the list of images; remove the line")
-        table[key] = place, rest
-    if among is not None and len(table) < len(among):
-        missing = next(key for key in among if key not in table)
-        raise ValueError(f"{file} has no line for image id {missing} ({len(table)} of {len(among)}); unpack it again")
-    return table
+        found[key] = place, rest
+    if among is not None and len(found) < len(among):
+        missing = next(key for key in among if key not in found)
+        raise ValueError(f"{file} has no line for image id {missing} ({len(found)} of {len(among)}); unpack it again")
+    return found
 
 
-def _read_labels(home: Path, images: Table, all_classes: bool) -> tuple[list[int], list[str]]:
+def _read_labels(home: Path, images: LinesById, all_classes: bool) -> tuple[list[int], list[str]]:
     """The label of each image, and the names of the classes in the order of ``classes.txt``."""
-    names = read_table(home / "classes.txt", "CLASS_ID NAME")
-    labels = read_table(home / "image_class_labels.txt", "IMAGE_ID CLASS_ID", images)
+    names = read_lines(home / "classes.txt", "CLASS_ID NAME")
+    labels = read_lines(home / "image_class_labels.txt", "IMAGE_ID CLASS_ID", images)
     for place, key in labels.values():
         if key not in names:
             raise ValueError(f"{place}: classes.txt has no class {key}; correct the line or unpack the data set again")
@@ -52,13 +52,13 @@ def _read_labels(home: Path, images: Table, all_classes: bool) -> tuple[list[int
     return [number[labels[key][1]] for key in images], [names[key][1] for key in order]
 
 
-def _read_boxes(file: Path, images: Table) -> Tensor | None:
+def _read_boxes(file: Path, images: LinesById) -> Tensor | None:
     """(n, 4) xyxy from lines of ``IMAGE_ID X Y WIDTH HEIGHT``."""
     if not file.is_file():
         return None
-    table = read_table(file, "IMAGE_ID X Y WIDTH HEIGHT", images)
+    lines = read_lines(file, "IMAGE_ID X Y WIDTH HEIGHT", images)
     rows = []
-    for place, rest in (table[key] for key in images):
+    for place, rest in (lines[key] for key in images):
         values = parse_numbers(place, "a box", rest.split())
         if len(values) != 4:
             raise ValueError(f"{place}: a box has 4 numbers, X Y WIDTH HEIGHT, and not {len(values)}; correct the line")
@@ -67,11 +67,11 @@ def _read_boxes(file: Path, images: Table) -> Tensor | None:
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
 
 
-def _read_points(folder: Path, images: Table) -> tuple[Tensor | None, list[str]]:
+def _read_points(folder: Path, images: LinesById) -> tuple[Tensor | None, list[str]]:
     """(n, R, 4) visible part points as boxes of size 0, NaN where hidden, and the R part names."""
     if not (folder / "part_locs.txt").is_file():
         return None, []
-    names = read_table(folder / "parts.txt", "PART_ID NAME")
+    names = read_lines(folder / "parts.txt", "PART_ID NAME")
     column = {key: i for i, key in enumerate(names)}
     row = {key: i for i, key in enumerate(images)}
     points = [[[torch.nan] * 4 for _ in names] for _ in images]
@@ -94,9 +94,9 @@ def read_birds(home: Path, all_classes: bool) -> tuple[PhotoList, PhotoList]:
     Raises:
         ValueError: a list that is missing or malformed, or that names a missing image, with its file and line.
     """
-    images = read_table(home / "images.txt", "IMAGE_ID PATH")
+    images = read_lines(home / "images.txt", "IMAGE_ID PATH")
     labels, classes = _read_labels(home, images, all_classes)
-    split = read_table(home / "train_test_split.txt", "IMAGE_ID IS_TRAINING", images)
+    split = read_lines(home / "train_test_split.txt", "IMAGE_ID IS_TRAINING", images)
     training = [bool(parse_integer(place, "is_training", text, 0, 1)) for place, text in (split[key] for key in images)]
     finder = Finder()
     paths = [finder.find(home / "images" / name, place) for place, name in images.values()]

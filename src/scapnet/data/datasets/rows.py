@@ -18,8 +18,8 @@ SUFFIXES = (".csv", ".tsv")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Row(NamedTuple):
-    """A line of a table."""
+class TableRow(NamedTuple):
+    """A row of a table of photos."""
 
     place: str  # "FILE, line N"
     name: str  # the photo's name, as written in the table
@@ -30,9 +30,9 @@ class Row(NamedTuple):
 
 
 class TablePhoto(NamedTuple):
-    """A line of a table, and the file that it names."""
+    """A row of a table of photos, and the file that it names."""
 
-    row: Row
+    row: TableRow
     path: Path
 
 
@@ -49,7 +49,7 @@ def default_table(root: Path) -> Path:
     raise ValueError(f"there is no table {root / 'labels.csv'}; give it with {option('data.table')} FILE{there}")
 
 
-def read_rows(file: Path) -> tuple[Columns, list[Row]]:
+def read_rows(file: Path) -> tuple[Columns, list[TableRow]]:
     """The columns and the lines of a table; empty lines are skipped.
 
     Raises:
@@ -83,7 +83,7 @@ def _text(file: Path) -> str:
         raise ValueError(f"{file} is not UTF-8 text (line {line}, byte {error.start}); save it as UTF-8") from error
 
 
-def _row(place: str, columns: Columns, fields: Sequence[str]) -> Row:
+def _row(place: str, columns: Columns, fields: Sequence[str]) -> TableRow:
     if len(fields) > len(columns.names):
         raise ValueError(f"{place}: it has more fields than the header; put names with commas in double quotes")
     values = [field.strip() for field in fields] + [""] * (len(columns.names) - len(fields))
@@ -99,16 +99,16 @@ def _row(place: str, columns: Columns, fields: Sequence[str]) -> Row:
     if group == "":
         raise ValueError(f"{place}: the photo has no group; give a single photo a group of its own")
     parent = "" if columns.parent is None else one_name(values[columns.parent])
-    return Row(place, name, label, split or "train", group, parent)
+    return TableRow(place, name, label, split or "train", group, parent)
 
 
-def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[TablePhoto]:
+def find_photos(rows: Sequence[TableRow], root: Path, finder: Finder) -> Iterator[TablePhoto]:
     """The files that the lines name; each may be named only once.
 
     Raises:
         ValueError: a photo that is missing, or that was on an earlier line.
     """
-    seen: dict[str, Row] = {}
+    seen: dict[str, TableRow] = {}
     real: dict[Path, str] = {}
     for row in rows:
         path = _find(row, root, finder)
@@ -120,7 +120,7 @@ def find_photos(rows: Sequence[Row], root: Path, finder: Finder) -> Iterator[Tab
         yield TablePhoto(row, path)
 
 
-def _refuse_again(row: Row, first: Row) -> None:
+def _refuse_again(row: TableRow, first: TableRow) -> None:
     line = first.place.rpartition(", ")[2]
     same = f"{row.name} is already on {line}" + (f" as {first.name}" if first.name != row.name else "")
     if row.split != first.split:
@@ -128,7 +128,7 @@ def _refuse_again(row: Row, first: Row) -> None:
     raise ValueError(f"{row.place}: {same}; keep one of them")
 
 
-def _find(row: Row, root: Path, finder: Finder) -> Path:
+def _find(row: TableRow, root: Path, finder: Finder) -> Path:
     """The photo with a path, with slashes or backslashes, or with a name without suffix."""
     slashes = row.name.replace("\\", "/")
     for name in dict.fromkeys([row.name, slashes, os.path.normpath(slashes), slashes.lstrip("/")]):

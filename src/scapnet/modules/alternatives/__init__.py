@@ -1,1 +1,1 @@
-"""What Table X compares PRM with: graph convolution, one classifier for each part, concatenation."""
+"""The alternatives to PRM in Table X: graph convolution, one classifier per part, and concatenation."""

@@ -1,6 +1,6 @@
-"""Classifiers of the parts that Table X compares with one for all of them.
+"""Part classifiers that Table X compares with one shared by all parts.
 
-B batch, M parts, D feature size, K classes. Their weights start as those of `nn.Linear` do.
+B batch, M parts, D feature size, K classes. Weights are initialised as in `nn.Linear`.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class EachClassifier(nn.Module):
-    """A classifier for each of the M = num_parts parts, by its place in the order of `PartsOutput`; D = dim."""
+    """One classifier for each of the M = num_parts positions in the order of `PartsOutput`; D = dim."""
 
     def __init__(self, num_parts: int, dim: int, num_classes: int) -> None:
         super().__init__()
@@ -25,16 +25,16 @@ class EachClassifier(nn.Module):
 
     @torch.no_grad()
     def start_from(self, main: dict[str, Any]) -> None:
-        """Copy a classifier's state, weight (K, D) and bias (K,), into every part's."""
+        """Copy a classifier's state, weight (K, D) and bias (K,), into every part's classifier."""
         self.weight.copy_(main["weight"].expand_as(self.weight))
         self.bias.copy_(main["bias"].expand_as(self.bias))
 
 
 class ConcatClassifier(nn.Module):
-    """One classifier on the concatenated features, (B, M * D), of the M = num_parts parts; D = dim.
+    """One classifier on the concatenated features (B, M * D) of the M = num_parts parts; D = dim.
 
-    Its one row of logits is the mean over the parts that every reader of part logits takes. L_sub (Eq. 14) has then
-    twice the same cross-entropy.
+    It returns one row of logits, which equals the mean over the parts that users of part logits compute. L_sub (Eq. 14)
+    is then twice the same cross-entropy.
     """
 
     def __init__(self, num_parts: int, dim: int, num_classes: int) -> None:
@@ -55,10 +55,10 @@ class ConcatClassifier(nn.Module):
 
 
 def make_part_classifier(kind: str, num_parts: int, dim: int, num_classes: int) -> nn.Module:
-    """The classifier (B, M, D) to (B, M, K) or (B, 1, K) of a name: "shared", "each" or "concat".
+    """A part classifier by name, "shared", "each" or "concat": (B, M, D) to (B, M, K) or (B, 1, K).
 
     Raises:
-        ValueError: another name.
+        ValueError: the name is unknown.
     """
     if kind == "shared":
         return nn.Linear(dim, num_classes)

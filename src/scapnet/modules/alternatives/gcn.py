@@ -3,7 +3,7 @@
 B batch, M parts, D feature size, n the receiving part, m the sending part.
 
 The paper says only that a graph needs "prior knowledge to construct the adjacency matrix". Here (ours) that is the
-closeness of the boxes, with one layer, no bias, no ReLU and the residual of Eq. 13, so that the rows of Table X differ
+proximity of the boxes, with one layer, no bias, no ReLU and the residual of Eq. 13, so that the rows of Table X differ
 only in how the relation is modelled.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def box_adjacency(boxes: Tensor) -> Tensor:
-    """Closeness exp(-d^2) of every two parts, d the distance of their centres in units of their mean size.
+    """Proximity exp(-d^2) of every pair of parts, where d is the distance of their centres in units of their mean size.
 
     The diagonal is 1, the self-loop. Boxes that only touch have d >= 1.
 
@@ -34,7 +34,7 @@ def normalise(adjacency: Tensor) -> Tensor:
 
 
 class PartGraph(nn.Module):
-    """One graph convolution over an image's parts, whose edges are the closeness of their boxes.
+    """One graph convolution over an image's parts, whose edge weights are the proximity of their boxes.
 
     Args:
         dim: D.
