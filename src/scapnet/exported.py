@@ -17,7 +17,7 @@ from scapnet.serialization import from_dict
 
 Arrays = dict[str, NDArray[Any]]
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
-EXTRA = "{} is not installed; install it by: pip install scapnet[export]"
+EXTRA = "{} is not installed; install it with: pip install scapnet[export]"
 PT2_METADATA = "scapnet.json"
 
 
@@ -39,13 +39,13 @@ class ExportedGraph(NamedTuple):
 
     @property
     def threshold(self) -> float | None:
-        """The probability from which on an answer can be trusted."""
+        """The lowest probability at which an answer can be trusted."""
         found: float | None = json.loads(self.metadata["threshold"])
         return found
 
     @property
     def pixels(self) -> str:
-        """What it takes, "photo" or "view"."""
+        """What the graph takes, "photo" or "view"."""
         return self.metadata["input"]
 
 
@@ -68,21 +68,21 @@ def open_graph(path: Path, threads: int = 0) -> ExportedGraph:
 
     Args:
         path: an ``.onnx``, ``.xml`` (OpenVINO) or ``.pt2`` file.
-        threads: of the processor that it may use; 0 leaves it to the library.
+        threads: number of CPU threads; 0 lets the library decide.
 
     Raises:
-        ValueError: no such file, of another kind, or not written by scapnet; or its library is missing.
+        ValueError: the file is missing, of another kind or not written by scapnet, or its library is not installed.
     """
     openers = {".onnx": _open_onnx, ".xml": _open_openvino, ".pt2": _open_pt2}
     if path.suffix not in openers:
-        raise ValueError(f"{path} is no exported model; its name must end in .onnx, .xml (OpenVINO) or .pt2")
+        raise ValueError(f"{path} is not an exported model; its name must end in .onnx, .xml (OpenVINO) or .pt2")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
         graph = openers[path.suffix](path, threads)
     except ValueError:
         raise
-    except Exception as error:  # each library has its own errors, and all mean the same
+    except Exception as error:  # each library has its own errors, with the same meaning
         raise ValueError(f"{path} cannot be opened ({reason(error)})") from error
     missing = [key for key in ("classes", "view", "threshold", "input", "pixels") if key not in graph.metadata]
     if missing:

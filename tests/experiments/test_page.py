@@ -32,8 +32,8 @@ def cells(text: str) -> dict[str, list[str]]:
 def test_the_rows_of_three_seeds() -> None:
     rows = cells(page(THREE))
     assert rows["row"] == [
-        *("runs", "accuracy", "to the first row", "to the row above", "kept"),
-        *("paper, CUB", "to its first row", "paper, Aircraft", "to its first row"),
+        *("runs", "accuracy", "vs first row", "vs row above", "kept"),
+        *("paper, CUB", "vs its first row", "paper, Aircraft", "vs its first row"),
     ]
     assert rows["bare"] == ["3", "51.0 ± 1.0", "", "", "50.0 ± 0.0", "80.0", "", "", ""]
     assert rows["quoted"] == ["", "", "", "", "", "81.5", "+1.5", "", ""]
@@ -56,7 +56,7 @@ def test_the_text_says_what_was_run() -> None:
     text = page(THREE)
     assert "`scapnet reproduce toy`" in text
     assert "Data: finches, 100 test images per run." in text
-    assert "Trained on an abacus in 4.5 hours altogether, at commit abc1234." in text
+    assert "Trained on an abacus in 4.5 hours in total, at commit abc1234." in text
     assert text.endswith("- Toys are no birds.\n- better: ours.\n- Quoted from the paper: quoted.\n")
     more = THREE | {"bad": [record(3, answers(50, 90)), *THREE["bad"]]}
     assert "90 to 100 test images per run" in page(more)
@@ -74,7 +74,7 @@ def test_a_fold_that_is_held_out_again_is_named(held_out: tuple[int, ...], again
 
 
 def test_runs_that_differ_in_more_than_their_rows_are_listed() -> None:
-    listed = "differ in more than their rows"
+    listed = "also differ in precision or PyTorch version"
     assert listed not in page(THREE)
     half = replace(THREE["bad"][0], config=changed(TINY, {"train.precision": "bf16"}))
     text = page(THREE | {"bad": [half, *THREE["bad"][1:]]})
@@ -90,7 +90,7 @@ def test_runs_that_differ_in_more_than_their_rows_are_listed() -> None:
 
 def test_nothing_run_yet() -> None:
     text = page({}, "cub")
-    assert "Not run yet: the measured columns are empty." in text
+    assert "Not run yet, so the columns with our results are empty." in text
     assert "claim" not in text
     assert cells(text)["better"] == ["", "", "", "", "82.0", "+2.0", "91.0", ""]
 
@@ -104,7 +104,7 @@ def test_every_table_has_an_empty_page(name: str, tmp_path: Path) -> None:
 def test_costs_have_columns_and_a_place() -> None:
     costs = {"base": Cost(0, 1.5, 2.0), "good": Cost(16434, 4.125, 3.0)}
     text = markdown(replace(TABLE, costs=True), results({}), "cub", "c", costs)
-    assert "Not run yet: the columns of our accuracy are empty." in text
+    assert "Not run yet, so the columns with our accuracy are empty." in text
     assert f"measured on {hardware()} with {torch.get_num_threads()} thread" in text
     priced = cells(text)
     assert priced["bare"][4:7] == ["-", "1.50", "2 (1.00 x)"]

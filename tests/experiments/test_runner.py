@@ -99,7 +99,7 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path, worker: Worker) -> None
     [
         ("print('first'); print('the last line'); sys.exit(3)", "plain-0.5-0 failed: the last line"),
         ("sys.exit(2)", "it printed nothing"),
-        ("print('epoch 1', flush=True); os.kill(os.getpid(), 9)", "signal 9 ended it; if memory is short"),
+        ("print('epoch 1', flush=True); os.kill(os.getpid(), 9)", "it was ended by signal 9; if memory is short"),
     ],
 )
 def test_the_last_line_of_a_failed_run_is_its_reason(tmp_path: Path, worker: Worker, script: str, words: str) -> None:
@@ -266,7 +266,7 @@ def test_an_average_of_runs_whose_folders_are_gone_says_what_to_do(tmp_path: Pat
         write_record_of(runner, run)
     assert runner.run(runs) is False
     (line,) = said
-    assert line.startswith("two-0 needs the run folders of plain-0.5-0 and plain-b-0, which are gone; move ")
+    assert line.startswith("two-0 needs the run folders of plain-0.5-0 and plain-b-0, which are missing; move ")
     assert line.endswith("rows/plain-b-0.json away to train both again")
 
 

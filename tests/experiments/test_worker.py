@@ -67,7 +67,7 @@ def test_a_finished_run_is_left_as_it_is(started: Started, tmp_path: Path) -> No
 def test_a_run_with_other_settings_is_refused(started: Started, tmp_path: Path) -> None:
     finished(tmp_path, BASE, guesses(0))
     other = replace(BASE, train=replace(BASE.train, lr=0.5))
-    with pytest.raises(ValueError, match="other settings; move it away, or give another --runs folder"):
+    with pytest.raises(ValueError, match="other settings; move it away, or choose another --runs folder"):
         train_or_resume(tmp_path, other)
     assert started == []
 

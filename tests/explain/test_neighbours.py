@@ -55,7 +55,7 @@ def test_the_nearest_parts_are_those_of_a_plain_search(run: Path) -> None:
     found = explain(model, held_out(run), training=training)
     names = [side.name for side in found.neighbours]
     assert names == [found.answer, found.versus]
-    assert said == [f"looking at 8 training photos of {name}" for name in names]
+    assert said == [f"reading 8 training photos of {name}" for name in names]
     k = model.classes.index(found.answer)
     assert found.embeddings is not None
     theirs = {}
@@ -140,7 +140,7 @@ def test_a_pair_is_the_sum_of_its_photos(run: Path) -> None:
                 assert values[m] == max(values) > 0
             tops = [order * sign * photo.explanation.parts[m].share for photo, m in chosen]
             assert tops == sorted(tops, reverse=True)
-    with pytest.raises(ValueError, match="cannot be told from itself"):
+    with pytest.raises(ValueError, match="cannot be compared with itself"):
         explain_pair(model, data, "a", 0)
 
 

@@ -156,7 +156,7 @@ def test_what_is_equal() -> None:
         (["--out", "m.onx"], "m.onx must end in .onnx, .xml or .pt2"),
         (["--out", "m.onnx", "--format", "pt2"], "m.onnx must end in .pt2"),
         (["--out", "m.pt2", "--precision", "fp16"], "pt2 files are written in fp32; for fp16 choose the format onnx"),
-        (["--out", "m.onnx", "--precision", "int8"], "int8 is calibrated on photos, and none are known"),
+        (["--out", "m.onnx", "--precision", "int8"], "int8 is calibrated on photos, and there are none"),
         (["--out", "m.onnx", "--photos", "gone"], "gone"),
     ],
 )
@@ -176,7 +176,7 @@ def test_files_of_others_are_refused(tmp_path: Path, onnx_file: Path) -> None:
         ("other.onnx", "was not written by scapnet export"),
         ("broken.onnx", "cannot be opened"),
         ("gone.onnx", "there is no file"),
-        ("m.tflite", "is no exported model"),
+        ("m.tflite", "is not an exported model"),
     ):
         with pytest.raises(ValueError, match=expected):
             open_graph(tmp_path / name)

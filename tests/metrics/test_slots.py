@@ -61,7 +61,7 @@ def test_kmeans_finds_groups_and_is_repeatable() -> None:
         torch.testing.assert_close(centres[t], rows[nearest == t].mean(0))
     assert torch.equal(kmeans(rows, 3), centres)
     assert kmeans(torch.zeros(4, 2), 3).shape == (3, 2)  # nothing tells the rows apart
-    with pytest.raises(ValueError, match="2 parts cannot be put into 3 slots"):
+    with pytest.raises(ValueError, match="2 parts cannot be divided into 3 slots"):
         kmeans(torch.zeros(2, 2), 3)
 
 

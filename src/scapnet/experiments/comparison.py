@@ -13,7 +13,7 @@ from scapnet.experiments.stats import Difference, difference
 
 @dataclass(frozen=True)
 class RowResults:
-    """A row with its records, by seed."""
+    """A row and its records by seed."""
 
     row: Row
     records: Mapping[int, Record]
@@ -27,7 +27,7 @@ class RowResults:
 
 
 def read_rows(table: Table, folder: Path, data: str) -> list[RowResults]:
-    """The records in a folder for each row of a table."""
+    """The records of each row of a table, from a folder."""
     results = []
     for row in table.rows:
         if row.applies_to(data):
@@ -37,14 +37,14 @@ def read_rows(table: Table, folder: Path, data: str) -> list[RowResults]:
 
 
 class Gap(NamedTuple):
-    """The difference between two rows in percentage points, and whether its interval is over runs or test images."""
+    """The difference between two rows in percentage points, with an interval over runs or over test images."""
 
     difference: Difference | None
     over_runs: bool
 
 
 def compare(ours: RowResults, theirs: RowResults) -> Gap:
-    """Pair the runs of two rows where they share three seeds or more, or else the test images of the shared seeds."""
+    """Pair the runs of two rows if they share at least three seeds, otherwise the test images of the shared seeds."""
     over_runs = len(ours.records.keys() & theirs.records.keys()) > 2
     return Gap((by_seeds if over_runs else by_images)(ours, theirs), over_runs)
 
@@ -58,24 +58,24 @@ def by_seeds(ours: RowResults, theirs: RowResults) -> Difference | None:
 def by_images(ours: RowResults, theirs: RowResults) -> Difference | None:
     """The difference over the test images of the shared seeds; None without a shared seed.
 
-    Several runs on the same test images are no new evidence: each image counts once, with its mean over the runs.
+    Several runs on the same test images are not new evidence: each image counts once, with its mean over the runs.
     """
     seeds = [seed for seed in ours.records if seed in theirs.records]
-    same_images: dict[str, list[int]] = {}  # the seeds with the same test images: of a fold, or drawn for the seed
+    same_images: dict[str, list[int]] = {}  # seeds by their test images: those of a fold, or drawn for the seed
     for seed in seeds:
         same_images.setdefault(repr(ours.records[seed].config.data), []).append(seed)
     means: tuple[list[float], list[float]] = ([], [])
     for group in same_images.values():
         sides = [[unpack(results.records[seed].right) for seed in group] for results in (ours, theirs)]
         if [len(run) for run in sides[0]] != [len(run) for run in sides[1]]:
-            return None  # without an image that could not be read, the others have no known partners
+            return None  # an image could not be read, so it is unknown which of the others correspond
         for mean, runs in zip(means, sides, strict=True):
             mean += [100 * fmean(answers) for answers in _by_image(runs)]
     return difference(*means) if seeds else None
 
 
 def _by_image(runs: Sequence[Sequence[bool]]) -> list[list[bool]]:
-    """Image by image, the answers of the runs that have as many images."""
+    """The answers of the runs, image by image."""
     return [[run[i] for run in runs if i < len(run)] for i in range(max(map(len, runs)))]
 
 

@@ -1,4 +1,4 @@
-"""What networks and runs cost: parameters of the location module, multiply-adds, seconds, and hours to expect."""
+"""The cost of networks and runs: parameters of the location module, multiply-adds, seconds, and expected hours."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cos
 
 
 def measured_on() -> str:
-    """The present machine, as a page with costs names it."""
+    """The name of this machine on pages with costs."""
     threads = torch.get_num_threads()
     return f"{hardware()} with {threads} thread{'s' * (threads > 1)}"
 
@@ -82,7 +82,7 @@ def _lstm_macs(model: nn.Module) -> Iterator[list[int]]:
 
 
 def seconds_per_image(config: Config, batch: int = 4) -> float:
-    """Seconds per image of a training step of the plain backbone, measured on this machine with random pixels."""
+    """Seconds per image of the plain backbone's training step, measured on this machine with random pixels."""
     plain = changed(config, {**PLAIN, "model.weights": "none"})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(plain.model, 10, plain.data.size).to(device).train()
@@ -104,7 +104,7 @@ def seconds_per_image(config: Config, batch: int = 4) -> float:
 
 
 def training_images(config: Config) -> int:
-    """Images of an epoch, by the published sizes of the data set."""
+    """Number of images in an epoch, from the published sizes of the data set."""
     if config.data.name == "finches":
         return config.data.synthetic.train_length
     counts = sizes_of(config)
@@ -114,10 +114,10 @@ def training_images(config: Config) -> int:
 
 
 def hours(configs: Sequence[Config], seconds: float) -> float:
-    """Hours that some runs would take one after another, by the pixels that they see, without loading.
+    """Estimated hours of runs one after another, from the pixels that they process; loading is not included.
 
     Args:
-        configs: of the runs.
+        configs: the configs of the runs.
         seconds: from `seconds_per_image`.
     """
     work = sum(

@@ -1,4 +1,4 @@
-"""What a result was computed with: the commit, the machine and the versions."""
+"""What a result was computed with: commit, machine and versions."""
 
 import platform
 import subprocess
@@ -16,8 +16,8 @@ def environment(command: str, commit: str | None = None) -> dict[str, str]:
     """What a reader needs to repeat a run.
 
     Args:
-        command: what to type.
-        commit: that it ran from; by default the present one.
+        command: the command that repeats it.
+        commit: the commit that it ran from; by default the current one.
     """
     return {
         "command": command,
@@ -29,7 +29,7 @@ def environment(command: str, commit: str | None = None) -> dict[str, str]:
 
 
 def present_commit() -> str:
-    """The commit that the package runs from, with + where files were changed; its version outside its repository."""
+    """The commit that the package runs from, with a + if files were changed; its version outside its repository."""
     found = _git("rev-parse", "--short", "HEAD")
     if not found or not _git("ls-files", "__init__.py"):  # it may be installed below another project's repository
         return f"scapnet {__version__}"

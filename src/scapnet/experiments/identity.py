@@ -1,4 +1,4 @@
-"""When two configs describe the same run: their settings, without those that cannot change the result."""
+"""Whether two configs describe the same run: a comparison without the settings that cannot change the result."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,15 @@ from scapnet.build import sections
 from scapnet.config import Config
 from scapnet.serialization import to_dict
 
-# They decide where and how fast a run goes, not its result.
+# These determine where and how fast a run is made, but not its result.
 PLACE = ("root", "workers", "download")
 PACE = ("precision", "log_every", "checkpoint_steps", "tracker")
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:
-    """The settings that decide a run's result; the same on every machine.
+    """The settings that determine a run's result, the same on every machine.
 
-    Settings of modules that the network does not have are left out; a network without any is the plain backbone.
+    Settings of modules that the network does not have are left out; a network without any module is the plain backbone.
     """
     values: dict[str, Any] = to_dict(config)
     for section, names in (("data", PLACE), ("train", PACE)):
@@ -39,5 +39,5 @@ def deciding_settings(config: Config) -> dict[str, Any]:
 
 
 def same_settings(one: Config, other: Config) -> bool:
-    """Whether two configs decide the same result."""
+    """Whether two configs determine the same result."""
     return deciding_settings(one) == deciding_settings(other)

@@ -1,4 +1,4 @@
-"""A table's results beside the paper's figures, as Markdown and as JSON."""
+"""A table's results beside the paper's numbers, as Markdown and JSON."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ SCORES = {
     "covered": "marks in a part",
     "random_covered": "(random)",
 }
-COSTS = ("parameters that locate", "GMACs", "seconds for 16 images (relative to the first row)")
+COSTS = ("location parameters", "GMACs", "seconds for 16 images (relative to the first row)")
 TITLES = {"cub": "CUB", "aircraft": "Aircraft", "veg200": "Veg200", "fru92": "Fru92", "vegfru": "VegFru"}
 PRECISIONS = {"no": "float32"}
 
@@ -35,11 +35,11 @@ def write_table(
     """Write NAME.md and NAME.json of a table beside its records.
 
     Args:
-        table: of `TABLES`.
-        out: the folder that has ``rows/``.
+        table: one of `TABLES`.
+        out: the folder that contains ``rows/``.
         data: name of the data set.
-        command: that makes the page.
-        costs: by the name of a row.
+        command: the command that makes the page.
+        costs: by row name.
 
     Returns:
         The Markdown file.
@@ -66,11 +66,11 @@ def markdown(table: Table, results: Sequence[RowResults], data: str, command: st
     if records:
         lines += [*method_lines(records, data), *_mixture_lines(results), *_fold_lines(results)]
     else:
-        lines += [f"Not run yet: the {'columns of our accuracy' if costs else 'measured columns'} are empty.", ""]
+        lines += [f"Not run yet, so the columns with {'our accuracy' if costs else 'our results'} are empty.", ""]
     if costs:
         lines += [
-            "Costs are those of evaluation: multiply-adds of one image, and seconds for 16 random images (the least of "
-            f"three times), measured on {measured_on()}.",
+            "Costs are those of evaluation: multiply-adds for one image, and seconds for 16 random images (the fastest "
+            f"of three), measured on {measured_on()}.",
             "",
         ]
     lines += [*_row_lines(table, results, costs), *_claim_lines(table, results), ""]
@@ -81,23 +81,23 @@ def markdown(table: Table, results: Sequence[RowResults], data: str, command: st
 
 
 def method_lines(records: Sequence[Record], data: str) -> list[str]:
-    """What the accuracies of some records and their differences are, and with what they were trained."""
+    """What the accuracies and differences mean, and on what the records were trained."""
     made = provenance(records)
     counts = [int(record.scores.get("images", 0)) for record in records]
     images = " to ".join(f"{count:,}" for count in sorted({min(counts), max(counts)}))
     return [
         f"Data: {data}, {images} test images per run. Accuracies are in percent, mean ± standard deviation over runs "
         "with different seeds. Differences are in percentage points, with the 95% confidence interval of the mean "
-        "difference over runs paired by seed (†: two rows share fewer than three runs, so the interval is over their "
-        "paired test images, and says nothing about other seeds).",
+        "difference over runs paired by seed (†: the two rows share fewer than three seeds, so the interval is over "
+        "their paired test images and says nothing about other seeds).",
         "",
-        f"Trained on {made['hardware']} in {made['hours']:.1f} hours altogether, at commit {made['commits']}.",
+        f"Trained on {made['hardware']} in {made['hours']:.1f} hours in total, at commit {made['commits']}.",
         "",
     ]
 
 
 def _mixture_lines(results: Sequence[RowResults]) -> list[str]:
-    """Which rows were trained in which precision and with which version of PyTorch, if not all in the same."""
+    """Which rows were trained in which precision and with which version of PyTorch, unless all are the same."""
     labels: dict[str, list[str]] = {}
     for result in results:
         for setup in setups(result.records.values()):
@@ -105,11 +105,12 @@ def _mixture_lines(results: Sequence[RowResults]) -> list[str]:
     if len(labels) < 2:
         return []
     listed = "; ".join(f"{setup}: {', '.join(rows)}" for setup, rows in sorted(labels.items()))
-    return [f"**The runs differ in more than their rows**, which the intervals do not account for. {listed}.", ""]
+    text = "**The runs also differ in precision or PyTorch version**, which the intervals do not account for."
+    return [f"{text} {listed}.", ""]
 
 
 def setups(records: Iterable[Record]) -> set[str]:
-    """The precisions and versions of PyTorch in which some records were trained; an average trains nothing."""
+    """The precisions and PyTorch versions of some records' training; averages are skipped, as they train nothing."""
     return {
         f"{PRECISIONS.get(record.config.train.precision, record.config.train.precision)} with torch {record.torch}"
         for record in records
@@ -131,9 +132,9 @@ def _fold_lines(results: Sequence[RowResults]) -> list[str]:
 
 def _row_lines(table: Table, results: Sequence[RowResults], costs: Mapping[str, Cost]) -> list[str]:
     scores = [name for name in table.scores if any(result.values(name) for result in results)]
-    headers = ["row", "runs", "accuracy", "to the first row", "to the row above", *(SCORES[name] for name in scores)]
+    headers = ["row", "runs", "accuracy", "vs first row", "vs row above", *(SCORES[name] for name in scores)]
     headers += COSTS if costs else ()
-    headers += [header for column in table.columns for header in (f"paper, {TITLES[column]}", "to its first row")]
+    headers += [header for column in table.columns for header in (f"paper, {TITLES[column]}", "vs its first row")]
     lines = [f"| {' | '.join(headers)} |", "|" + "---|" * len(headers)]
     first = results[0]
     for i, result in enumerate(results):
@@ -165,7 +166,7 @@ def mean_text(values: Sequence[float]) -> str:
 
 
 def difference_text(gap: Gap) -> str:
-    """A difference with its interval, marked where that is over test images.
+    """A difference with its interval, marked if that is over test images.
 
     >>> difference_text(Gap(Difference(1.25, -0.5, 3.0, 40), over_runs=False))
     '+1.2 [-0.5, +3.0] †'
@@ -191,7 +192,7 @@ def _cost_cells(cost: Cost | None, first: Cost | None) -> list[str]:
 
 
 def provenance(records: Sequence[Record]) -> dict[str, Any]:
-    """On which hardware, from which commits and in how many hours of training some records were made."""
+    """The hardware, the commits and the hours of training of some records."""
     seconds = sum(record.scores.get("train_seconds", 0) for record in records if record.curve)
     return {
         "hardware": "; ".join(sorted({record.hardware for record in records})),
@@ -204,7 +205,7 @@ def provenance(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def as_json(table: Table, results: Sequence[RowResults], data: str, command: str) -> dict[str, Any]:
-    """The same as values, with every score by seed."""
+    """The page as values, with every score by seed."""
     rows = [_row_json(result, results[0], results[max(i - 1, 0)]) for i, result in enumerate(results)]
     claims = [
         {"claim": claim, "verdict": verdict, **_gap_json(gap)} for claim, gap, verdict in verdicts(table, results)

@@ -1,4 +1,4 @@
-"""The recipe of each data set, of which the rows of a table change a few settings, and what differs between seeds."""
+"""The recipe of each data set, a few settings of which change with a table's row, and what differs between seeds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,10 @@ from scapnet.data.load import dataset_info
 from scapnet.presets import demo, paper, photos
 
 PAPER = ("cub", "aircraft", "veg200", "fru92", "vegfru")
-OURS = ("finches", "grocery", "cub100")  # the recipes that the paper does not have
+OURS = ("finches", "grocery", "cub100")  # recipes for data sets that are not in the paper
 CUB100 = PublishedSizes("the training half of 100 classes of CUB-200-2011, cut out by their boxes", 100, 2999)
-FOLDS = 5  # the last one is for trials: counted runs never hold its photos out
-FIRST_SEED = 1000  # of counted runs; smaller seeds are for trials, so that counted test images were never seen before
+FOLDS = 5  # the last fold is for trials: counted runs never hold it out
+FIRST_SEED = 1000  # of counted runs; smaller seeds are for trials, so that counted test images are new
 
 
 def finches() -> Config:
@@ -31,10 +31,10 @@ def finches() -> Config:
 def grocery() -> Config:
     """Grocery Store photos, MobileNetV2 from ImageNet at 128 px, cross-validation over training and validation photos.
 
-    A product fills its photo. The mask is applied to stage 4's output, because masking its input cost the main branch
-    up to five points; no part is a single unit, which would show a scrap of packaging; and the sub-network starts from
-    ImageNet: in the one trial made, starting it from the main branch was as good for the parts alone, but they then
-    shared more mistakes with the main branch. docs/lab-notebook.md has the trials.
+    Each product fills its photo. The mask is applied to stage 4's output, because masking its input cost the main
+    branch up to five points; no part is a single unit, which would only show a scrap of packaging; and the sub-network
+    starts from ImageNet: in the only trial, starting it from the main branch was as good for the parts alone, but they
+    then shared more mistakes with the main branch. docs/lab-notebook.md has the trials.
     """
     return Config(
         "grocery",
@@ -67,7 +67,7 @@ def cub100() -> Config:
 
 
 def published(data: str) -> Config:
-    """The paper's own recipe on one of its data sets, with checkpoints within an epoch."""
+    """The paper's own recipe for one of its data sets, with checkpoints within an epoch."""
     base = paper()
     return replace(
         base, data=replace(base.data, name=cast(DataName, data)), train=replace(base.train, checkpoint_steps=200)
@@ -79,7 +79,7 @@ def recipe_of(data: str, root: Path | None, weights: str | None = None) -> Confi
 
     Args:
         data: finches, grocery, cub100, or one of the paper's data sets.
-        root: folder of the data set; the finches cache their images there.
+        root: folder of the data set; for the finches, of their image cache.
         weights: a file to use instead of the weights that the recipe would download.
 
     Raises:
@@ -96,7 +96,7 @@ def recipe_of(data: str, root: Path | None, weights: str | None = None) -> Confi
 
 
 def sizes_of(config: Config) -> PublishedSizes:
-    """Classes and photos of a data set with a recipe, but for the finches, which are drawn."""
+    """Classes and photos of a data set with a recipe, except the finches, which are drawn."""
     return CUB100 if config.preset == "cub100" else dataset_info(config.data.name).counts[0]
 
 
@@ -110,7 +110,7 @@ def classes_of(config: Config) -> int:
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """A config of one of the seeds 0, 1, ...: other weights, order and noise, and other test images where possible."""
+    """The config for seed 0, 1, ...: other weights, order and noise, and other test images if possible."""
     data, train = config.data, replace(config.train, seed=FIRST_SEED + seed)
     if data.name == "finches":
         data = replace(data, seed=FIRST_SEED + seed)
@@ -122,9 +122,9 @@ def with_seed(config: Config, seed: int) -> Config:
 def for_machine(config: Config) -> Config:
     """A config in a precision that is fast on this machine.
 
-    On a GPU bf16, or fp16 where the GPU would emulate bf16. On a CPU the config's own, but float32 instead of bf16
-    where there is no AVX-512: emulation took eight to nine times as long. The results differ by rounding, and a table
-    says where its runs were trained in different precisions.
+    On a GPU bf16, or fp16 if the GPU would emulate bf16. On a CPU the config's own, but float32 instead of bf16 without
+    AVX-512: emulation took eight to nine times as long. Results differ by rounding, and a table's page says which runs
+    were trained in which precision.
     """
     precision = config.train.precision
     if torch.cuda.is_available():

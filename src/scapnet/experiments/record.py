@@ -1,4 +1,4 @@
-"""The file that a finished run of a row leaves: settings, scores, curve and environment. n test images, K classes."""
+"""The record of a finished run: settings, scores, curve and environment. n test images, K classes."""
 
 import json
 import math
@@ -28,11 +28,11 @@ class Record:
     Args:
         row: name of the row.
         seed: 0, 1, ...
-        command: that makes it.
-        commit: that it ran from; several, where it was resumed from another one.
-        hardware: it was trained on.
-        torch: version.
-        timm: version.
+        command: the command that makes it.
+        commit: the commit that it ran from; several if it was resumed at another one.
+        hardware: what it was trained on.
+        torch: version of PyTorch.
+        timm: version of timm.
         config: its settings, without paths.
         scores: by name, as in `results.json`.
         curve: means by epoch; empty for an average, which trains nothing.
@@ -53,17 +53,17 @@ class Record:
 
 
 def read_record(file: Path) -> Record:
-    """A record, with its settings in their present places.
+    """Read a record; settings that have moved since are put in their new places.
 
     Raises:
-        ValueError: the file is no record, or has settings that this version does not know.
+        ValueError: the file is not a record, or has settings that this version does not know.
     """
     try:
         values = read_json(file)
         return Record(**values | {"config": from_dict(Config, values["config"])})
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file} cannot be read ({reason(error)}); move it away, or give another --out folder"
+            f"{file} cannot be read ({reason(error)}); move it away, or choose another --out folder"
         ) from error
 
 
@@ -79,7 +79,7 @@ def files_of(row: str, folder: Path) -> dict[int, Path]:
 
 
 def from_run(row: str, seed: int, folder: Path, command: str, commit: str | None = None) -> Record:
-    """The record of a finished run folder; ``commit`` is what it ran from, by default the present one."""
+    """The record of a finished run folder; ``commit`` is the one that it ran from, by default the current one."""
     scores, answers = read_json(folder / "results.json"), load_file(folder / "answers.safetensors")
     config = from_dict(Config, read_json(folder / "config.json"))
     epochs = curve(folder)
@@ -125,9 +125,9 @@ def curve(folder: Path) -> list[dict[str, float]]:
 
 
 def kept_spread(epochs: Sequence[Mapping[str, float]], ramp_end: float) -> float | None:
-    """Standard deviation of the kept share over the later half of the epochs, without those in which beta grows.
+    """Standard deviation of the kept share over the second half of the epochs, without those in which beta grows.
 
-    None where fewer than two are left.
+    None if fewer than two epochs are left.
     """
     first = max(len(epochs) // 2, math.ceil(ramp_end))
     kept = [epoch["kept"] for epoch in epochs[first:] if "kept" in epoch]

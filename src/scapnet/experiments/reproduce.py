@@ -55,12 +55,12 @@ class Request:
         what: name of a table or a figure.
         data: name of the data set.
         root: folder of the data set.
-        weights: a file with the backbone's starting weights, instead of those that would be downloaded.
-        seeds: runs of each row.
+        weights: a file with the backbone's starting weights, instead of downloading them.
+        seeds: runs per row.
         out: folder of the results.
         runs: folder of the run folders.
-        jobs: how many runs are trained at a time; 0 decides by the machine.
-        minutes: stop after this time; with 0, a table is written of what is there, and no data is needed.
+        jobs: number of runs to train at the same time; 0 lets the machine decide.
+        minutes: stop after this time; 0 only writes the table of finished runs, without data.
     """
 
     what: str
@@ -75,15 +75,15 @@ class Request:
 
     @property
     def command(self) -> str:
-        """What a reader would type."""
+        """The command that repeats the request."""
         words = ["scapnet", "reproduce", self.what, "--data", self.data]
-        # Where the finches are cached and where records and runs are kept changes no result.
+        # The folders of the finches' cache, of records and of runs do not change the result.
         words += ["--root", str(self.root)] if self.root is not None and self.data != "finches" else []
         words += ["--weights", self.weights] if self.weights else []
         return shlex.join([*words, "--seeds", str(self.seeds)])
 
     def runner(self) -> Runner:
-        """The runner for it; drawn images are cached beside the runs."""
+        """A runner for the request; drawn images are cached beside the runs."""
         root = self.runs / "drawn" if self.data == "finches" and self.root is None else self.root
         base = recipe_of(self.data, root, self.weights)
         return Runner(base, self.out, self.runs, self.command, self.jobs)
@@ -102,13 +102,13 @@ def catalogue(request: Request) -> list[tuple[str, str, int, float]]:
 
 
 def reproduce(request: Request) -> list[Path]:
-    """Run what a table or a figure lacks, and write it; records and models that are there are used.
+    """Do the missing runs of a table or figure, and write it; existing records and models are reused.
 
     Returns:
-        The files that show it.
+        The files of the table or figure.
 
     Raises:
-        ValueError: an unknown name, missing data, or a run that failed.
+        ValueError: the name is unknown, data is missing, or a run failed.
     """
     _check(request)
     runner = request.runner()
@@ -132,12 +132,12 @@ def _check(request: Request) -> None:
         raise ValueError(f"jobs {request.jobs} and minutes {request.minutes} must not be negative")
     check_folder(request.out, "choose another --out")
     check_folder(request.runs, "choose another --runs")
-    if request.what in WITH_MATPLOTLIB and find_spec("matplotlib") is None:  # now, and not after hours of training
+    if request.what in WITH_MATPLOTLIB and find_spec("matplotlib") is None:  # checked now, not after hours of training
         raise ValueError(NO_MATPLOTLIB)
 
 
 def _trained(runs: Sequence[RowRun]) -> list[RowRun]:
-    """The runs that are not made of others."""
+    """The runs that do not depend on others."""
     return [run for run in runs if not run.row.needs]
 
 
@@ -151,7 +151,7 @@ def _announce(runner: Runner, missing: Sequence[RowRun], total: int) -> None:
 
 
 def _plan(runner: Runner, table: Table, seeds: Sequence[int]) -> list[RowRun]:
-    """All runs of a table; those of its first rows come before the others, whatever their seed."""
+    """All runs of a table; for all seeds, those of its first rows come before the others."""
     rows = {row.name: row for row in table.rows}
     others = [row for row in table.rows if row.name not in table.first]
     return runner.plan([rows[name] for name in table.first], seeds) + runner.plan(others, seeds)
@@ -164,16 +164,16 @@ def _table(request: Request, runner: Runner, table: Table) -> list[Path]:
         _announce(runner, _trained(runner.missing(runs)), len(_trained(runs)))
     try:
         runner.run(runs, request.minutes)
-        if left := _trained(runner.missing(runs)):  # an average is missing where its runs are
+        if left := _trained(runner.missing(runs)):  # an average is missing if its runs are
             runner.report(f"stopped with {len(left)} runs missing; repeat the command to continue")
     except ValueError:
-        _pages(request, runner, table)  # a run that failed hides none of the others
+        _pages(request, runner, table)  # a failed run does not hide the others
         raise
     return _pages(request, runner, table)
 
 
 def _pages(request: Request, runner: Runner, table: Table) -> list[Path]:
-    """Write a table with the records that are there."""
+    """Write a table from the existing records."""
     place = request.out / request.data
     costs = _costs(runner, table) if table.costs else {}
     if table is FRONTIER:
@@ -221,9 +221,9 @@ def _points(results: Sequence[RowResults]) -> list[Point]:
 
 
 def _mean_curves(results: Sequence[RowResults]) -> dict[str, list[tuple[int, float]]]:
-    """Training accuracy by epoch (from 1) of each row, a mean over the seeds that all rows have, or else over its own.
+    """Training accuracy of each row by epoch (from 1), averaged over the seeds that all rows have, or else its own.
 
-    Seeds can differ by more than rows do, so lines over different seeds could not be compared.
+    Seeds can differ by more than rows do, so curves over different seeds could not be compared.
     """
     shared = set.intersection(*(set(result.records) for result in results))
     series = {}
@@ -277,12 +277,12 @@ def _architecture(runner: Runner) -> Image.Image:
 
 
 def _scapnet(model: Network) -> SCAPNet:
-    """The network of a row whose network is a SCAPNet."""
+    """The model as a SCAPNet, which these figures require."""
     assert isinstance(model, SCAPNet)
     return model
 
 
 def _some(data: FineGrained, count: int) -> list[Sample]:
-    """Readable samples, evenly spread over a split."""
+    """Readable samples, evenly spaced over a split."""
     chosen = torch.linspace(0, len(data) - 1, min(count, len(data))).long().tolist()
     return readable_samples(data, chosen)[0]

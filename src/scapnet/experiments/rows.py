@@ -1,4 +1,4 @@
-"""Rows and tables: the settings that a row changes, and the figures that the paper prints for it."""
+"""Rows and tables: the settings that a row changes, and the numbers that the paper prints for it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ class Row:
     """A row of a table.
 
     Args:
-        name: of its runs; rows of different tables that share a run have the same name. "" for a row that is quoted.
-        label: shown in the table.
-        changes: of the data set's recipe.
-        paper: accuracy in percent that the paper prints, by the name of the data set.
+        name: name of its runs, shared by rows of different tables with the same run; "" for a quoted row.
+        label: its text in the table.
+        changes: changes to the data set's recipe.
+        paper: accuracy in percent in the paper, by data set.
         note: what a reader must know.
         average: names of two rows whose answers are averaged; such a row trains nothing.
-        only: data sets that have this row; empty for all.
-        cascade: the row whose answers it has, or two: those of the first, and where they are unsure those of both. The
-            name of a row with ".main" means its main branch. Such a row trains nothing.
+        only: the data sets that have this row; empty for all.
+        cascade: name of a row whose answers it has, or names of two: the answers of the first or, where these are
+            unsure, of both. A name with ".main" means the row's main branch. Such a row trains nothing.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Row:
         return tuple(dict.fromkeys(source_of(name) for name in (*(self.average or ()), *self.cascade)))
 
     def config(self, recipe: Config) -> Config:
-        """The row's config from that of a recipe."""
+        """The row's config, from a recipe."""
         return changed(recipe, self.changes)
 
     def applies_to(self, data: str) -> bool:
@@ -55,15 +55,15 @@ class Table:
     """A table of the paper.
 
     Args:
-        name: as `scapnet reproduce` takes it.
+        name: its name for `scapnet reproduce`.
         title: what it compares.
-        rows: in the order in which they are shown; differences are to the first one.
-        columns: names of the data sets that the paper gives figures for.
-        scores: shown beside the accuracy.
-        notes: on the whole table.
+        rows: in the order of the table; differences are to the first one.
+        columns: the data sets for which the paper has numbers.
+        scores: the scores shown beside the accuracy.
+        notes: notes on the whole table.
         costs: show what each row's network costs.
-        claims: pairs of rows of which the first should be better, according to the paper or as a control.
-        first: names of rows that are trained before the others.
+        claims: pairs of rows, the first of which should be better, according to the paper or as a control.
+        first: names of the rows to train before the others.
     """
 
     name: str
@@ -87,10 +87,10 @@ def source_of(name: str) -> str:
 
 
 def changed(config: Config, changes: Changes) -> Config:
-    """A config with some settings changed, all at once; values that are functions get the config before any change.
+    """A config with some settings changed at once; values that are functions get the config before any change.
 
     Raises:
-        KeyError: no such setting.
+        KeyError: there is no such setting.
     """
     tree: dict[str, Any] = {}
     for name, value in changes.items():
@@ -115,7 +115,7 @@ def _replaced(section: Any, tree: dict[str, Any]) -> Any:
 
 
 def scaled(term: str, factor: float) -> Callable[[Config], float]:
-    """The recipe's weight of a loss term times a factor, since the paper's weights are relative to 1."""
+    """The recipe's weight of a loss term times a factor, as the paper's weights are relative to 1."""
     return lambda recipe: float(getattr(recipe.loss, term)) * factor
 
 
@@ -144,7 +144,7 @@ def equal_pixels(size: int) -> Callable[[Config], int]:
 
 
 def equal_steps(recipe: Config) -> int:
-    """Epochs between two steps of the learning rate, stretched as `equal_compute` stretches the run."""
+    """Epochs between two steps of the learning rate, stretched like the run in `equal_compute`."""
     train = recipe.train
     if train.schedule != "step":
         return train.step_epochs
@@ -152,7 +152,7 @@ def equal_steps(recipe: Config) -> int:
 
 
 def two_stages(recipe: Config) -> int:
-    """Epochs of stage 1: the recipe's own, or a third of all."""
+    """Epochs of stage 1: the recipe's own, or a third of the total."""
     return recipe.train.stage1_epochs or recipe.train.epochs // 3
 
 

@@ -1,4 +1,4 @@
-"""The runner: finds the runs that rows lack, trains several at a time, and leaves a record of each."""
+"""The runner: finds the missing runs of rows, trains several at a time, and writes a record of each."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ class RowRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its record and its run folder."""
+        """The name of its record and of its run folder."""
         return f"{self.row.name}-{self.seed}"
 
 
@@ -46,15 +46,15 @@ Running = tuple[RowRun, "subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True)
 class Runner:
-    """Where the rows of a data set are trained and recorded.
+    """Trains and records the rows of a data set.
 
     Args:
         base: the recipe; its preset is the name of the data set.
-        out: folder of the results, in which each data set has a folder of its own.
+        out: folder of the results, with a subfolder for each data set.
         runs: folder of the run folders.
-        command: what a reader would type, for the records.
-        jobs: how many runs are trained at a time; 0 decides by the machine.
-        report: called with a line whenever something happens.
+        command: the command for the records.
+        jobs: number of runs to train at the same time; 0 lets the machine decide.
+        report: called with a line of text at each event.
     """
 
     base: Config
@@ -73,7 +73,7 @@ class Runner:
         return self.runs / self.base.preset / run.name
 
     def plan(self, rows: Sequence[Row], seeds: Sequence[int]) -> list[RowRun]:
-        """All runs of some rows, seed by seed, so that a table of fewer seeds is complete first."""
+        """All runs of some rows, seed by seed, so that a table with fewer seeds is complete early."""
         named = [row for row in rows if row.name and row.applies_to(self.base.preset)]
         return [self.run_of(row, seed) for seed in seeds for row in named]
 
@@ -82,36 +82,36 @@ class Runner:
         return RowRun(row, seed, row.config(with_seed(self.base, seed)))
 
     def check(self, rows: Sequence[Row]) -> None:
-        """Check the records of some rows, of every seed, since a table shows all of them.
+        """Check the records of some rows for all seeds, since a table shows all of them.
 
         Raises:
-            ValueError: a record of other settings.
+            ValueError: a record has other settings.
         """
         for row in rows:
             files = files_of(row.name, self.out / self.base.preset / "rows") if row.name else {}
             for seed, file in files.items():
                 if not same_settings(read_record(file).config, self.run_of(row, seed).config):
-                    raise ValueError(f"{file} has other settings; move it away, or give another --out folder")
+                    raise ValueError(f"{file} has other settings; move it away, or choose another --out folder")
 
     def finished(self, run: RowRun) -> bool:
-        """Whether a run's folder holds the finished run, with these settings."""
+        """Whether a run's folder holds the finished run with these settings."""
         folder = self.run_folder(run)
         return (folder / "results.json").exists() and same_settings(read_run(folder), run.config)
 
     def missing(self, runs: Sequence[RowRun], models: bool = False) -> list[RowRun]:
-        """Runs without a record; with ``models``, runs whose trained model is not there."""
+        """Runs without a record; with ``models``, runs whose trained model is missing."""
         return [run for run in runs if not (self.finished(run) if models else self.record_file(run).exists())]
 
     def run(self, runs: Sequence[RowRun], minutes: float | None = None, models: bool = False) -> bool:
-        """Train what is missing; True when nothing is missing any more.
+        """Train what is missing; True if nothing is missing afterwards.
 
         Args:
             runs: from `plan`.
-            minutes: stop after this time; unfinished runs continue from their last checkpoint the next time.
-            models: train a run again whose record is there and whose model is not, because a figure needs the model.
+            minutes: stop after this time; the next call continues unfinished runs from their last checkpoint.
+            models: also repeat runs with a record but no model, because a figure needs the model.
 
         Raises:
-            ValueError: a run failed; the others were finished first.
+            ValueError: a run failed (raised after the others have finished).
         """
         end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
         waiting = [run for run in self.missing(runs, models) if not run.row.needs]
@@ -157,15 +157,15 @@ class Runner:
             )
 
     def _end(self, run: RowRun, code: int) -> list[str]:
-        """Record a run whose process has ended; what went wrong, if anything did."""
+        """Record a run whose process has ended; returns what went wrong, if anything."""
         folder = self.run_folder(run)
         if code:
             log = _beside(folder, ".log")
             lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             self.report(f"{run.name}: failed; see the end of {log}")
-            killed = f"signal {-code} ended it; if memory is short, use fewer --jobs" if code < 0 else ""
+            killed = f"it was ended by signal {-code}; if memory is short, use fewer --jobs" if code < 0 else ""
             return [f"{run.name} failed: {killed or (lines or ['it printed nothing'])[-1]}"]
-        if not self.record_file(run).exists():  # a figure may have needed the model of a run whose record is there
+        if not self.record_file(run).exists():  # it exists if a figure needed the model of a recorded run
             commits = _beside(folder, ".commits")
             commit = commits.read_text(encoding="utf-8") if commits.exists() else None
             self._write(run, from_run(run.row.name, run.seed, folder, self.command, commit))
@@ -177,7 +177,7 @@ class Runner:
         self.report(f"{run.name}: {record.scores.get('accuracy', float('nan')):.1%}")
 
     def _combine(self, runs: Sequence[RowRun]) -> None:
-        """Make the rows of others' answers, where all of those are finished and their folders are there."""
+        """Record the rows that combine the answers of others, if those are finished and their folders exist."""
         by_name = {run.name: run for run in runs}
         for run in self.missing(runs):
             wanted = [f"{name}-{run.seed}" for name in run.row.needs]
@@ -190,8 +190,8 @@ class Runner:
                 files = " and ".join(str(self.record_file(one)) for one in others)
                 number = "both" if len(others) > 1 else "it"
                 self.report(
-                    f"{run.name} needs the run folders of {' and '.join(wanted)}, which are gone; move {files} away to "
-                    f"train {number} again"
+                    f"{run.name} needs the run folders of {' and '.join(wanted)}, which are missing; move {files} away "
+                    f"to train {number} again"
                 )
 
     def _combined(self, run: RowRun, folders: dict[str, Path]) -> Record:
@@ -203,14 +203,14 @@ class Runner:
 
 
 def _beside(folder: Path, ending: str) -> Path:
-    """A file beside a run folder; `with_suffix` would cut a name with a point, and two runs would share the file."""
+    """A file beside a run folder; `with_suffix` would cut a name with a dot, so that two runs shared the file."""
     return folder.with_name(folder.name + ending)
 
 
 def parallel_runs(asked: int, runs: int, size: int) -> int:
-    """How many of ``runs`` runs are trained at a time.
+    """How many of ``runs`` runs to train at a time.
 
-    On a CPU one for each core, up to 8, where views are at most 256 px; on a GPU one, or up to four of such views.
+    On a CPU one per core, up to 8, if views are at most 256 px; on a GPU one, or up to four with such views.
     """
     small = size <= 256
     if torch.cuda.is_available():

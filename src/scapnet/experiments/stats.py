@@ -9,7 +9,7 @@ from scipy.stats import sem, t
 
 
 class Difference(NamedTuple):
-    """Mean of n paired differences with its 95% confidence interval, whose ends are NaN where n is 1."""
+    """Mean of n paired differences with its 95% confidence interval, whose ends are NaN if n is 1."""
 
     mean: float
     low: float
@@ -26,10 +26,10 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     """Mean of ours - theirs, pair by pair, with the 95% interval of Student's t.
 
     Raises:
-        ValueError: no values, or values without a partner.
+        ValueError: there are no values, or not as many of both.
     """
     if len(ours) != len(theirs) or not ours:
-        raise ValueError(f"{len(ours)} and {len(theirs)} values are no pairs")
+        raise ValueError(f"{len(ours)} and {len(theirs)} values cannot be paired")
     gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
     mean = fmean(gaps)
     if len(gaps) == 1:

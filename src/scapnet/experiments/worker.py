@@ -1,6 +1,6 @@
-"""One run in a process of its own: ``python -m scapnet.experiments.worker FOLDER CONFIG``.
+"""One run in its own process: ``python -m scapnet.experiments.worker FOLDER CONFIG``.
 
-It continues where an earlier process stopped, and ends when the process that started it does.
+It continues where an earlier process stopped, and ends with the process that started it.
 """
 
 import os
@@ -22,7 +22,7 @@ from scapnet.training.train import resume, train
 
 
 def train_or_resume(folder: Path, config: Config) -> Path:
-    """Train a config in a run folder, or continue the run that is there.
+    """Train a config in a run folder, or continue the run in it.
 
     Raises:
         ValueError: the folder holds another run.
@@ -34,12 +34,12 @@ def train_or_resume(folder: Path, config: Config) -> Path:
     if not folder.exists():
         return train(config, folder)
     if not same_settings(read_run(folder), config):
-        raise ValueError(f"{folder} holds a run with other settings; move it away, or give another --runs folder")
+        raise ValueError(f"{folder} holds a run with other settings; move it away, or choose another --runs folder")
     return folder if (folder / "results.json").exists() else resume(folder)
 
 
 def _end_with_parent() -> None:
-    """Stop when standard input ends: a parent that is killed closes it, which is all that it can still do."""
+    """Stop when standard input ends, which happens even if the parent is killed."""
     os.read(0, 1)  # not through sys.stdin, for whose lock a forked loader process would wait forever
     os._exit(1)
 
@@ -50,7 +50,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
     try:
-        # Another runner may want the same run: the second one waits, and finds it finished.
+        # Another runner may want the same run: the second one waits and finds it finished.
         with FileLock(folder.with_name(f"{folder.name}.lock")), command(["reproduce"]):
             train_or_resume(folder, from_dict(Config, read_json(file)))
     except (ValueError, OSError) as error:

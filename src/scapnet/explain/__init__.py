@@ -1,4 +1,4 @@
-"""Why this class and not that one: evidence of the whole picture and of each part, which sums to the answer."""
+"""Why one class and not another: the evidence of the whole picture and of each part, which sums to the answer."""
 
 from scapnet.explain.evidence import Branch, branches_of, capturing, shares
 from scapnet.explain.explanation import Evidence, Explanation, Neighbour, Neighbours, PartEvidence, PartNeighbour

@@ -28,26 +28,26 @@ def show_explanation(
     root: Path | None = None,
     table: Path | None = None,
 ) -> None:
-    """Explain a photo, or without one a pair of classes over a split: print the figures, and draw the picture.
+    """Explain a photo or, without one, a pair of classes over a split: print the numbers and draw the picture.
 
     Args:
-        model: a run folder; for a photo also a model folder or a hub id, without training photos beside it.
+        model: a run folder; for a photo also a model folder or a hub id, which have no training photos.
         photo: the photo.
         versus: the class to compare the answer with; or two, the first of which is explained.
-        out: the picture.
+        out: the picture file.
         as_json: print JSON instead of lines.
-        split: of the pair; see `explain_pair_of_run`.
-        root: where the run's data lies now.
-        table: the same for a table.
+        split: the split of the pair; see `explain_pair_of_run`.
+        root: the folder of the run's data now, if it has moved.
+        table: likewise for a table of photos.
 
     Raises:
-        ValueError: something of this does not fit the rest, before a model is loaded; or see `explain`.
+        ValueError: the arguments do not fit together (raised before a model is loaded); or see `explain`.
     """
     out = check_picture(out)
     if len(versus) > 2 or (photo is None and len(versus) != 2):
         raise ValueError("give a photo, or two classes to compare over the held-out photos: --versus A B")
     if photo is not None and not photo.is_file():
-        raise ValueError(f"{photo} is no file; give one photo" if photo.exists() else f"there is no photo {photo}")
+        raise ValueError(f"{photo} is not a file; give one photo" if photo.exists() else f"there is no photo {photo}")
     network = from_pretrained(model).to(best_device())
     if photo is None:
         _show_pair(model, network, versus, out, as_json, split, root, table)
@@ -78,7 +78,7 @@ def _show_photo(
         except ValueError as error:
             _note(f"shown without training photos: {error}")
     else:
-        _note(f"shown without training photos: {model_folder(model)} is no run folder")
+        _note(f"shown without training photos: {model_folder(model)} is not a run folder")
     answer, other = (None, *numbers)[-2:] if numbers else (None, None)
     found = explain(network, photo, other, answer, training)
     save_picture(draw_explanation(found, image, training.data if training else None), out)

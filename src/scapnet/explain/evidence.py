@@ -1,17 +1,17 @@
-"""What each branch and each part adds to an answer: terms that sum exactly to p_a - p_b of two classes.
+"""What each branch and part contributes to an answer: terms that sum exactly to p_a - p_b of two classes.
 
 B batch, K classes, M parts, D feature size, T terms of a branch.
 
 Every network of the package answers with a weighted mean of softmax outputs, p = sum_j w_j softmax(s_j), and the logits
-s_j of such a branch are a sum of terms, s_j = sum_t s_jt, one for each part or for the whole picture. The log-odds of
+s_j of such a branch are a sum of terms, s_j = sum_t s_jt, one per part or one for the whole picture. The log-odds of
 two classes a and b within a branch are then a sum over its terms, and
 
     q_a - q_b = L(q_a, q_b) (log q_a - log q_b) = L(q_a, q_b) sum_t (s_jta - s_jtb),    q = softmax(s_j),
 
 with the logarithmic mean L(x, y) = (x - y) / (log x - log y), L(x, x) = x, which is never negative. So a term's share
-of p_a - p_b is w_j L(q_a, q_b) (s_jta - s_jtb): it has the sign of the term's own preference, it is in proportion to
-its logits within a branch, and the shares sum to p_a - p_b. This is the additive logarithmic mean Divisia index of
-decomposition analysis (Ang, Energy Policy 32, 2004).
+of p_a - p_b is w_j L(q_a, q_b) (s_jta - s_jtb): it has the sign of the term's own preference, it is proportional to
+the difference of its logits within a branch, and the shares sum to p_a - p_b. This is the additive logarithmic mean
+Divisia index of decomposition analysis (Ang, Energy Policy 32, 2004).
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from scapnet.baselines.rra import RRA
 from scapnet.modules.alternatives.classifiers import ConcatClassifier
 from scapnet.network import Network, NetworkOutput
 
-WHOLE, BIAS = -1, -2  # who owns a term that no part owns: the main branch, and the bias of a classifier of joined parts
+WHOLE, BIAS = -1, -2  # owners of the main branch's term, and of a joint classifier's bias
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Branch:
     """One softmax of an answer."""
 
     weight: float  # w_j
-    terms: Tensor  # (B, T, K) float64; their sum over T are the logits
-    owners: tuple[int, ...]  # T of them: the number of a part, WHOLE or BIAS
+    terms: Tensor  # (B, T, K) float64; their sum over T is the logits
+    owners: tuple[int, ...]  # T owners: the number of a part, WHOLE or BIAS
 
     def probs(self) -> Tensor:
         """(B, K) softmax of the summed terms."""
@@ -44,21 +44,21 @@ class Branch:
 
 
 class Captured(dict[str, Any]):
-    """What modules of a network got and gave in a forward pass, by the names of the modules."""
+    """The inputs and outputs of modules in a forward pass, by module name."""
 
     def inputs(self, name: str) -> Tensor:
-        """The first input of a module."""
+        """A module's first input."""
         found: Tensor = self[name][0][0]
         return found
 
     def output(self, name: str) -> Any:
-        """What a module returned."""
+        """A module's output."""
         return self[name][1]
 
 
 @contextmanager
 def capturing(model: Network, names: Sequence[str]) -> Iterator[Captured]:
-    """Keep the inputs and outputs of those modules of ``names`` (dotted paths) that a network has and runs."""
+    """Record the inputs and outputs of the modules in ``names`` (dotted paths) that a network has and runs."""
     found, modules, handles = Captured(), dict(_module(model).named_modules()), []
     for name in names:
         if name in modules:
@@ -83,7 +83,7 @@ NEEDED = ("classifier", "scrutinizer", "part_classifier", "recurrent", "recurren
 
 
 def main_features(captured: Captured) -> Tensor:
-    """(B, D) features of the main branch, the input of its classifier, of captured modules NEEDED."""
+    """(B, D) features of the main branch, the input of its classifier, from the captured modules NEEDED."""
     return captured.inputs("classifier").detach().float().cpu()
 
 
@@ -93,10 +93,10 @@ def branches_of(model: Network, output: NetworkOutput, captured: Captured) -> li
     Args:
         model: a network of the package.
         output: its output in evaluation.
-        captured: of the modules NEEDED in the same forward pass.
+        captured: the modules NEEDED in the same forward pass.
 
     Raises:
-        ValueError: the branches do not give the network's answers, as in one that answers in a way of its own.
+        ValueError: the branches do not reproduce the network's answers, as in a network that combines them differently.
     """
     if isinstance(model, NTSNet) and isinstance(output, NTSOutput) and output.joint is not None:
         branches = [_joined(model, captured)]
@@ -137,7 +137,7 @@ def _order(output: NetworkOutput) -> tuple[int, ...]:
 
 
 def _linear_terms(linear: nn.Linear, joined: Tensor, owners: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
-    """The terms (B, T, K) of a linear layer on joined features (B, T*D) of ``owners``, its bias as the last one."""
+    """The terms (B, T, K) of a linear layer on joined features (B, T*D) of ``owners``, the bias last."""
     count, features = len(owners), _double(joined)
     weight = _double(linear.weight).reshape(len(linear.weight), count, -1)  # (K, T, D)
     terms = torch.einsum("btd,ktd->btk", features.reshape(len(features), count, -1), weight)
@@ -156,7 +156,7 @@ def _joined(model: NTSNet, captured: Captured) -> Branch:
 
 
 def _recurrent(model: RRA, output: NetworkOutput, captured: Captured) -> Branch:
-    """RRA: softmax(main + local), where local is linear in the attended LSTM outputs, a few for each part."""
+    """RRA: softmax(main + local), where local is linear in the attended LSTM outputs, several per part."""
     classifier = model.part_classifier
     assert isinstance(classifier, nn.Linear)
     steps, (_, weights) = _double(captured.output("recurrent.lstm")[0]), captured.output("recurrent")
@@ -170,10 +170,10 @@ def _recurrent(model: RRA, output: NetworkOutput, captured: Captured) -> Branch:
 
 
 def part_embeddings(captured: Captured) -> Tensor | None:
-    """(B, M, D) features of the parts as the sub-network gives them, before a relation mixes them; None without parts.
+    """(B, M, D) features of the parts as the sub-network outputs them, before the relation; None without parts.
 
     Args:
-        captured: of the modules NEEDED.
+        captured: the modules NEEDED.
     """
     for name in ("relation", "recurrent", "part_classifier"):
         if name in captured:
@@ -182,7 +182,7 @@ def part_embeddings(captured: Captured) -> Tensor | None:
 
 
 def logarithmic_mean(x: Tensor, log_ratio: Tensor) -> Tensor:
-    """L(x, y) of x and y = x exp(-log_ratio), also where they are equal or nearly so.
+    """L(x, y) of x and y = x exp(-log_ratio), also if they are equal or nearly equal.
 
     Args:
         x: positive, of any shape.
@@ -196,20 +196,20 @@ def logarithmic_mean(x: Tensor, log_ratio: Tensor) -> Tensor:
 
 
 def shares(branch: Branch, a: Tensor, b: Tensor) -> Tensor:
-    """What each term adds to p_a - p_b: (B, T), whose sum over T is weight * (q_a - q_b).
+    """What each term contributes to p_a - p_b: (B, T), whose sum over T is weight * (q_a - q_b).
 
     Args:
-        branch: with terms (B, T, K).
+        branch: a branch with terms (B, T, K).
         a, b: (B,) classes.
     """
     rows = torch.arange(len(a))
     difference = branch.terms[rows, :, a] - branch.terms[rows, :, b]  # (B, T)
-    # The larger of the two as x, so that exp does not overflow; L is symmetric.
+    # x is the larger of the two, so that exp does not overflow; L is symmetric.
     log_odds, q = difference.sum(1), branch.probs()
     larger = torch.maximum(q[rows, a], q[rows, b])
     return branch.weight * logarithmic_mean(larger, log_odds.abs()).unsqueeze(1) * difference
 
 
 def centred(branch: Branch) -> Tensor:
-    """Each term's evidence for each class: its logits less their mean over the classes, (B, T, K)."""
+    """Each term's evidence for each class: its logits minus their mean over the classes, (B, T, K)."""
     return branch.terms - branch.terms.mean(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Why one class and not another: the numbers of one photo.
+"""Why one class and not another: the numbers for one photo.
 
 M parts, D feature size.
 """
@@ -30,56 +30,56 @@ class Neighbour:
     path: str
     sample: int
     similarity: float  # cosine of the main branch's features
-    parts: tuple[PartNeighbour, ...]  # for each part of the explained photo the one here that is most like it
+    parts: tuple[PartNeighbour, ...]  # for each part of the explained photo, the most similar one here
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What a photo resembles most among the training photos of one class, the nearest first."""
+    """The training photos of one class that a photo resembles most, nearest first."""
 
     name: str  # of the class
     photos: tuple[Neighbour, ...]
-    parts: tuple[tuple[PartNeighbour, ...], ...]  # for each part of the explained photo, at most one of a photo
+    parts: tuple[tuple[PartNeighbour, ...], ...]  # for each part of the explained photo; at most one per photo
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a branch or a part says of two classes."""
+    """The evidence of a branch or a part on two classes."""
 
-    share: float  # what it adds to the difference of the two probabilities; below 0 it speaks for the other class
-    answer: float  # its logit of the class that is explained, less the mean over all classes
-    versus: float  # the same of the other class
+    share: float  # what it adds to the difference of the two probabilities; below 0 it favours the other class
+    answer: float  # its logit of the explained class, minus the mean over all classes
+    versus: float  # likewise for the other class
 
 
 @dataclass(frozen=True)
 class PartEvidence(Evidence):
-    """What one part says of two classes."""
+    """The evidence of one part on two classes."""
 
     box: Box  # in pixels of the photo
     scale: int  # its side in units of the grid; the anchor level of NTS-Net
-    score: float  # how much the network wanted to look there; P(keep), or the informativeness of NTS-Net
+    score: float  # of the network for this place: P(keep), or the informativeness of NTS-Net
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a photo was given one class and not another, as terms that sum to the difference of the two probabilities."""
+    """Why a photo got one class and not another, as terms that sum to the difference of the two probabilities."""
 
     path: str
     answer: str  # the class that is explained
     versus: str  # the class that it is compared with
     probability: float  # of the answer
     versus_probability: float
-    best: str  # the network's own answer, which another class may have been compared with
+    best: str  # the network's own answer, which may be neither of the two classes
     whole: Evidence  # the main branch, which sees the whole picture
     parts: tuple[PartEvidence, ...]
-    bias: float = 0.0  # what the bias of a classifier that joins parts adds; belongs to no part
-    neighbours: tuple[Neighbours, ...] = ()  # of the answer and of the other class, where training photos were given
+    bias: float = 0.0  # what the bias of a joint classifier adds; belongs to no part
+    neighbours: tuple[Neighbours, ...] = ()  # of the answer and of the other class, if training photos were given
     embeddings: Tensor | None = field(default=None, repr=False, compare=False)  # (M, D) of the parts
     features: Tensor | None = field(default=None, repr=False, compare=False)  # (D,) of the whole picture
 
     @property
     def difference(self) -> float:
-        """The probability of the answer less that of the other class, which all shares sum to."""
+        """The probability of the answer minus that of the other class: the sum of all shares."""
         return self.probability - self.versus_probability
 
     @property
@@ -88,22 +88,22 @@ class Explanation:
         return sum(part.share for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the features, as JSON can hold it."""
+        """Everything but the features, in types that JSON supports."""
         values = asdict(replace(self, embeddings=None, features=None))
         return {key: value for key, value in values.items() if value is not None} | {"difference": self.difference}
 
     def sentence(self) -> str:
-        """The finding in words."""
+        """The explanation as a sentence."""
         names = f"{printable(self.answer)} ({self.probability:.1%}) and not {printable(self.versus)}"
         head = f"{printable(self.path)}: {names} ({self.versus_probability:.1%})"
         if not self.parts:
-            return f"{head}; this network looks at no parts, so the whole picture is all the evidence there is"
+            return f"{head}; this network has no parts, so the whole picture is the only evidence"
         for_, against = sum(part.share > 0 for part in self.parts), sum(part.share < 0 for part in self.parts)
         votes = f"{for_} of {len(self.parts)} parts speak for it" + (f", {against} against" if against else "")
         return f"{head}; {votes}"
 
     def table(self) -> str:
-        """The finding and its terms as lines of text, in percentage points."""
+        """The sentence and the terms as lines of text, in percentage points."""
         rows = [("whole picture", self.whole.share, "")]
         for m, part in enumerate(self.parts, 1):
             box = ", ".join(f"{edge:.0f}" for edge in part.box)

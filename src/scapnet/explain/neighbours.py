@@ -1,4 +1,4 @@
-"""Training photos that look most alike, and the same part in them, by the cosine of the networks' features.
+"""The most similar training photos, and the same part in them, by the cosine of the network's features.
 
 n photos of a class, M parts, D feature size.
 """
@@ -26,12 +26,12 @@ from scapnet.network import Network
 from scapnet.predict import photo_boxes, run_network, view_of
 
 FOLDER = "part-index"  # in a run folder
-MOST = 100  # photos of a class that are looked at, spread over all of them
+MOST = 100  # photos per class, evenly spread over the class
 
 
 @dataclass(frozen=True)
 class ClassParts:
-    """The training photos of one class as a network sees them."""
+    """A network's features and parts of the training photos of one class."""
 
     photos: Tensor  # (n,) indices into the training split
     features: Tensor  # (n, D) of the main branch, of length 1
@@ -42,17 +42,17 @@ class ClassParts:
 class TrainingPhotos:
     """The training photos of a run.
 
-    What the network sees of a class is computed when it is first asked for, and kept in the run folder.
+    The features of a class are computed on first use and stored in the run folder.
 
     Args:
         run: the run folder.
         model: its network.
-        root: where its data lies now, if it has moved.
-        table: the same for a table of photos.
-        say: receives a sentence before photos are looked at.
+        root: the folder of its data now, if it has moved.
+        table: likewise for a table of photos.
+        say: receives a sentence before photos are read.
 
     Raises:
-        ValueError: the run's training photos are not there.
+        ValueError: the run's training photos are missing.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TrainingPhotos:
         self.found: dict[int, ClassParts] = {}
 
     def of_class(self, k: int) -> ClassParts:
-        """What the network sees of the photos of class number k."""
+        """The features and parts of the photos of class number k."""
         if k not in self.found:
             file = self.folder / f"{k:05d}.safetensors"
             found = _read(file, self.digest)
@@ -83,7 +83,7 @@ class TrainingPhotos:
         return self.found[k]
 
     def others(self, k: int, path: str) -> ClassParts:
-        """The same without the photo at a path, which would be its own nearest."""
+        """Likewise, without the photo at a path, which would be its own nearest neighbour."""
         found, place = self.of_class(k), Path(path)
         file = getattr(self.data, "name", None)
         if file is None or not place.is_file():
@@ -95,7 +95,7 @@ class TrainingPhotos:
         indices = [i for i, label in enumerate(self.data.labels) if int(label) == k]
         if len(indices) > MOST:
             indices = [indices[i] for i in torch.linspace(0, len(indices) - 1, MOST).long().tolist()]
-        self.say(f"looking at {len(indices)} training photos of {self.model.classes[k]}")
+        self.say(f"reading {len(indices)} training photos of {self.model.classes[k]}")
         rows = [looked_at(self.model, self.data, [i]) for i in indices]
         rows = [row for row in rows if len(row.photos)]
         if not rows:
@@ -105,7 +105,7 @@ class TrainingPhotos:
 
 
 def looked_at(model: Network, data: FineGrained, indices: Sequence[int]) -> ClassParts:
-    """What a network sees of the readable photos among some of a split, as one batch."""
+    """The features and parts of the readable ones among some photos of a split, as one batch."""
     samples = {i: found for i in indices for found in readable_samples(data, [i])[0]}
     if not samples:
         return ClassParts(torch.zeros(0, dtype=torch.long), *(torch.zeros(0) for _ in range(3)))
@@ -129,7 +129,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _digest(run: Path, names: Sequence[str]) -> str:
-    """What an index belongs to: the weights of the run's model, and its training photos."""
+    """A hash of what an index depends on: the weights of the run's model, and its training photos."""
     with (model_folder(run) / "model.safetensors").open("rb") as file:
         found = hashlib.file_digest(file, "blake2b")
     found.update("\n".join(names).encode(errors="surrogateescape"))
@@ -137,7 +137,7 @@ def _digest(run: Path, names: Sequence[str]) -> str:
 
 
 def _read(file: Path, digest: str) -> ClassParts | None:
-    """An index file; None where there is none, or one of another model or of other photos."""
+    """An index file; None if it is missing, or of another model or other photos."""
     try:
         with safe_open(file, "pt") as tensors:
             if (tensors.metadata() or {}).get("digest") != digest:
@@ -150,7 +150,7 @@ def _read(file: Path, digest: str) -> ClassParts | None:
 
 
 def _write(file: Path, found: ClassParts, digest: str) -> None:
-    """Keep an index, if the run folder can be written to."""
+    """Store an index, if the run folder is writable."""
     tensors = {key: value.half().contiguous() for key, value in vars(found).items()}
     tensors["photos"] = found.photos
     try:
@@ -166,15 +166,14 @@ def neighbours(explanation: Explanation, training: TrainingPhotos, k: int, count
     """The training photos of a class that a photo resembles most, and those with the most similar parts.
 
     Args:
-        explanation: of the photo, with its features.
-        training: the photos of the run.
+        explanation: the explanation of the photo, with its features.
+        training: the run's training photos.
         k: number of the class.
-        count: how many.
+        count: number of neighbours.
 
     Returns:
-        The photos, without the explained one itself, nearest by the main branch's features, each with the part of it
-        that is nearest to each of the M parts; and for each part the nearest ones of all photos of the class, at most
-        one of a photo.
+        The nearest photos by the main branch's features, without the explained one itself, each with its nearest part
+        to each of the M parts; and for each part, the nearest parts in all photos of the class, at most one per photo.
     """
     index = training.others(k, explanation.path)
     assert explanation.features is not None
@@ -198,7 +197,7 @@ def neighbours(explanation: Explanation, training: TrainingPhotos, k: int, count
 
 
 def _same_parts(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """Which part of each photo (n, M', D) is most like each of ours (M, D), and its cosine: (M, n) each."""
+    """The part of each photo (n, M', D) most similar to each of ours (M, D), and the cosine: (M, n) each."""
     if not len(ours) or not theirs.shape[1]:
         return torch.zeros(0, len(theirs), dtype=torch.long), torch.zeros(0, len(theirs))
     similar, places = torch.einsum("md,npd->mnp", ours, theirs).max(2)

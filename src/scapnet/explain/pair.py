@@ -1,4 +1,4 @@
-"""What tells two classes apart, over all held-out photos of both.
+"""What distinguishes two classes, over all held-out photos of both.
 
 M parts.
 """
@@ -18,7 +18,7 @@ from scapnet.network import Network
 from scapnet.predict import view_of
 from scapnet.terminal.console import printable
 
-MOST = 100  # photos of each class that are looked at
+MOST = 100  # photos per class
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,31 @@ class PhotoOfPair:
 
     sample: int  # its index in the split
     true: str  # its class
-    explanation: Explanation  # of the first class versus the second, whatever the photo shows
+    explanation: Explanation  # of the first class versus the second, whichever the photo shows
 
     @property
     def sign(self) -> int:
-        """1 for a photo of the first class, -1 for one of the second: share * sign > 0 speaks for its true class."""
+        """1 for a photo of the first class, -1 for the second: share * sign > 0 speaks for its true class."""
         return 1 if self.true == self.explanation.answer else -1
 
 
 @dataclass(frozen=True)
 class ClassOfPair:
-    """Means over the held-out photos of one of two classes; shares count for their true class."""
+    """Means over the held-out photos of one of two classes; positive shares speak for the true class."""
 
     name: str
     photos: int
-    right: int  # photos with a higher probability of their true class than of the other
+    right: int  # photos with a higher probability for their true class than for the other
     whole_right: int  # photos whose whole picture speaks for the true class
-    parts_right: int | None  # photos whose parts do so together; None without parts
+    parts_right: int | None  # photos whose parts together do so; None without parts
     whole_share: float
     parts_share: float
-    scale_shares: dict[int, float]  # of one part of each scale
+    scale_shares: dict[int, float]  # of a single part, by scale
 
 
 @dataclass(frozen=True)
 class PairExplanation:
-    """What tells two classes apart."""
+    """What distinguishes two classes."""
 
     answer: str
     versus: str
@@ -60,19 +60,19 @@ class PairExplanation:
     photos: tuple[PhotoOfPair, ...]
 
     def telling(self, name: str, most: int = 6) -> list[tuple[PhotoOfPair, int]]:
-        """The parts that speak most for the true class on photos of the class ``name``, one of each photo.
+        """The parts with the most evidence for the true class on photos of the class ``name``, at most one per photo.
 
         Args:
-            name: the answer's or the other class's.
-            most: how many.
+            name: the name of either class.
+            most: number of parts.
 
         Returns:
-            The photo, and the number of the part in it.
+            Each photo with the number of the part in it.
         """
         return self._parts(name, most, 1)
 
     def misleading(self, name: str, most: int = 6) -> list[tuple[PhotoOfPair, int]]:
-        """The parts that speak most against the true class; for ``name`` and ``most`` see `telling`."""
+        """The parts with the most evidence against the true class; for the arguments see `telling`."""
         return self._parts(name, most, -1)
 
     def _parts(self, name: str, most: int, sign: int) -> list[tuple[PhotoOfPair, int]]:
@@ -85,13 +85,13 @@ class PairExplanation:
         return [(photo, m) for _, photo, m in found[:most]]
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, as JSON can hold them."""
+        """All numbers, in types that JSON supports."""
         rows = [{"sample": photo.sample, "true": photo.true} | photo.explanation.to_dict() for photo in self.photos]
         named = {"answer": self.answer, "versus": self.versus, "split": self.split}
         return named | {"classes": [dict(vars(one)) for one in self.classes], "photos": rows}
 
     def table(self) -> str:
-        """The figures as lines of text."""
+        """The numbers as lines of text."""
         lines = [f"{printable(self.answer)} and {printable(self.versus)}, {len(self.photos)} {self.split} photos"]
         for one in self.classes:
             lines.append(f"  {printable(one.name)}: {one.right} of {one.photos} photos told apart")
@@ -111,21 +111,21 @@ def explain_pair(
     split: str = "val",
     batch_size: int = 16,
 ) -> PairExplanation:
-    """What tells two classes apart, over all photos of both in a split.
+    """What distinguishes two classes, over all photos of both in a split.
 
     Args:
-        model: with its ``classes`` and ``view``.
-        data: the split, with the model's classes; at most 100 photos of each class are looked at.
+        model: a network with its ``classes`` and ``view``.
+        data: the split, with the model's classes; at most 100 photos per class are used.
         answer, versus: the two classes, names or numbers.
-        split: what the split is called.
-        batch_size: photos that go through the network at a time.
+        split: name of the split.
+        batch_size: number of photos to process at a time.
 
     Raises:
-        ValueError: no such class, two times the same, or a class without a readable photo in the split.
+        ValueError: a class is unknown or has no readable photo in the split, or the classes are the same.
     """
     a, b = class_number(model.classes, answer), class_number(model.classes, versus)
     if a == b:
-        raise ValueError(f"{model.classes[a]} cannot be told from itself; name two different classes")
+        raise ValueError(f"{model.classes[a]} cannot be compared with itself; name two different classes")
     photos = [photo for k in (a, b) for photo in _photos(model, data, k, (a, b), split, batch_size)]
     names = model.classes[a], model.classes[b]
     first, second = (_means([photo for photo in photos if photo.true == name], name) for name in names)
@@ -181,19 +181,19 @@ def explain_pair_of_run(
     table: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[PairExplanation, FineGrained]:
-    """The same for a split of a run's data.
+    """`explain_pair` for a split of a run's data.
 
     Args:
         run: the run folder.
         model: its network.
         answer, versus: see `explain_pair`.
         split: "val", "test" or "train"; by default the first of these that the data has.
-        root: where the data lies now, if it has moved.
-        table: the same for a table of photos.
-        say: receives a sentence on what is looked at.
+        root: the folder of the data now, if it has moved.
+        table: likewise for a table of photos.
+        say: receives a sentence on the photos that are used.
 
     Raises:
-        ValueError: see `explain_pair`; or no such data.
+        ValueError: the data is missing; or see `explain_pair`.
     """
     config = read_run(run)
     names = [split] if split else ["val", "test", "train"]

@@ -1,4 +1,4 @@
-"""What tells two classes apart, as a picture: the parts that tell most, and those that mislead, on held-out photos."""
+"""What distinguishes two classes, as a picture: the most telling and the most misleading parts on held-out photos."""
 
 from collections.abc import Sequence
 
@@ -16,18 +16,18 @@ MOST = 5
 
 
 def draw_pair(found: PairExplanation, data: FineGrained) -> Image.Image:
-    """A pair of classes as a picture.
+    """Draw the explanation of a pair of classes.
 
     Args:
-        found: of `scapnet.explain.explain_pair`.
-        data: the split that its photos are of.
+        found: from `scapnet.explain.explain_pair`.
+        data: the split of its photos.
     """
     rows = [_title(found)]
     for one in found.classes:
         rows.append(_figures(one))
         for heading, parts in (
-            ("the parts that tell most", found.telling(one.name, MOST)),
-            ("the parts that mislead most", found.misleading(one.name, MOST)),
+            ("the most telling parts", found.telling(one.name, MOST)),
+            ("the most misleading parts", found.misleading(one.name, MOST)),
         ):
             if parts:
                 rows.append(_tiles(heading, parts, data))
@@ -47,7 +47,7 @@ def _title(found: PairExplanation) -> Image.Image:
     draw = ImageDraw.Draw(row)
     draw_text(draw, (MARGIN, MARGIN), found.answer, FOR, WIDTH // 2 - 2 * MARGIN)
     draw_text(draw, (WIDTH // 2, MARGIN), found.versus, AGAINST, WIDTH // 2 - MARGIN)
-    text = f"{len(found.photos)} {found.split} photos; boxes have the colour of the class that a part speaks for"
+    text = f"{len(found.photos)} {found.split} photos; a box has the colour of the class that its part speaks for"
     draw_text(draw, (MARGIN, MARGIN + LINE), text, GREY, WIDTH - 2 * MARGIN)
     return row
 
@@ -61,13 +61,13 @@ def _figures(one: ClassOfPair) -> Image.Image:
     if one.parts_right is not None:
         said += f", parts together {100 * one.parts_share:+.1f} (right in {one.parts_right})"
     else:
-        said += "; this network looks at no parts"
+        said += "; this network has no parts"
     draw_text(draw, (MARGIN, MARGIN + LINE), said, "black", WIDTH - MARGIN)
     return row
 
 
 def _tiles(heading: str, parts: Sequence[tuple[PhotoOfPair, int]], data: FineGrained) -> Image.Image:
-    """Photos with one part each drawn on them, and the part enlarged below."""
+    """Photos with one part drawn on each, and the part enlarged below."""
     row = Image.new("RGB", (WIDTH, 2 * TILE + 2 * LINE + 2 * MARGIN), "white")
     draw = ImageDraw.Draw(row)
     draw_text(draw, (MARGIN, 0), heading, GREY, WIDTH)

@@ -1,4 +1,4 @@
-"""Why photos were given one class and not another.
+"""Why photos got one class and not another.
 
 B batch, K classes, M parts.
 """
@@ -36,20 +36,20 @@ def explain(
     answer: str | int | None = None,
     training: TrainingPhotos | None = None,
 ) -> Explanation:
-    """Why a photo was given one class and not another.
+    """Why a photo got one class and not another.
 
     The shares of the whole picture and of the parts sum to the difference of the two classes' probabilities; see
     `scapnet.explain.evidence` for the formula.
 
     Args:
         model: from `scapnet.from_pretrained`, or another network of the package with its ``classes`` and ``view``.
-        photo: as `scapnet.predict_photo` takes it.
-        versus: the class to compare with, a name or a number; by default the best one besides the answer.
+        photo: a photo that `scapnet.predict_photo` accepts.
+        versus: the class to compare with, a name or a number; by default the best one after the answer.
         answer: the class to explain; by default the network's own answer.
-        training: photos of the model's run, among which the most similar ones of both classes are looked for.
+        training: photos of the model's run, to find the most similar ones of both classes.
 
     Raises:
-        ValueError: no readable photo, no such class, or two times the same.
+        ValueError: the photo cannot be read, a class is unknown, or the classes are the same.
     """
     found = explain_views(model, [view_of(load_photo(photo), photo_name(photo), model.view)], versus, answer)[0]
     if training is None:
@@ -69,8 +69,8 @@ def explain_views(
 
     Args:
         model, versus, answer: see `explain`.
-        views: of `scapnet.predict.view_of`.
-        index: their numbers, which random parts are drawn by; by default from 0 on.
+        views: from `scapnet.predict.view_of`.
+        index: sample numbers that seed random parts; by default counted from 0.
     """
     chosen = None if answer is None else class_number(model.classes, answer)
     other = None if versus is None else class_number(model.classes, versus)
@@ -96,7 +96,7 @@ def explain_views(
 
 
 class Terms:
-    """The terms of a branch for a pair of classes a, b (B,) of each photo."""
+    """The terms of a branch for a pair of classes a, b (B,) per photo."""
 
     def __init__(self, branch: Branch, a: Tensor, b: Tensor) -> None:
         rows = torch.arange(len(a))
@@ -106,12 +106,12 @@ class Terms:
         self.logits = torch.stack([logits[rows, :, a], logits[rows, :, b]], -1)  # (B, T, 2)
 
     def share(self, i: int, owner: int) -> float:
-        """What an owner's term adds to p_a - p_b of photo i; 0 where it has none."""
+        """What an owner's term adds to p_a - p_b of photo i; 0 if it has no term."""
         return float(self.shares[i, self.owners.index(owner)]) if owner in self.owners else 0.0
 
 
 def evidence(terms: Sequence[Terms], i: int, owner: int) -> Evidence:
-    """The evidence of one owner for photo i; all 0 for a part that no classifier sees."""
+    """The evidence of one owner for photo i; zeros for a part that no classifier sees."""
     for term in terms:
         if owner in term.owners:
             return Evidence(term.share(i, owner), *term.logits[i, term.owners.index(owner)].tolist())
@@ -130,31 +130,31 @@ def _parts(output: NetworkOutput, i: int, view: PhotoView, terms: Sequence[Terms
 
 
 def _pair(probs: Tensor, chosen: int | None, other: int | None, classes: Sequence[str], path: str) -> tuple[int, int]:
-    """The class to explain and the one to compare it with, of a photo's probabilities (K,)."""
+    """The class to explain and the one to compare it with, from a photo's probabilities (K,)."""
     a = int(probs.argmax()) if chosen is None else chosen
     if other is None:
         rest = probs.clone()
         rest[a] = -1
         return a, int(rest.argmax())
     if a == other:
-        hint = "leave versus out to compare it with the next best" if chosen is None else "name two different classes"
+        hint = "omit versus to compare it with the next best" if chosen is None else "name two different classes"
         raise ValueError(f"{path}: the answer is {classes[a]} itself; {hint}")
     return a, other
 
 
 def class_number(classes: Sequence[str], name: str | int) -> int:
-    """The number of a class, by its number or its name; case, and "-" or "_" for a space, do not matter.
+    """The number of a class, by number or name; case does not matter, nor does "-" or "_" for a space.
 
     Args:
         classes: K names.
-        name: as a person writes it.
+        name: a number, a name, or a part of a name that fits one class.
 
     Raises:
-        ValueError: none or several classes are called so; the sentence names those that are nearest.
+        ValueError: no class or several match; the message names the nearest ones.
     """
     if isinstance(name, int):
         if not 0 <= name < len(classes):
-            raise ValueError(f"there is no class {name}; the model has {len(classes)}, from 0 on")
+            raise ValueError(f"there is no class {name}; the model has {len(classes)}, numbered from 0")
         return name
     if name in classes:
         return list(classes).index(name)
@@ -167,7 +167,7 @@ def class_number(classes: Sequence[str], name: str | int) -> int:
         classes[plain.index(one)] for one in difflib.get_close_matches(_plain(name), plain, 3, 0.5)
     ]
     if found:
-        raise ValueError(f"the name {name!r} fits several classes ({', '.join(near)}); write one of them in full")
+        raise ValueError(f"the name {name!r} matches several classes ({', '.join(near)}); write one of them in full")
     hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(classes[:3])}, ..."
     raise ValueError(f"the model has no class {name!r}; {hint}")
 

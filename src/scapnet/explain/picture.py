@@ -1,4 +1,4 @@
-"""An explanation as a picture: the parts' evidence on the photo, as bars, and beside the same parts of other photos."""
+"""An explanation as a picture: the evidence of the parts, on the photo and as bars, beside similar training photos."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from scapnet.explain.explanation import Box, Explanation, Neighbour, PartNeighbo
 from scapnet.fonts import draw_text, font
 from scapnet.visualize import MARGIN
 
-# Okabe and Ito's blue and vermilion, which the colour-blind tell apart.
+# Okabe and Ito's blue and vermilion, which colour-blind people can tell apart.
 FOR, AGAINST = "#0072B2", "#D55E00"
 SIDE = 384  # of the photo
 CROP = 92
@@ -26,7 +26,7 @@ def colour_of(share: float) -> str:
 
 
 def in_box(photo: Image.Image, box: Box, side: int) -> Image.Image:
-    """The part of a photo in a box of its pixels, with its own proportions on a white square."""
+    """The region of a photo in a box of its pixels, with its own proportions on a white square."""
     x0, y0, x1, y1 = box
     edges = round(x0), round(y0), max(round(x1), round(x0) + 1), max(round(y1), round(y0) + 1)
     return fitted_into(photo.crop(edges), side)
@@ -44,12 +44,12 @@ def fitted_into(photo: Image.Image, side: int) -> Image.Image:
 def draw_evidence(
     photo: Image.Image, boxes: Sequence[Box], shares: Sequence[float], side: int = SIDE, numbers: bool = True
 ) -> Image.Image:
-    """A photo with its numbered parts, in the colour of what each speaks for, the more evidence the thicker.
+    """A photo with its numbered parts; the colour shows which class each speaks for, the line width how strongly.
 
     Args:
-        photo: as the user sees it.
+        photo: the photo as the user sees it.
         boxes: of the parts, xyxy in pixels of the photo.
-        shares: of the parts; those of more evidence are drawn last.
+        shares: of the parts; those with more evidence are drawn last.
         side: of the white square that the photo is fitted into.
         numbers: write the number of each part beside its corner.
     """
@@ -64,7 +64,7 @@ def draw_evidence(
         width = 1 + round(4 * abs(shares[m]) / largest)
         draw.rectangle((x0, y0, x1, y1), outline=colour_of(shares[m]), width=width)
     for m in range(len(boxes) if numbers else 0):
-        # Each number has a place of its own, so that they stay legible where boxes share a corner.
+        # Each number has a place of its own, so that all stay legible if boxes share a corner.
         at = left + boxes[m][0] * scale + 4 + 17 * (m % 3), top + boxes[m][1] * scale + 4 + 17 * (m // 3)
         draw.rectangle((*at, at[0] + 14, at[1] + 14), fill=colour_of(shares[m]))
         draw.text((at[0] + 7, at[1] + 7), str(m + 1), "white", font(11), anchor="mm")
@@ -72,7 +72,7 @@ def draw_evidence(
 
 
 def draw_bars(found: Explanation, width: int) -> Image.Image:
-    """The shares as bars to the right, for the answer, and to the left, for the other class, and their sum."""
+    """The shares as bars, to the right for the answer and to the left for the other class, and their sum."""
     rows = [("whole picture", found.whole.share)]
     rows += [(f"part {m}, scale {part.scale}", part.share) for m, part in enumerate(found.parts, 1)]
     rows += [("bias", found.bias)] if found.bias else []
@@ -95,12 +95,12 @@ def draw_bars(found: Explanation, width: int) -> Image.Image:
 
 
 def draw_explanation(found: Explanation, photo: Tensor, training: FineGrained | None = None) -> Image.Image:
-    """An explanation as a picture.
+    """Draw an explanation.
 
     Args:
-        found: with its neighbours, if they are to be shown.
+        found: the explanation; its neighbours are shown if it has any.
         photo: (3, H, W) uint8, as the user sees it.
-        training: the training split that the neighbours are of.
+        training: the training split of the neighbours.
     """
     image = to_photo(photo)
     shares = [part.share for part in found.parts]
@@ -129,12 +129,12 @@ def _head(found: Explanation, tile: Image.Image) -> Image.Image:
         y += LINE
     head.paste(draw_bars(found, SIDE), (x, y + MARGIN))
     if not found.parts:
-        draw_text(draw, (x, SIDE - LINE), "this network looks at no parts", GREY, SIDE)
+        draw_text(draw, (x, SIDE - LINE), "this network has no parts", GREY, SIDE)
     return head
 
 
 class _Photos:
-    """Photos of a split, each read once; grey where one cannot be read any more."""
+    """Photos of a split, each read once; a photo that can no longer be read is grey."""
 
     def __init__(self, data: FineGrained) -> None:
         self.data, self.read = data, dict[int, Image.Image]()
@@ -149,12 +149,12 @@ class _Photos:
 
 
 def _pixels(box: Box, photo: Image.Image) -> Box:
-    """A box in [0, 1] in pixels of a photo."""
+    """Convert a box in [0, 1] to pixels of a photo."""
     return box[0] * photo.width, box[1] * photo.height, box[2] * photo.width, box[3] * photo.height
 
 
 def _neighbour_rows(found: Explanation, image: Image.Image, photos: _Photos) -> list[Image.Image]:
-    """The nearest training photos of both classes, and below them, part by part, the same part of both classes."""
+    """The nearest training photos of both classes and, below, the parts most similar to each part in both classes."""
     count = max(len(side.photos) for side in found.neighbours)
     group = count * (CROP + 4)
     width = MARGIN + CROP + 2 * (2 * MARGIN + group) + MARGIN

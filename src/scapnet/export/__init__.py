@@ -35,28 +35,28 @@ def export_model(
     Args:
         model: a network, a run folder, a model folder or a hub id.
         out: the file; OpenVINO writes a ``.bin`` beside its ``.xml``.
-        format: "onnx", "openvino" or "pt2"; by default as the suffix of ``out`` says, or onnx.
-        precision: "fp32", "fp16" or "int8". The last is calibrated on photos.
+        format: "onnx", "openvino" or "pt2"; by default by the suffix of ``out``, or onnx.
+        precision: "fp32", "fp16" or "int8"; int8 is calibrated on photos.
         pixels: what the graph takes: a "photo" (B, 3, H, W) of any size, or a "view" (B, 3, S', S').
         kind: "uint8", or "float" for floats from 0 to 1.
-        photos: labelled photos, in folders named after the classes, on which the answers are compared; by default the
-            held-out photos of the run.
-        say: receives sentences on what is done.
+        photos: labelled photos, in folders named after the classes, for the comparison; by default the held-out photos
+            of the run.
+        say: receives sentences on the progress.
 
     Returns:
         How well the file agrees with PyTorch.
 
     Raises:
-        ValueError: the file cannot be written, a library is missing, the format has not this precision, the network
-            cannot be exported, or its exported answers are others.
+        ValueError: the file cannot be written, a library is missing, the format does not support the precision, the
+            network cannot be exported, or the exported answers differ.
     """
     form, out = chosen_format(Path(out), format, precision)
     net = from_pretrained(model) if isinstance(model, str | Path) else model
     if net.config.parts.enabled and net.config.parts.strategy == "random":
-        raise ValueError("this model draws its parts at random, by the number of a photo; a graph cannot do that")
+        raise ValueError("this model chooses its parts at random by the number of a photo, which a graph cannot do")
     known = find_photos(model, net.classes, photos)
     if precision == "int8" and not known.calibration:
-        raise ValueError("int8 is calibrated on photos, and none are known; name a folder of them with --photos")
+        raise ValueError("int8 is calibrated on photos, and there are none; name a folder of photos with --photos")
     say(known.note)
     say(f"exporting as {form} in {precision}; this takes a minute or two")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def export_model(
         _write(net, draft, form, precision, pixels, kind, known)
         found = compare(net, draft, known)
         if precision == "fp32" and not found.equal:
-            raise ValueError(f"the exported graph does not answer as PyTorch does ({found}); nothing was written")
+            raise ValueError(f"the exported graph's answers are not PyTorch's ({found}); nothing was written")
         for file in sorted(Path(folder).iterdir()):
             shutil.move(file, out.parent / file.name)
     return found
@@ -75,7 +75,7 @@ def chosen_format(out: Path, format: Format | None, precision: Precision) -> tup
     """The format and the file, checked before the work.
 
     Raises:
-        ValueError: the file cannot be written, has the suffix of another format, or cannot have this precision.
+        ValueError: the file cannot be written or has the suffix of another format, or its format lacks the precision.
     """
     by_suffix: dict[str, Format] = {SUFFIXES[name]: name for name in get_args(Format)}
     form = format or by_suffix.get(out.suffix.lower(), "onnx")

@@ -1,4 +1,4 @@
-"""Whether an exported file answers as PyTorch does, on labelled photos.
+"""Whether an exported file gives the same answers as PyTorch, on labelled photos.
 
 B batch, K classes, M parts.
 """
@@ -24,24 +24,24 @@ from scapnet.exported import open_graph
 from scapnet.network import Network, NetworkOutput, device_of
 
 MOST = 300  # photos that are compared
-CALIBRATION = 64  # photos that the ranges of int8 are read from, and no more than a quarter
+CALIBRATION = 64  # photos that calibrate the ranges of int8, at most a quarter of all
 CLOSE = 1e-4
 
 
 class Photos(NamedTuple):
-    """Photos to calibrate on and others to compare on; they are read when they are needed."""
+    """Photos for calibration and others for the comparison; they are read on demand."""
 
     data: FineGrained | None  # None: `noise`
     calibration: Sequence[int] = ()
     compared: Sequence[int] = ()
-    note: str = "no labelled photos are known (--photos names some): answers are compared on drawn pictures"
+    note: str = "there are no labelled photos (name some with --photos), so answers are compared on drawn pictures"
 
 
 class Agreement(NamedTuple):
-    """What was compared."""
+    """The result of the comparison."""
 
     photos: int
-    accuracy: float | None  # of PyTorch; None where the photos have no labels
+    accuracy: float | None  # of PyTorch; None if the photos have no labels
     exported: float | None  # of the file
     same: float  # share of the photos with the same answer
     apart: float  # the largest difference of a probability
@@ -63,12 +63,12 @@ class Agreement(NamedTuple):
 
 
 def find_photos(source: object, classes: Sequence[str], folder: Path | None) -> Photos:
-    """Labelled photos: those of a folder, or the held-out ones of a run, where there is one and its data is there.
+    """Labelled photos: those of a folder, or else the held-out ones of a run if its data is available.
 
     Args:
-        source: the run folder, or what is none.
-        classes: of the model.
-        folder: with class folders, or None.
+        source: the run folder, or anything else.
+        classes: the model's classes.
+        folder: a folder with class folders, or None.
 
     Raises:
         ValueError: the folder has no labelled photos.
@@ -102,7 +102,7 @@ def read(photos: Photos, indices: Sequence[int], side: int) -> Iterator[tuple[Te
 
 
 def noise(side: int) -> list[Tensor]:
-    """Four pictures (3, H, W) of soft coloured noise, for where no photo is known."""
+    """Four pictures (3, H, W) of soft coloured noise, in place of photos."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((side, side), (side + 31, 2 * side), (3 * side, side), (side // 2, side // 3))
     coarse = [torch.rand(1, 3, 8, 8, generator=generator) * 255 for _ in shapes]
@@ -113,7 +113,7 @@ def noise(side: int) -> list[Tensor]:
 
 
 def as_input(image: Tensor, view: ViewConfig, metadata: Mapping[str, str]) -> NDArray[Any]:
-    """What a graph with such metadata takes (1, 3, H, W) of a photo (3, H, W) uint8."""
+    """The input (1, 3, H, W) of a graph with this metadata, for a photo (3, H, W) uint8."""
     pixels = (image if metadata["input"] == "photo" else centre_view(image, view)[0])[None].contiguous().numpy()
     return pixels if metadata["pixels"] == "uint8" else pixels.astype(np.float32) / 255
 

@@ -1,4 +1,4 @@
-"""Writing a traced graph as ONNX, OpenVINO or pt2, with what a program needs to know in the file itself."""
+"""Writing a traced graph as ONNX, OpenVINO or pt2, with the information that a program needs in the file itself."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from scapnet.serialization import to_dict
 
 
 def metadata_of(model: Network, pixels: Pixels, kind: Kind, precision: str) -> dict[str, str]:
-    """What the file says of itself; classes, view and threshold are JSON."""
+    """The metadata of the file; classes, view and threshold are JSON."""
     return {
         "classes": json.dumps(list(model.classes), ensure_ascii=False),
         "view": json.dumps(to_dict(model.view)),
@@ -33,7 +33,7 @@ def metadata_of(model: Network, pixels: Pixels, kind: Kind, precision: str) -> d
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' notes on their own workings."""
+    """Silence the exporters' own messages."""
     names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "root")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
@@ -53,7 +53,7 @@ def onnx_model(program: ExportedProgram, outputs: list[str], metadata: Mapping[s
 
     Args:
         program: from `scapnet.export.graph.trace`.
-        outputs: their names, in order.
+        outputs: names of the outputs, in order.
         metadata: becomes ``metadata_props``.
 
     Raises:
@@ -72,7 +72,7 @@ def onnx_model(program: ExportedProgram, outputs: list[str], metadata: Mapping[s
 
 
 def _name_dimensions(proto: Any) -> None:
-    """Call the input's free dimensions batch, height and width; the exporter numbers them."""
+    """Name the input's free dimensions batch, height and width, which the exporter only numbers."""
     shape = proto.graph.input[0].type.tensor_type.shape.dim
     names = {dim.dim_param: name for dim, name in zip(shape, ("batch", "", "height", "width"), strict=True)}
     for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
@@ -85,7 +85,7 @@ def save_openvino(onnx_file: Path, path: Path, metadata: Mapping[str, str], half
     """Write an ONNX file as OpenVINO's ``.xml`` and the ``.bin`` of its weights.
 
     Args:
-        onnx_file: what is converted.
+        onnx_file: the file to convert.
         path: the ``.xml`` file.
         metadata: becomes ``rt_info`` below "scapnet".
         half: store the weights as 16-bit floats.

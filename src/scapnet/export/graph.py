@@ -30,7 +30,7 @@ OUTPUTS = {
 
 
 class PixelNetwork(nn.Module):
-    """A network behind everything that turns pixels into its inputs.
+    """A network together with the steps from pixels to its inputs.
 
     Args:
         model: with its ``view``.
@@ -54,7 +54,7 @@ class PixelNetwork(nn.Module):
             image: (B, 3, H, W) uint8, or floats from 0 to 1.
 
         Returns:
-            `OUTPUTS`, without those that the network does not have; "view_boxes" only of photos.
+            `OUTPUTS` without those that the network lacks; "view_boxes" only for photos.
         """
         height, width = image.shape[-2:]
         photo = image.float() if image.dtype == torch.uint8 else (image.float() * 255).round().clamp(0, 255)
@@ -78,7 +78,7 @@ class PixelNetwork(nn.Module):
         return found
 
     def _run(self, source: Tensor) -> tuple[Any, Tensor]:
-        """The network's output for a source (B, 3, S', S') of whole numbers, and what its classifier saw."""
+        """The network's output for a source (B, 3, S', S') of whole numbers, and its classifier's input."""
         features = list[Tensor]()
         hook = self.classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
         try:
@@ -93,7 +93,7 @@ class PixelNetwork(nn.Module):
         return (pixels / 255 - self.mean) / self.std
 
     def _in_photo(self, boxes: Tensor, vertical: Side, horizontal: Side, height: int, width: int) -> Tensor:
-        """Boxes (B, M, 4) in pixels of the source in those of the photo, clipped to it."""
+        """Boxes (B, M, 4) converted from pixels of the source to pixels of the photo, clipped to it."""
         offset = torch.stack([horizontal.offset, vertical.offset] * 2)
         scale = torch.stack([horizontal.scale, vertical.scale] * 2)
         end = torch.stack([torch.full((), length, dtype=torch.float32) for length in (width, height) * 2])
@@ -105,7 +105,7 @@ def trace(model: Network, pixels: Pixels = "photo", kind: Kind = "uint8") -> tup
 
     Args:
         model: in evaluation mode, with its ``view``.
-        pixels: what it takes, photos or views; see `PixelNetwork`.
+        pixels: what the graph takes, photos or views; see `PixelNetwork`.
         kind: "uint8", or "float" for floats from 0 to 1.
 
     Returns:

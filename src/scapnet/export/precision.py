@@ -1,7 +1,7 @@
 """Exported graphs in fewer bits: 16-bit floats, or 8-bit integers calibrated on photos.
 
-Only what is convolved is changed. The resize, the gate, the choice of parts and the classifiers stay in 32 bits: they
-cost little, and a coordinate of 448.3 has no place in 16 bits.
+Only the convolutions are changed. The resize, the gate, the choice of parts and the classifiers stay in 32 bits: they
+are cheap, and 16 bits cannot represent a coordinate of 448.3.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ from scapnet.export.formats import quiet
 from scapnet.exported import needed
 
 Array = NDArray[Any]
-# What stands between the convolutions of a backbone. A node of these kinds has 16 bits where its input has them.
+# Operations between the convolutions of a backbone; such a node has 16 bits if its input does.
 BETWEEN = {"Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Mul", "Add", "GlobalAveragePool", "AveragePool"}
 BETWEEN |= {"BatchNormalization", "MaxPool", "ReduceMean", "LeakyRelu", "Gelu", "Erf", "Div", "Sub", "Softplus", "Tanh"}
 FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto
@@ -29,7 +29,7 @@ def convolutions(proto: Any) -> list[str]:
 
 
 def half_nodes(proto: Any) -> set[str]:
-    """Names of the convolutions and of what stands between them, in the order of the graph."""
+    """Names of the convolutions and of the nodes between them."""
     found, outputs = set[str](), set[str]()
     for node in proto.graph.node:
         if node.op_type == "Conv" or (node.op_type in BETWEEN and outputs.intersection(node.input)):
@@ -41,7 +41,7 @@ def half_nodes(proto: Any) -> set[str]:
 def to_half(proto: Any) -> Any:
     """A copy of an `onnx.ModelProto` whose backbones have weights and arithmetic of 16-bit floats.
 
-    Casts stand only where a value crosses from one to the other; inputs and outputs stay as they are.
+    Casts are inserted only where a value changes precision; inputs and outputs are unchanged.
     """
     onnx = needed("onnx")
     found, chosen = onnx.ModelProto(), half_nodes(proto)
@@ -50,7 +50,7 @@ def to_half(proto: Any) -> Any:
     produced = {name for node in graph.node if node.name in chosen for name in node.output}
     wanted = {name for node in graph.node if node.name not in chosen for name in node.input}
     wanted |= {value.name for value in graph.output}
-    nodes, narrow = list[Any](), set[str]()  # names that are there in 16 bits
+    nodes, narrow = list[Any](), set[str]()  # names that exist in 16 bits
     for node in list(graph.node):
         if node.name not in chosen:
             nodes.append(node)
@@ -85,7 +85,7 @@ def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
 
     Args:
         proto: an `onnx.ModelProto`.
-        photos: batches of its input (B, 3, H, W), which the ranges of the activations are read from.
+        photos: batches of its input (B, 3, H, W) that calibrate the ranges of the activations.
         out: the ``.onnx`` file.
     """
     quantization = needed("onnxruntime.quantization")
@@ -97,7 +97,7 @@ def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
         batch = next(left, None)
         return None if batch is None else {name: np.ascontiguousarray(batch)}
 
-    # The library accepts subclasses of its reader only, and is not imported before it is needed.
+    # The library accepts only subclasses of its reader, and is imported on demand.
     reader = type("Photos", (quantization.CalibrationDataReader,), {"get_next": following})()
     with quiet(), tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.onnx"

@@ -1,8 +1,8 @@
-"""From pixels of a photo of any size to a view, in operations that every exported format has.
+"""From pixels of a photo of any size to a view, with operations that every exported format supports.
 
-`scapnet.data.transforms.centre_view` resizes with torchvision, whose uint8 kernel has weights of 16-bit integers and
-rounds the pixels after each of the two sides. Here these are two products with matrices of the same weights, so that a
-graph gives the same pixels. The matrices are computed in the graph, from the size of the photo.
+`scapnet.data.transforms.centre_view` resizes with torchvision, whose uint8 kernel uses 16-bit integer weights and
+rounds the pixels after each of the two directions. Here these are products with two matrices of the same weights, so
+that a graph gives the same pixels. The matrices are computed in the graph, from the size of the photo.
 
 B batch, H W size of the photo, S' side of the source, L length of a side, n rows of a matrix.
 """
@@ -20,13 +20,13 @@ class Side(NamedTuple):
     """How one side of a photo becomes one side of a view; whole numbers, as tensors ()."""
 
     cut: Tensor  # first pixel of the photo that is used
-    length: Tensor  # how many are used
-    resized: Tensor  # how many pixels these become
-    first: Tensor  # which of the resized ones is the view's first; negative where the view is padded
+    length: Tensor  # number of these pixels
+    resized: Tensor  # number of pixels after resizing
+    first: Tensor  # index of the view's first resized pixel; negative if the view is padded
 
     @property
     def scale(self) -> Tensor:
-        """Pixels of the source for each pixel of the photo."""
+        """Pixels of the source per pixel of the photo."""
         return self.resized.float() / self.length.float()
 
     @property
@@ -48,7 +48,7 @@ def photo_sides(height: int, width: int, view: ViewConfig) -> tuple[Side, Side]:
         resized = _rounded(source * both, both.max()).clamp(min=1)
     else:
         resized = torch.full_like(both, source)
-    # Towards zero for a crop and away from it for padding, as Python's // does it.
+    # Towards zero for a crop and away from zero for padding, like Python's //.
     apart = resized - source
     first = apart // 2 if view.fit == "crop" else -((-apart) // 2)
     found = [Side(cut[i], length[i], resized[i], first[i]) for i in (0, 1)]
@@ -56,7 +56,7 @@ def photo_sides(height: int, width: int, view: ViewConfig) -> tuple[Side, Side]:
 
 
 def _rounded(number: Tensor, divisor: Tensor) -> Tensor:
-    """number / divisor, halves to the even neighbour as `round` does it."""
+    """number / divisor, rounded half to even like `round`."""
     doubled = 2 * number + divisor
     found = doubled // (2 * divisor)
     tie = (doubled % (2 * divisor) == 0) & (found % 2 == 1)
@@ -64,10 +64,10 @@ def _rounded(number: Tensor, divisor: Tensor) -> Tensor:
 
 
 def pixel_weights(rows: Tensor, side: Side, length: int) -> Tensor:
-    """Weights with which the pixels of a side make each pixel of the resized side; bilinear and antialiased.
+    """Weights of a side's pixels in each pixel of the resized side; bilinear and antialiased.
 
     The weight of pixel x for pixel i is the triangle max(0, 1 - |x + 1/2 - (i + 1/2) s| / max(s, 1)) with
-    s = length / resized, normalised. Multiplied by 2 max(length, resized) it is a whole number, and exact.
+    s = length / resized, normalised. Multiplied by 2 max(length, resized) it is a whole number and therefore exact.
 
     Args:
         rows: (n,) numbers i of resized pixels.
@@ -107,9 +107,9 @@ def resized_view(photo: Tensor, vertical: Side, horizontal: Side, view: ViewConf
 
     Args:
         photo: (B, 3, H, W) float32, whole numbers from 0 to 255.
-        vertical: how H becomes S'.
-        horizontal: how W becomes S'.
-        view: sizes.
+        vertical: the resize of H to S'.
+        horizontal: the resize of W to S'.
+        view: the sizes.
 
     Returns:
         (B, 3, S', S') float32, whole numbers from 0 to 255.
@@ -129,7 +129,7 @@ def _whole(pixels: Tensor) -> Tensor:
 
 
 def shrunk(source: Tensor, size: int) -> Tensor:
-    """A square view (B, 3, S', S') of whole numbers in fewer pixels (B, 3, S, S), as `to_input` makes it."""
+    """A square view (B, 3, S', S') of whole numbers, reduced to (B, 3, S, S) like `to_input`."""
     given = source.shape[-1]
     if given == size:
         return source

@@ -1,1 +1,1 @@
-"""Whether the parts that a network shows are what its answer rests on, measured on a run's photos."""
+"""Whether the parts that a network shows are the basis of its answer, measured on a run's photos."""

@@ -1,4 +1,4 @@
-"""The FunnyBirds protocols on the drawn finches: explanations against what removing marks and clutter changes.
+"""The FunnyBirds protocols on the drawn finches: explanations compared with the effect of removing marks and clutter.
 
 B batch, K classes, R regions, S side of the view, T thresholds.
 """
@@ -32,18 +32,18 @@ from scapnet.terminal.console import ProgressBar
 
 BATCH = 32
 CHECKS = ("data_check", "preservation", "deletion", "distractibility")
-NOISE = 2.5 / 255  # a smaller change of a pixel is none
+NOISE = 2.5 / 255  # smaller changes of a pixel are ignored
 DILATION = 5 / 256  # side of the square that a region is dilated by, in sides of the view; 5 pixels of 256 as published
 
 
 def drawn_birds(data: object) -> Finches | None:
-    """The drawn birds that a split shows; None where it shows photos."""
+    """The drawn birds of a split; None for photos."""
     data = data.data if isinstance(data, CachedFinches) else data
     return data if isinstance(data, Finches) else None
 
 
 class Answer:
-    """What a network says of one picture."""
+    """A network's answer for one picture."""
 
     def __init__(self, scores: Tensor, probs: Tensor, image: Tensor) -> None:
         self.scores: list[float] = scores.tolist()  # K
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Scene:
-    """A drawn picture, and a network's answers for what is left of it when something is removed."""
+    """A drawn picture, and a network's answers for it with and without some of its objects."""
 
     def __init__(self, model: Network, birds: Finches, index: int) -> None:
         self.model, self.birds, self.index = model, birds, index
@@ -77,7 +77,7 @@ class Scene:
 
     @torch.no_grad()
     def ask(self, removals: Iterable[frozenset[str]]) -> None:
-        """Run the network on the picture without some things, several times at once."""
+        """Run the network on a batch of pictures, each without some marks and objects."""
         missing = [names for names in dict.fromkeys(removals) if names not in self._answers]
         for start in range(0, len(missing), BATCH):
             some = missing[start : start + BATCH]
@@ -91,17 +91,17 @@ class Scene:
         return [Answer(*row) for row in rows]
 
     def answer(self, *names: str) -> Answer:
-        """The answer without some things."""
+        """The answer without some marks and objects."""
         self.ask([frozenset(names)])
         return self._answers[frozenset(names)]
 
     @torch.no_grad()
     def before(self, other: Parameters) -> Answer:
-        """The answer for the bird before another picture's background."""
+        """The answer for the bird in front of another picture's background."""
         return self._run([with_background(self.parameters, other)])[0]
 
     def regions(self) -> dict[str, Tensor]:
-        """The pixels (S, S) bool that a mark or an object changes, dilated; what nothing can be seen of is left out."""
+        """The dilated pixels (S, S) bool that each mark and object changes; those that are not visible are left out."""
         std = torch.tensor(self.model.view.std).view(3, 1, 1)
         whole, found = self.answer().image, {}
         for name in (*self.parts, *self.objects):
@@ -130,14 +130,14 @@ class Importance:
 
 
 class Tally:
-    """Sums of one explanation over the pictures."""
+    """Sums over the pictures, for one explanation."""
 
     def __init__(self) -> None:
         self.checks: dict[str, list[list[float]]] = {name: [] for name in CHECKS}
         self.single, self.sensitive = list[float](), list[float]()
 
     def figures(self, independence: float, accuracy: float) -> dict[str, float]:
-        """The published figures, and how many pictures some of them rest on."""
+        """The published figures, and the number of pictures behind some of them."""
         means = {
             name: torch.tensor(rows).mean(0).tolist() if rows else [math.nan] * len(protocol.THRESHOLDS)
             for name, rows in self.checks.items()
@@ -156,7 +156,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def add_scene(scene: Scene, tallies: dict[str, Tally], codes: Sequence[protocol.Code]) -> None:
-    """Add what the explanations of one picture are worth."""
+    """Add the scores of the explanations of one picture."""
     regions = scene.regions()
     parts = {name: form for name, form in scene.parts.items() if name in regions}
     if not parts:
@@ -196,7 +196,7 @@ def _checks(
     scene.ask([*named, *rest])
     tally.checks["preservation"].append([float(scene.answer(*r).predicted == whole.predicted) for r in rest])
     tally.checks["deletion"].append([float(scene.answer(*n).predicted != whole.predicted) for n in named])
-    if sets:  # the answer is right, so `named` is for the true class
+    if sets:  # the answer is correct, so `named` is for the true class
         tally.checks["data_check"].append([protocol.data_check(names, sets) for names in named])
     if irrelevant:
         picked = [importance.important(label, everything, t) for t in protocol.THRESHOLDS]
@@ -209,7 +209,7 @@ def _is_irrelevant(scene: Scene, name: str) -> bool:
 
 
 def _assumption_holds(scene: Scene, a: int, b: int, with_a: frozenset[str], with_b: frozenset[str]) -> bool:
-    """Whether the network itself holds the shared parts for evidence of their class, as the protocol asks for."""
+    """Whether the network itself takes the shared parts as evidence for their class, as the protocol assumes."""
     no_a, no_b = scene.answer(*with_a).scores, scene.answer(*with_b).scores
     return no_a[a] < no_b[a] and no_b[b] < no_a[b]
 
@@ -218,23 +218,23 @@ def measure_drawn(model: Network, data: object, count: int, bar: ProgressBar | N
     """The FunnyBirds protocols on the first pictures of a split of drawn birds.
 
     Args:
-        model: in evaluation mode, with its ``view``.
+        model: a network in evaluation mode, with its ``view``.
         data: the split.
-        count: how many pictures.
-        bar: shows how many are done.
+        count: number of pictures.
+        bar: shows the progress.
 
     Returns:
         "images"; "explanations", the figures of `scapnet.metrics.faithfulness.summary` by the keys of
-        `scapnet.faithfulness.explanations.NAMES`; "background_swap", the share of answers that another picture's
-        background leaves as they are; and "marks_matter", the share of visible marks whose removal lowers the score of
-        the true class by 5%, beside "background_matters".
+        `scapnet.faithfulness.explanations.NAMES`; "background_swap", the share of answers that stay the same
+        with another picture's background; and "marks_matter", the share of visible marks whose removal lowers the
+        score of the true class by 5%, beside "background_matters".
 
     Raises:
-        ValueError: these are no drawn birds.
+        ValueError: the data is not drawn birds.
     """
     birds = drawn_birds(data)
     if birds is None:
-        raise ValueError("these protocols need drawn birds, whose marks can be removed")
+        raise ValueError("these protocols need drawn birds, as only their marks can be removed")
     names = [kind.name for kind in ANATOMY[birds.family].kinds]
     codes = [dict(zip(names, code, strict=True)) for code in birds.codes]
     tallies: dict[str, Tally] = defaultdict(Tally)

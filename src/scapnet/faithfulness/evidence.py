@@ -1,6 +1,6 @@
-"""How the class scores of a network add up from its main branch and its parts.
+"""How the class scores of a network are the sum of its main branch and its parts.
 
-B batch, C classes that are explained, K classes, M parts, S side of the view.
+B batch, C explained classes, K classes, M parts, S side of the view.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ from scapnet.network import NetworkOutput
 
 
 def _centred(logits: Tensor) -> Tensor:
-    """Logits (..., K) less their mean over the classes, which no softmax depends on; 0 then speaks for no class."""
+    """Logits (..., K) minus their mean over the classes, which does not change the softmax; 0 is then neutral."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits - logits.mean(-1, keepdim=True)
 
 
 def has_votes(output: NetworkOutput) -> bool:
-    """Whether each part has logits of its own; one classifier over all parts at once gives them none."""
+    """Whether each part has logits of its own; a classifier over all parts at once gives none."""
     parts, logits = output.parts, output.part_logits
     return parts is not None and logits is not None and logits.shape[1] == parts.boxes.shape[1]
 
@@ -47,7 +47,7 @@ def pixels_inside(boxes: Tensor, size: int) -> Tensor:
 
 
 def chosen_classes(values: Tensor, classes: Tensor) -> Tensor:
-    """Of values (B, ..., K) those for classes (B, C): (B, ..., C)."""
+    """The values (B, ..., K) of the classes (B, C): (B, ..., C)."""
     index = classes.view(len(classes), *[1] * (values.dim() - 2), -1)
     return values.gather(-1, index.expand(*values.shape[:-1], -1))
 
@@ -56,7 +56,7 @@ def part_maps(output: Any, classes: Tensor, size: int, spread: bool = False) -> 
     """The evidence of all parts that cover a pixel: (B, C, S, S).
 
     Args:
-        output: of a network whose parts vote one by one.
+        output: the output of a network whose parts vote separately.
         classes: (B, C) to explain.
         size: S.
         spread: divide each part's evidence among its pixels, so that the map sums to the parts' evidence.

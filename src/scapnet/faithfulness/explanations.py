@@ -1,6 +1,6 @@
-"""Explanations of an answer as maps over the view: the parts' evidence, and what it is compared with.
+"""Explanations of an answer as maps over the view: the evidence of the parts, and others for comparison.
 
-B batch, C classes that are explained, M parts, S side of the view, R regions.
+B batch, C explained classes, M parts, S side of the view, R regions.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,10 +32,10 @@ NAMES = {
 
 
 class Explanation(NamedTuple):
-    """What the places of a view add to the scores of some classes."""
+    """What each place of a view adds to the scores of some classes."""
 
     maps: Tensor  # (B, C, S, S)
-    total: Tensor  # (B, C) of the whole explanation
+    total: Tensor  # (B, C) sum of the whole explanation
     mean: bool = False  # a region's importance is the map's mean over it; otherwise its sum
 
     def importance(self, i: int, regions: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def run(model: Network, batch: Views) -> Any:
 
 @contextmanager
 def chosen_by(model: SCAPNet, strategy: str) -> Iterator[None]:
-    """The same network with its parts chosen in another way: "random" or "fixed"."""
+    """Let the network choose its parts by another strategy: "random" or "fixed"."""
     assert model.selection is not None
     before = model.selection.strategy
     model.selection.strategy = strategy  # type: ignore[assignment]
@@ -72,8 +72,8 @@ def by_parts(output: Any, classes: Tensor, size: int, spread: bool = False) -> E
 def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanation:
     """Pixels in [0, 1] times the gradient of the class score, summed over the colours.
 
-    The gradient takes both ways from the pixels to the score, through the main branch and through the parts' crops;
-    which parts are chosen and what the gate closes is held fixed.
+    The gradient flows from the score to the pixels both through the main branch and through the parts' crops; the
+    choice of parts and the gate's mask are held fixed.
     """
     keys: list[str] = [key for key in ("image", "source") if key in batch]
     mean, std = (torch.tensor(values).view(3, 1, 1).to(batch["image"]) for values in (model.view.mean, model.view.std))
@@ -85,7 +85,7 @@ def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanati
             gradients = torch.autograd.grad(score, list(inputs.values()), allow_unused=True)
         total = torch.zeros_like(batch["image"][:, 0])
         for key, gradient in zip(keys, gradients, strict=True):
-            if gradient is None:  # a network without parts does not look at the source
+            if gradient is None:  # a network without parts does not use the source
                 continue
             product = (gradient / std * (batch[key] * std + mean)).sum(1)
             total = total + gathered(product, size)
@@ -96,7 +96,7 @@ def input_x_gradient(model: Network, batch: Views, classes: Tensor) -> Explanati
 
 @contextmanager
 def held(model: Network) -> Iterator[None]:
-    """Without the straight-through gradient of a hard gate, which its output does not have in evaluation."""
+    """Turn off the straight-through gradient of a hard gate, which its output does not have in evaluation."""
     gate = getattr(model, "gate", None)
     if not isinstance(gate, GridGate) or gate.mode != "hard":
         yield
@@ -109,7 +109,7 @@ def held(model: Network) -> Iterator[None]:
 
 
 def gathered(maps: Tensor, size: int) -> Tensor:
-    """Maps (B, S', S') as (B, size, size) with the same sums: each value goes to the pixel that its centre lies in."""
+    """Maps (B, S', S') as (B, size, size) with the same sums: each value goes to the pixel that contains its centre."""
     large = maps.shape[-1]
     if large == size:
         return maps
@@ -119,7 +119,7 @@ def gathered(maps: Tensor, size: int) -> Tensor:
 
 
 def chance(batch: Views, classes: Tensor) -> Explanation:
-    """Random numbers for every pixel, in blocks of a sixteenth of the side; the same for the same image."""
+    """Random numbers in blocks of a sixteenth of the side, the same each time for the same image."""
     size, maps = batch["image"].shape[-1], []
     for i in batch["index"].tolist():
         noise = torch.rand(classes.shape[1], 1, 16, 16, generator=torch.Generator().manual_seed(i))
@@ -129,11 +129,11 @@ def chance(batch: Views, classes: Tensor) -> Explanation:
 
 
 def explanations(model: Network, batch: Views, classes: Tensor) -> dict[str, Explanation]:
-    """All explanations that a network has, by the keys of `NAMES`.
+    """All explanations that a network supports, by the keys of `NAMES`.
 
     Args:
-        model: in evaluation mode.
-        batch: of views, on the network's device.
+        model: a network in evaluation mode.
+        batch: a batch of views, on the network's device.
         classes: (B, C) to explain.
     """
     size = batch["image"].shape[-1]
@@ -158,7 +158,7 @@ def explanations(model: Network, batch: Views, classes: Tensor) -> dict[str, Exp
 
 
 def can_choose(model: SCAPNet) -> bool:
-    """Whether random or fixed windows can take the place of the chosen ones, as many as these."""
+    """Whether the chosen windows can be replaced by as many random or fixed ones."""
     selection = model.selection
     return selection is not None and selection.num_parts == sum(selection.keep)
 

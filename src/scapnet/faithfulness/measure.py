@@ -15,7 +15,7 @@ from scapnet.jsonfile import write_json
 from scapnet.network import Network, as_module
 from scapnet.terminal.console import ProgressBar
 
-REMOVALS = 4  # pixels are removed from every so many of the pictures: it takes long
+REMOVALS = 4  # pixels are removed from one picture in this many, because it is slow
 
 
 def measure(
@@ -28,11 +28,11 @@ def measure(
     """Measure how faithful a network's explanations are.
 
     Args:
-        model: with its ``view``.
+        model: a network with its ``view``.
         data: the split to measure on.
-        train: the training split, on which part embeddings are clustered; nothing is said of slots without it.
-        images: of how many of its pictures, at most.
-        bar: shows how many pictures are done.
+        train: the training split, on which part embeddings are clustered; without it there are no figures on slots.
+        images: the largest number of its pictures to use.
+        bar: shows the progress.
 
     Returns:
         "photos": see `scapnet.faithfulness.photos.measure_photos`; "drawn" for drawn birds: see
@@ -40,7 +40,7 @@ def measure(
         `scapnet.faithfulness.slots.measure_slots`.
 
     Raises:
-        ValueError: fewer than one picture.
+        ValueError: ``images`` is less than 1.
     """
     check_images(images)
     as_module(model).eval()
@@ -53,10 +53,10 @@ def measure(
 
 
 def check_images(images: int) -> None:
-    """Refuse a number of pictures that is none.
+    """Check the number of pictures.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is less than 1.
     """
     if images < 1:
         raise ValueError(f"explanations cannot be measured on {images} pictures; give 1 or more")
@@ -68,16 +68,16 @@ def explain_run(
     """Measure the explanations of a run that was scored, and write ``STEM-explain.json`` beside its scores.
 
     Args:
-        score: of the run, by `scapnet.evaluate.score_run`.
-        images: of how many pictures of the split, at most.
-        root: where the data lies now, if it has moved.
-        table: the same for a table of photos.
+        score: the result of `scapnet.evaluate.score_run`.
+        images: the largest number of pictures of the split to use.
+        root: the folder of the data now, if it has moved.
+        table: likewise for a table of photos.
 
     Returns:
-        What the file holds: "preset", "split" and "model" as in the scores, and what `measure` found.
+        The content of the file: "preset", "split" and "model" as in the scores, and the result of `measure`.
 
     Raises:
-        ValueError: as `measure`.
+        ValueError: see `measure`.
     """
     with ProgressBar("images") as bar:
         found = measure(score.model, score.data, train_photos(score, root, table), images, bar)
@@ -88,7 +88,7 @@ def explain_run(
 
 
 def train_photos(score: RunScore, root: Path | None, table: Path | None) -> FineGrained | None:
-    """The photos that a run was trained on; None where they are gone or have changed."""
+    """The photos that a run was trained on; None if they are missing or have changed."""
     run = score.stem.parent
     for place in ((root, table), (None, None)):
         try:
@@ -101,12 +101,12 @@ def train_photos(score: RunScore, root: Path | None, table: Path | None) -> Fine
 
 
 def without_nan(value: Any) -> Any:
-    """The same with None for NaN, which JSON has no word for."""
+    """Replace NaN, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def explain_file(run: Path, split: str) -> Path:
-    """Where the figures of a run's own split are, for the model of the last epoch."""
+    """The file with the figures for a run's own split and the model of the last epoch."""
     return run / f"eval-{split}-explain.json"

@@ -1,4 +1,4 @@
-"""Deletion, insertion and pointing on photos: what the answer loses when the places that an explanation names go.
+"""Deletion, insertion and pointing on photos: how the answer changes without the places that an explanation names.
 
 B batch, C classes, M parts, R marks, S side of the view.
 """
@@ -20,13 +20,13 @@ from scapnet.metrics.removal import impute, most_important
 from scapnet.network import Network, device_of
 from scapnet.terminal.console import ProgressBar
 
-SHARES = (0.1, 0.3, 0.5)  # of the view, that are removed or left
-WHOLE = 0.95  # a box that fills the view points nowhere
+SHARES = (0.1, 0.3, 0.5)  # of the view that are removed or kept
+WHOLE = 0.95  # pointing at a box that fills the view means nothing
 Rows = dict[str, dict[str, list[float]]]
 
 
 def some_views(model: Network, data: FineGrained, count: int) -> Iterator[Views]:
-    """Views of ``count`` photos, evenly spread over a split and without broken ones, one at a time as a batch."""
+    """Views of ``count`` readable photos, evenly spaced over a split, in batches of one."""
     views, device = EvalViews(data, model.view), device_of(model)
     spread = torch.linspace(0, len(data) - 1, min(count, len(data))).round().long().tolist()
     for i in dict.fromkeys(spread):
@@ -39,7 +39,7 @@ def some_views(model: Network, data: FineGrained, count: int) -> Iterator[Views]
 class Eraser:
     """Removes places from a photo and asks the network again.
 
-    The imputation is computed at the size of the view; a larger source gets it enlarged.
+    The imputation is computed at the size of the view, and enlarged for a larger source.
     """
 
     def __init__(self, model: Network, batch: Views) -> None:
@@ -53,7 +53,7 @@ class Eraser:
 
     @torch.no_grad()
     def probs(self, removed: list[Tensor], label: int) -> list[float]:
-        """The probability of a class when places (S, S) bool are removed, for each of several choices of them."""
+        """The probability of a class for each of several masks (S, S) bool of removed places."""
         filled = torch.stack([impute(self.image, one.cpu(), self.noise) for one in removed]).to(self.mean)
         views: Views = {"image": (filled - self.mean) / self.std}
         if "source" in self.batch:
@@ -67,7 +67,7 @@ class Eraser:
 
 
 def by_pixels(eraser: Eraser, maps: Mapping[str, Tensor], label: int, rows: Rows) -> None:
-    """Remove the most important pixels of each explanation's map (S, S), or all others."""
+    """Remove the most important pixels by each explanation's map (S, S), or all others."""
     for name, values in maps.items():
         chosen = [most_important(values, share) for share in SHARES]
         probs = eraser.probs([*chosen, *(~one for one in chosen)], label)
@@ -76,7 +76,7 @@ def by_pixels(eraser: Eraser, maps: Mapping[str, Tensor], label: int, rows: Rows
 
 
 def by_parts(eraser: Eraser, output: Any, label: int, rows: Rows) -> None:
-    """Remove the parts one after the other, those with the most evidence first, and those with the least first."""
+    """Remove the parts one after the other, once with the most evidence first and once with the least first."""
     evidence = chosen_classes(part_evidence(output), torch.tensor([[label]], device=output.probs.device))[0, :, 0]
     inside = pixels_inside(output.parts.boxes[0], eraser.image.shape[-1])  # (M, S, S)
     for name, order in (("strongest_first", evidence.argsort(descending=True)), ("weakest_first", evidence.argsort())):
@@ -107,15 +107,15 @@ def measure_photos(model: Network, data: FineGrained, count: int, bar: ProgressB
     """Deletion, insertion and pointing on photos of a split.
 
     Args:
-        model: in evaluation mode, with its ``view``.
+        model: a network in evaluation mode, with its ``view``.
         data: the split, of photos or of drawn birds.
-        count: how many photos, at most.
-        bar: shows how many are done.
+        count: the largest number of photos to use.
+        bar: shows the progress.
 
     Returns:
         "images"; "explanations": by the keys of `scapnet.faithfulness.explanations.NAMES` "deletion" and "insertion",
         the mean probability of the network's answer without, and with nothing but, the most important 10, 30 and 50% of
-        the pixels, and "difference", the second less the first; "points_in_box", "energy_in_box", "points_in_marks"
+        the pixels, and "difference", the second minus the first; "points_in_box", "energy_in_box", "points_in_marks"
         and "energy_in_marks" where there are boxes or marks; "parts", the same of deletion and insertion by parts with
         the "strongest_first" and the "weakest_first"; and "area", the share of the view that "box" and "marks" fill.
     """

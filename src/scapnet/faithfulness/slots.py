@@ -20,32 +20,32 @@ from scapnet.model import SCAPNet
 from scapnet.network import Network, device_of
 from scapnet.terminal.console import ProgressBar
 
-SLOTS = 8  # T, as many as the parts that are mostly reported
+SLOTS = 8  # T, the number of parts that is usually reported
 BATCH = 32
 SETS = ("parts", "random_boxes", "fixed_boxes")
 
 
 class Seen(NamedTuple):
-    """What a network saw of some images."""
+    """A network's parts of some images, with their annotations."""
 
     boxes: Tensor  # (n, M, 4) cxcywh in [0, 1]
     embeddings: Tensor  # (n, M, D) of length 1
-    points: Tensor  # (n, R, 2) of the view; NaN where not seen
-    box: Tensor  # (n, 4) the object's, xyxy in [0, 1]; the whole view where there is none
+    points: Tensor  # (n, R, 2) in [0, 1] of the view; NaN if not visible
+    box: Tensor  # (n, 4) the object's, xyxy in [0, 1]; the whole view if there is none
     target: Tensor  # (n,)
 
 
 def look(
     model: SCAPNet, data: FineGrained, indices: list[int], kind: str, bar: ProgressBar, noise: bool = False
 ) -> Seen:
-    """Run a network on images of a split and keep its parts.
+    """Run a network on images of a split and collect its parts.
 
     Args:
-        model: with parts that vote one by one.
+        model: a network whose parts vote separately.
         data: the split.
-        indices: of the images; broken ones are left out.
-        kind: "parts" as the network chooses them, or one of the other SETS.
-        bar: shows how many are done.
+        indices: indices of the images; broken ones are left out.
+        kind: "parts" for the network's own choice, or one of the other SETS.
+        bar: shows the progress.
         noise: add noise to the views.
     """
     views, rows = EvalViews(data, model.view), list[tuple[Tensor, ...]]()
@@ -90,34 +90,34 @@ def nearest_slot(embeddings: Tensor, centres: Tensor) -> Tensor:
 
 
 def best_parts(embeddings: Tensor, centres: Tensor) -> Tensor:
-    """The part (n, T) that is nearest to each slot, as a prototype is where it is most similar."""
+    """The part (n, T) nearest to each slot, as a prototype is located where it is most similar."""
     return torch.cdist(embeddings, centres.expand(len(embeddings), -1, -1)).argmin(1)
 
 
 def slot_centres(seen: Seen, labels: Tensor, slots: int) -> Tensor:
-    """The mean centre (n, T, 2) of each slot's parts in sides of the object's box; NaN for a slot without parts."""
+    """The mean centre (n, T, 2) of each slot's parts in units of the object's box; NaN for a slot without parts."""
     member = torch.nn.functional.one_hot(labels, slots).float()  # (n, M, T)
     sums = torch.einsum("nmt,nmc->ntc", member, seen.boxes[..., :2])
     return in_box(sums / member.sum(1).unsqueeze(-1), seen.box)  # 0 / 0 is NaN
 
 
 def in_box(points: Tensor, box: Tensor) -> Tensor:
-    """Points (n, ..., 2) of the view in sides of a box (n, 4)."""
+    """Points (n, ..., 2) of the view in units of a box (n, 4)."""
     return (points - box[:, None, :2]) / (box[:, None, 2:] - box[:, None, :2])
 
 
 def labels_at_points(seen: Seen, labels: Tensor, slots: int) -> Tensor:
-    """The slot (n, R) of the smallest part that holds each point; ``slots`` where no part does."""
+    """The slot (n, R) of the smallest part that contains each point; ``slots`` if no part does."""
     corners = box_convert(seen.boxes, "cxcywh", "xyxy").unsqueeze(2)  # (n, M, 1, 4)
     points = seen.points.unsqueeze(1)
     inside = ((corners[..., :2] <= points) & (points < corners[..., 2:])).all(-1)  # (n, M, R)
     size = seen.boxes[..., 2:].prod(-1, keepdim=True).expand_as(inside)
-    smallest = torch.where(inside, size, torch.inf).argmin(1)  # (n, R) the first of equal ones
+    smallest = torch.where(inside, size, torch.inf).argmin(1)  # (n, R), ties by index
     return torch.where(inside.any(1), labels.gather(1, smallest), slots)
 
 
 def figures(train: Seen, test: Seen, noisy: Seen, slots: int) -> dict[str, float]:
-    """All figures of one set of parts."""
+    """All figures for one set of parts."""
     seen = ~test.points.isnan().any(-1)
     by_order = hits(test.boxes[..., :2], test.points), hits(noisy.boxes[..., :2], test.points)
     centres = kmeans(train.embeddings.flatten(0, 1), slots)
@@ -148,17 +148,17 @@ def measure_slots(
     """Consistency, stability, NMI, ARI and Kp of a network's parts, and of random and fixed boxes.
 
     Args:
-        model: in evaluation mode, with its ``view``.
+        model: a network in evaluation mode, with its ``view``.
         data: a split with annotated points or marks.
         train: the training split, on which part embeddings are clustered.
-        count: of how many images of each, at most; those of ``data`` are whole classes as far as possible.
-        bar: shows how many are done.
+        count: the largest number of images of each to use; those of ``data`` are whole classes as far as possible.
+        bar: shows the progress.
 
     Returns:
         "images", "train_images" and "slots", and by "parts", "random_boxes" and "fixed_boxes" "consistency",
         "stability", "nmi", "ari" and "kp" (a share of the object's box; lower is better), and the first two with the
-        parts' places in their order as slots, "consistency_by_order" and "stability_by_order". None for a network
-        without parts that vote one by one, or where nothing is annotated.
+        parts' places in their order as slots, "consistency_by_order" and "stability_by_order". None if the network
+        has no parts that vote separately, or if nothing is annotated.
     """
     if not isinstance(model, SCAPNet) or model.selection is None or not mark_names(data) or not _votes(model, data):
         return None

@@ -47,12 +47,12 @@ def show_faithfulness(found: Mapping[str, Any]) -> None:
 
 
 def cell(value: float | None) -> str:
-    """A share with two decimals, or a dash where there is none."""
+    """A share with two decimals, or a dash if there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def by_explanation(title: str, rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> Table:
-    """A row for each explanation, a column for each figure."""
+    """A table with a row per explanation and a column per figure."""
     heads = (Column(text, justify="right") for text in columns.values())
     table = Table(Column("explanation", no_wrap=True), *heads, title=title, title_justify="left")
     for name, row in rows.items():
@@ -63,12 +63,12 @@ def by_explanation(title: str, rows: Mapping[str, Mapping[str, float]], columns:
 def show_drawn(found: Mapping[str, Any]) -> None:
     """Print the figures of the drawn birds."""
     rows = found["explanations"]
-    title = f"what explanations are worth, {found['images']} drawn birds with marks removed (1 is best)"
+    title = f"scores of explanations on {found['images']} drawn birds with marks removed (1 is best)"
     make_console().print(by_explanation(title, rows, DRAWN))
     independence = next(iter(rows.values()))["background_independence"] if rows else math.nan
     say(
-        f"background independence: {cell(independence)}; another background leaves {cell(found['background_swap'])} of "
-        f"the answers as they are; the score rests on {cell(found['marks_matter'])} of the visible marks"
+        f"background independence: {cell(independence)}; {cell(found['background_swap'])} of the answers stay the same "
+        f"with another background; {cell(found['marks_matter'])} of the visible marks matter to the score"
     )
 
 
@@ -87,6 +87,6 @@ def show_photos(found: Mapping[str, Any]) -> None:
 
 
 def show_slots(found: Mapping[str, Any]) -> None:
-    """Print what parts are as slots."""
+    """Print the figures of parts as slots."""
     title = f"parts in {found['slots']} slots, on {found['images']} pictures"
     make_console().print(by_explanation(title, found["explanations"], SLOTS))

@@ -1,7 +1,7 @@
-"""Whether a part is the same part of the object in every photo, and stays it under noise.
+"""Whether a part shows the same part of the object in every photo, also under noise.
 
 Huang et al., "Evaluation and Improvement of Interpretability for Self-Explainable Part-Prototype Networks", ICCV 2023.
-Their prototypes belong to a class each; here a part of each class is a slot: its place in the order of the parts, or
+Each of their prototypes belongs to a class; here a slot takes that role: a part's place in the order of the parts, or
 the cluster of its embedding (`scapnet.metrics.slots`).
 
 n images, T slots, R annotated points.
@@ -10,20 +10,20 @@ n images, T slots, R annotated points.
 import torch
 from torch import Tensor
 
-HALF_SIDE = 36 / 224  # of the square round a part's centre, in sides of the view: 36 pixels at 224
-SHARE = 0.8  # of the images in which a point must lie in the square
+HALF_SIDE = 36 / 224  # of the square around a part's centre, as a fraction of the view: 36 pixels at 224
+SHARE = 0.8  # fraction of images in which a point must be in the square
 NOISE, LARGEST = 0.2, 0.25  # standard deviation of the noise on normalised pixels, and where it is clipped
 
 
 def hits(centres: Tensor, points: Tensor) -> Tensor:
-    """Which annotated points lie in the square round which part.
+    """Which annotated points are in the square around which part.
 
     Args:
         centres: (n, T, 2) x, y of the parts in [0, 1] of the view.
-        points: (n, R, 2); NaN where a point is not seen.
+        points: (n, R, 2); NaN if a point is not visible.
 
     Returns:
-        (n, T, R) bool. The square is cut at the view's edges and holds its own first edge only.
+        (n, T, R) bool. The square is clipped to the view and includes its left and top edges only.
     """
     low = (centres - HALF_SIDE).clamp(min=0).unsqueeze(2)
     high = (centres + HALF_SIDE).clamp(max=1).unsqueeze(2)
@@ -33,10 +33,10 @@ def hits(centres: Tensor, points: Tensor) -> Tensor:
 
 
 def consistency(found: Tensor, seen: Tensor, target: Tensor) -> float:
-    """The share of the pairs of a class and a slot with a point that lies there in 80% of the class's images or more.
+    """The share of (class, slot) pairs with a point that is in the slot's square in at least 80% of the class's images.
 
     Args:
-        found: (n, T, R) of `hits`.
+        found: (n, T, R) from `hits`.
         seen: (n, R) bool, which points are annotated in which image.
         target: (n,) classes.
     """
@@ -53,8 +53,8 @@ def stability(found: Tensor, noisy: Tensor, target: Tensor) -> float:
     """The share of images in which noise changes none of a slot's points, averaged over classes and slots.
 
     Args:
-        found: (n, T, R) of `hits`.
-        noisy: the same for the images with noise.
+        found: (n, T, R) from `hits`.
+        noisy: likewise for the images with noise.
         target: (n,) classes.
     """
     same = (found == noisy).all(2).double()  # (n, T)
@@ -62,6 +62,6 @@ def stability(found: Tensor, noisy: Tensor, target: Tensor) -> float:
 
 
 def with_noise(views: Tensor, generator: torch.Generator) -> Tensor:
-    """Normalised views (B, 3, S, S) with normal noise of 0.2 that is clipped at 0.25."""
+    """Normalised views (B, 3, S, S) plus normal noise of standard deviation 0.2, clipped at 0.25."""
     noise = torch.randn(views.shape, generator=generator).mul(NOISE).clamp(-LARGEST, LARGEST)
     return views + noise.to(views)

@@ -1,8 +1,8 @@
-"""Whether an explanation names what the network's answer rests on: the protocols of FunnyBirds.
+"""Whether an explanation names what the network's answer depends on: the protocols of FunnyBirds.
 
 Hesse et al., "FunnyBirds: A Synthetic Vision Dataset for a Part-Based Analysis of Explainable AI Methods", ICCV 2023.
-An explanation gives each part of a picture (here: each visible mark) and each object of the background an importance;
-what the network really uses is found by removing them from the picture. Every figure is in [0, 1], higher is better.
+An explanation assigns an importance to each part of a picture (here: each visible mark) and each object of the
+background; what the network really uses is found by removing them. All figures are in [0, 1]; higher is better.
 
 K classes, R parts of a picture, T thresholds.
 """
@@ -14,9 +14,9 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import spearmanr
 
-# Shares of the total importance from which on a part counts as important; the best one is reported, as published.
+# Shares of the total importance above which a part is important; the best one is reported, as published.
 THRESHOLDS = tuple(np.linspace(0.01, 0.5, 80).tolist())
-RELEVANT = 0.05  # share of the class score that something must be worth in order to matter
+RELEVANT = 0.05  # something matters if the class score depends on it by at least this share
 SHARED = 2  # parts that the picture has in common with each of the two classes of `target_pair`
 
 Sets = list[frozenset[str]]
@@ -28,8 +28,8 @@ def important(importance: Mapping[str, float], total: float, threshold: float) -
     """The parts whose importance is more than a share of the explanation's total.
 
     Args:
-        importance: by the name of a part.
-        total: of the whole explanation.
+        importance: importance by part name.
+        total: total of the whole explanation.
         threshold: the share.
     """
     return frozenset(name for name, value in importance.items() if value > threshold * total)
@@ -41,10 +41,10 @@ def sufficient_sets(parts: Code, label: int, codes: Sequence[Code]) -> Sets:
     Args:
         parts: the visible parts of a picture.
         label: its class.
-        codes: what the birds of each of the K classes have.
+        codes: the parts of each of the K classes.
 
     Returns:
-        Sets of names of which none contains another; none at all where all parts together leave a doubt.
+        Sets of names, none of which contains another; empty if even all parts together are ambiguous.
     """
     found: Sets = []
     others = [code for k, code in enumerate(codes) if k != label]
@@ -58,19 +58,19 @@ def sufficient_sets(parts: Code, label: int, codes: Sequence[Code]) -> Sets:
 
 
 def data_check(named: Collection[str], sets: Sets) -> float:
-    """Controlled synthetic data check: the share of a sufficient set that is named as important, of the best set."""
+    """Controlled synthetic data check: the largest share of any sufficient set that is named as important."""
     return max(len(one & set(named)) / len(one) for one in sets)
 
 
 def single_deletion(drops: Sequence[float], importance: Sequence[float]) -> float:
-    """How well the importance of each part orders them as removing them alone does: (1 + Spearman's rho) / 2.
+    """How well importances rank the parts like the effects of removing each alone: (1 + Spearman's rho) / 2.
 
     Args:
-        drops: of the class score, when each of the R parts is removed alone.
-        importance: of each.
+        drops: drop of the class score when each of the R parts is removed alone.
+        importance: importance of each part.
 
     Returns:
-        NaN where rho is not defined: fewer than two parts, or all values equal.
+        NaN if rho is undefined: fewer than two parts, or all values equal.
     """
     if len(drops) < 2 or len(set(drops)) < 2 or len(set(importance)) < 2:
         return math.nan
@@ -83,20 +83,20 @@ def matters(score: float, without: float) -> bool:
 
 
 def distraction(named: Collection[str], irrelevant: Collection[str]) -> float:
-    """The share of what does not matter that an explanation names as important; distractibility is 1 - its mean."""
+    """The share of irrelevant things that an explanation names as important; distractibility is 1 - its mean."""
     return len(set(named) & set(irrelevant)) / len(irrelevant)
 
 
 def target_pair(parts: Code, label: int, codes: Sequence[Code]) -> Pair | None:
-    """Two other classes that share two visible parts each with a picture, and not the same ones.
+    """Two other classes that each share two visible parts with a picture, and not the same parts.
 
     Args:
         parts: the visible parts of a picture.
         label: its class.
-        codes: what the birds of each of the K classes have.
+        codes: the parts of each of the K classes.
 
     Returns:
-        The classes a and b, the parts shared with a and those shared with b; None where there is no such pair.
+        The classes a and b, the parts shared with a and those shared with b; None if there is no such pair.
     """
     shared = {
         k: frozenset(name for name, form in parts.items() if code.get(name, "") == form)
@@ -117,9 +117,9 @@ def target_sensitivity(
 
     Args:
         for_a: importance of each part when class a is explained.
-        for_b: the same for class b.
+        for_b: likewise for class b.
         with_a: parts that the picture shares with class a.
-        with_b: with class b.
+        with_b: likewise for class b.
 
     Returns:
         1 or 0 for the parts of a, and for those of b.
@@ -132,15 +132,15 @@ def target_sensitivity(
 def summary(
     checks: Mapping[str, Sequence[float]], deletion: float, sensitivity: float, independence: float, accuracy: float
 ) -> dict[str, float]:
-    """The figures of one explanation at the threshold that is best for it, as in the published comparison.
+    """The figures of one explanation at its best threshold, as in the published comparison.
 
     Args:
         checks: "data_check", "preservation", "deletion" and "distractibility", a mean over the pictures for each of
-            the T thresholds; NaN where no picture was suitable.
+            the T thresholds; NaN if no picture was suitable.
         deletion: mean of `single_deletion`.
         sensitivity: mean of `target_sensitivity`.
-        independence: background independence, which no explanation changes.
-        accuracy: of the network on these pictures.
+        independence: background independence, a property of the network alone.
+        accuracy: the network's accuracy on these pictures.
 
     Returns:
         The four checks, "single_deletion", "target_sensitivity", "background_independence", "accuracy",

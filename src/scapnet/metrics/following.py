@@ -1,7 +1,7 @@
-"""Whether gate and parts follow what a photo shows: the choices for the mirrored and for the shifted photo.
+"""Whether gate and parts follow the content of a photo, tested on mirrored and shifted photos.
 
 A choice that follows the content moves with it; one that prefers fixed places stays. Only units and windows for which
-the two differ are counted, so that objects that sit alike in all photos do not count as fixed places.
+the two differ are counted, so that objects at the same place in all photos do not count as fixed places.
 
 B batch, N grid, U scales, n = N - u + 1 windows on a side of scale u, S side of the view.
 """
@@ -18,7 +18,7 @@ from scapnet.metrics.localization import windows_of
 from scapnet.network import NetworkOutput
 
 MOVES = ("mirror", "shift")
-Maps = list[Tensor]  # (B, n, n) bool: of each unit or window, whether it was chosen
+Maps = list[Tensor]  # (B, n, n) bool: whether each unit or window was chosen
 
 
 def rows_of(output: Any, some: Tensor) -> Any:
@@ -32,12 +32,12 @@ def rows_of(output: Any, some: Tensor) -> Any:
 
 
 def follows(before: Tensor, expected: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Counts of the places where following and staying differ, and of those that followed.
+    """Count the places that followed, and those where following and staying differ.
 
     Args:
-        before: (B, P) bool, what was chosen in the photo; a choice that stays is the same in the moved one.
-        expected: (B, P) bool, what follows in the moved photo.
-        after: (B, P) bool, what was chosen there.
+        before: (B, P) bool, the choice in the photo; a choice that stays is the same in the moved photo.
+        expected: (B, P) bool, the choice in the moved photo if it follows.
+        after: (B, P) bool, the actual choice in the moved photo.
 
     Returns:
         (B,) places that followed and (B,) places that could.
@@ -65,9 +65,9 @@ def _shifted(view: Tensor, pixels: int) -> Tensor:
 
 
 def expected_map(chosen: Tensor, move: str) -> tuple[Tensor, Tensor]:
-    """What a choice (B, n, n) is in the moved photo where it follows, and before the move: both (B, places) bool.
+    """A choice (B, n, n) in the moved photo if it follows, and before the move: both (B, places) bool.
 
-    Of a shifted photo the first column shows something else, and is left out.
+    The first column of a shifted photo shows something else and is left out.
     """
     if move == "mirror":
         return chosen.flip(-1).flatten(1), chosen.flatten(1)
@@ -75,12 +75,12 @@ def expected_map(chosen: Tensor, move: str) -> tuple[Tensor, Tensor]:
 
 
 def observed_map(chosen: Tensor, move: str) -> Tensor:
-    """The places of a moved photo's choice (B, n, n) that `expected_map` speaks of."""
+    """A moved photo's choice (B, n, n) at the places of `expected_map`."""
     return (chosen if move == "mirror" else chosen[..., 1:]).flatten(1)
 
 
 def gate_choice(output: NetworkOutput) -> Maps:
-    """The units that the gate keeps; of a soft gate those with a mask above 1/2."""
+    """The units that the gate keeps; for a soft gate, those with a mask above 1/2."""
     assert output.gate is not None
     return [output.gate.mask > 0.5]
 
@@ -98,14 +98,14 @@ def part_choice(output: NetworkOutput) -> Maps:
 def following(
     output: NetworkOutput, views: Mapping[str, Tensor], run: Callable[[dict[str, Tensor]], Any]
 ) -> dict[str, Tensor]:
-    """Of each photo, the share of the places where following and staying differ in which the choice followed.
+    """For each photo, the share of places where the choice followed, among those where following and staying differ.
 
-    1 follows the content; 0 keeps to fixed places whatever a photo shows; a choice by chance has 1/2.
+    1 means following the content, 0 fixed places whatever a photo shows; a random choice has 1/2.
 
     Args:
-        output: for the views, of a network with a gate.
+        output: the output for the views, of a network with a gate.
         views: "image" (B, 3, S, S) and perhaps "source" (B, 3, S', S').
-        run: gives the output for other views of the same photos.
+        run: computes the output for other views of the same photos.
 
     Returns:
         ``gate_follows_mirror`` and ``gate_follows_shift``, and the same of ``parts`` where there are any that are

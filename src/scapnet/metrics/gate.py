@@ -1,4 +1,4 @@
-"""How well the gate's mask meets the object, beside chance, and how much it depends on the image at all.
+"""How well the gate's mask matches the object, compared with chance, and how much it depends on the image.
 
 B batch, N grid, n images.
 """
@@ -11,14 +11,14 @@ from scapnet.network import NetworkOutput
 
 
 def gate_overlap(output: NetworkOutput, box: Tensor) -> dict[str, Tensor]:
-    """Precision and recall of the kept area against the object's box, each beside a random mask's.
+    """Precision and recall of the kept area for the object's box, each with the value of a random mask.
 
-    A mask that keeps each place of the view with the same chance has, on average, the box's share of the view for its
-    precision, and its own kept share for its recall.
+    A mask that keeps each place of the view with equal probability has, on average, the box's share of the view as its
+    precision and its own kept share as its recall.
 
     Args:
-        output: of a network with a gate.
-        box: (B, 4) xyxy in [0, 1], reaching out of the view where it was cut; NaN where there is none.
+        output: the output of a network with a gate.
+        box: (B, 4) xyxy in [0, 1], beyond [0, 1] if the view cuts it; NaN if there is none.
 
     Returns:
         ``gate_precision``, ``random_gate_precision``, ``gate_recall`` and ``random_gate_recall``, (B,) each; NaN for
@@ -35,7 +35,7 @@ def gate_overlap(output: NetworkOutput, box: Tensor) -> dict[str, Tensor]:
     kept = (mask * y.diff()[:, None] * x.diff()).sum((1, 2))
     size = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
     both = (mask * inside).sum((1, 2))
-    seen = size > 0  # false where the box is NaN or out of the view
+    seen = size > 0  # False if the box is NaN or outside the view
     columns = {
         "gate_precision": both / kept,
         "random_gate_precision": size,
@@ -54,15 +54,15 @@ def _overlap(edges: Tensor, first: Tensor, last: Tensor) -> Tensor:
 def intraclass_correlation(masks: Tensor) -> Tensor:
     """How much of the gate's choice the position alone explains: the share of the masks' variance between units.
 
-    0 where every unit is kept as often as every other, 1 where all images have the same mask. A gate that follows
-    what the images show has a low value. As in an analysis of variance, what a finite number of images adds by chance
-    is subtracted, as if units varied independently.
+    0 if every unit is kept equally often, 1 if all images have the same mask. A gate that follows the content of the
+    images has a low value. As in an analysis of variance, the contribution of chance in a finite number of images is
+    subtracted, as if units varied independently.
 
     Args:
         masks: (n, N, N) in [0, 1], of n images, hard or soft.
 
     Returns:
-        A scalar; NaN where nothing varies, as in a gate that keeps everything, and with fewer than two images or units.
+        A scalar; NaN if nothing varies, as for a gate that keeps everything, or with fewer than two images or units.
     """
     units = masks.flatten(1).double()  # (n, N*N)
     if min(units.shape) < 2:

@@ -1,4 +1,4 @@
-"""How well the parts meet annotated marks, beside chance; no training ever sees an annotation.
+"""How well the parts cover annotated marks, compared with chance; training never uses annotations.
 
 B batch, M parts, R marks, U scales, N grid, n images.
 """
@@ -14,11 +14,11 @@ from scapnet.network import NetworkOutput
 
 
 def holds_centre(boxes: Tensor, marks: Tensor) -> Tensor:
-    """Which boxes hold the centre of which mark, as in the pointing game; a point is a mark without size.
+    """Which boxes contain the centre of which mark, as in the pointing game; a point is a mark without size.
 
     Args:
         boxes: (B, M, 4) cxcywh in [0, 1].
-        marks: (B, R, 4) xyxy in [0, 1]; NaN where a mark is not seen, which no box holds.
+        marks: (B, R, 4) xyxy in [0, 1]; NaN if a mark is not visible; no box contains it.
 
     Returns:
         (B, M, R) bool.
@@ -36,12 +36,12 @@ def in_view(marks: Tensor) -> Tensor:
 
 
 def chance_of_a_hit(holders: Tensor, windows: int, drawn: Tensor) -> Tensor:
-    """The chance that windows drawn without replacement include one that holds a mark (hypergeometric, exact).
+    """The probability that windows drawn without replacement include one with a mark (hypergeometric, exact).
 
     Args:
-        holders: (B, R) how many of all windows hold the mark.
-        windows: how many there are.
-        drawn: (B,) how many are drawn.
+        holders: (B, R) number of windows that contain the mark.
+        windows: number of all windows.
+        drawn: (B,) number of drawn windows.
 
     Returns:
         (B, R) 1 - C(windows - holders, drawn) / C(windows, drawn).
@@ -61,17 +61,17 @@ def windows_of(output: NetworkOutput, scale: int) -> Tensor:
 
 
 def hit_rates(output: NetworkOutput, marks: Tensor) -> dict[str, Tensor]:
-    """Of each image and scale, the share of the chosen windows that hold a mark, and the share of all windows that do.
+    """For each image and scale, the share of the chosen windows that contain a mark, and that of all windows.
 
-    The second is what windows chosen at random get on average.
+    The second is the average of randomly chosen windows.
 
     Args:
-        output: of a network with parts that are windows of its gate's grid.
-        marks: (B, R, 4) xyxy in [0, 1]; NaN where a mark is not seen.
+        output: the output of a network whose parts are windows of its gate's grid.
+        marks: (B, R, 4) xyxy in [0, 1]; NaN if a mark is not visible.
 
     Returns:
         ``hit_scale1``, ``random_scale1`` and so on, (B,) each; NaN for images without a mark in the view, and for
-        scales of which no part was chosen.
+        scales without a chosen part.
     """
     assert output.parts is not None
     chosen = holds_centre(output.parts.boxes, marks).any(-1)  # (B, M)
@@ -88,15 +88,15 @@ def hit_rates(output: NetworkOutput, marks: Tensor) -> dict[str, Tensor]:
 
 
 def coverage(output: NetworkOutput, marks: Tensor) -> Tensor:
-    """Whether a chosen part holds each mark, beside the chance that as many random windows of each scale do.
+    """Whether a chosen part contains each mark, with the probability that as many random windows of each scale do.
 
     Args:
-        output: of a network with parts that are windows of its gate's grid.
-        marks: (B, R, 4) xyxy in [0, 1]; NaN where a mark is not seen.
+        output: the output of a network whose parts are windows of its gate's grid.
+        marks: (B, R, 4) xyxy in [0, 1]; NaN if a mark is not visible.
 
     Returns:
-        (B, R, U + 1, 2): parts of any scale, then of scale 1, 2, ...; found, then chance. NaN where the mark is not
-        in the view, and at scales of which no part was chosen.
+        (B, R, U + 1, 2): parts of any scale, then of scale 1, 2, ...; found, then chance. NaN if the mark is not in
+        the view, and at scales without a chosen part.
     """
     assert output.parts is not None
     chosen = holds_centre(output.parts.boxes, marks)  # (B, M, R)
@@ -122,8 +122,8 @@ def coverage_by_mark(cover: Tensor, names: Sequence[str]) -> dict[str, dict[str,
         names: R names; marks of one name are counted together.
 
     Returns:
-        For each name that was seen, how many ``marks`` were in view, the share ``covered`` by a part and by ``random``
-        windows, and both for each scale that has parts.
+        For each visible name, the number of ``marks`` in view, the share ``covered`` by a part and by ``random``
+        windows, and both for each scale with parts.
     """
     found = {}
     for name in sorted(set(names)):
@@ -131,7 +131,7 @@ def coverage_by_mark(cover: Tensor, names: Sequence[str]) -> dict[str, dict[str,
         count = int((~rows[:, 0, 0].isnan()).sum())
         if not count:
             continue
-        means = rows.nanmean(0).tolist()  # NaN at scales without any part
+        means = rows.nanmean(0).tolist()  # NaN at scales without parts
         found[name] = {"marks": float(count), "covered": means[0][0], "random": means[0][1]}
         for scale, (mine, chance) in enumerate(means[1:], 1):
             if mine == mine:

@@ -1,4 +1,4 @@
-"""Accuracy class by class, the classes that are confused, and the threshold below which to answer "none of these".
+"""Accuracy per class, confusions between classes, and the threshold below which to answer "none of these".
 
 n samples, K classes.
 """
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 class ClassScore(NamedTuple):
-    """How one class fared."""
+    """The score of one class."""
 
     name: str
     images: int  # of the class
-    right: int  # of these
+    right: int  # correctly classified ones
     answers: int  # images of any class that were given this name
     mistaken_for: str  # the other class that its images were given most often; "" if none
     mistaken: int  # how often
@@ -28,7 +28,7 @@ class ClassScore(NamedTuple):
 
     @property
     def precision(self) -> float | None:
-        """The share of the images with its name that are of the class; None where the name was never given."""
+        """The share of the images with its name that are of the class; None if the name was never given."""
         return self.right / self.answers if self.answers else None
 
 
@@ -42,12 +42,12 @@ class Confusion(NamedTuple):
 
 
 def _pairs(target: Tensor, predicted: Tensor) -> Counter[tuple[int, int]]:
-    """How often each pair of class and answer occurs; at K classes far fewer than K x K do."""
+    """How often each pair of class and answer occurs; most of the K x K pairs do not."""
     return Counter(zip(target.tolist(), predicted.tolist(), strict=True))
 
 
 def mean_per_class(target: Tensor, predicted: Tensor) -> float:
-    """The mean of the classes' accuracies, over the classes that have images, so that each weighs the same.
+    """The mean accuracy of the classes that have images, each with the same weight.
 
     Args:
         target: (n,) labels.
@@ -82,30 +82,30 @@ def class_scores(target: Tensor, predicted: Tensor, classes: Sequence[str]) -> l
 
 
 def most_confused(target: Tensor, predicted: Tensor, classes: Sequence[str], most: int = 5) -> list[Confusion]:
-    """The pairs of a class and a wrong answer that occur most often, the most frequent first."""
+    """The most frequent pairs of a class and a wrong answer, most frequent first."""
     images = Counter(target.tolist())
     wrong = [(-times, *pair) for pair, times in _pairs(target, predicted).items() if pair[0] != pair[1]]
     return [Confusion(classes[k], classes[j], -times, images[k]) for times, k, j in sorted(wrong)[:most]]
 
 
 def rejection_threshold(target: Tensor, probs: Tensor, precision: float = 0.95) -> float | None:
-    """The smallest probability t such that answers with a probability of t or more are right often enough.
+    """The smallest probability t such that answers with a probability of at least t are correct often enough.
 
-    An answer below it is better given as "none of these".
+    Below it, "none of these" is the better answer.
 
     Args:
         target: (n,) labels.
         probs: (n, K) each row sums to 1; the answer is its largest entry.
-        precision: the share of the answers from t on that must be right.
+        precision: the share of the answers at or above t that must be correct.
 
     Returns:
-        t, or None where even the surest answers are wrong too often.
+        t, or None if even the most confident answers are wrong too often.
     """
     predicted = probs.argmax(1)
     top = probs.float().gather(1, predicted[:, None])[:, 0]
     top, order = top.sort(descending=True)
     right = (predicted == target)[order].double().cumsum(0) / torch.arange(1, len(top) + 1)
-    # Answers of equal probability are above or below the threshold together.
+    # Answers with equal probabilities are on the same side of the threshold.
     whole = torch.cat([top[:-1] != top[1:], top.new_ones(min(1, len(top)), dtype=torch.bool)])
     good = top[whole & (right >= precision)]
     return float(good[-1]) if len(good) else None

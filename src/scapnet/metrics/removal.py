@@ -1,8 +1,8 @@
-"""Deletion and insertion: pixels are removed by imputation, and the probability of the answer is watched (ROAD).
+"""Deletion and insertion: the probability of the answer as pixels are removed by imputation (ROAD).
 
 Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods", ICML 2022. A removed pixel
-becomes the weighted mean of its neighbours, which is a linear system where these are removed, too; a little noise hides
-where.
+becomes the weighted mean of its neighbours, which gives a linear system as these may be removed, too; a little noise
+hides which pixels were removed.
 
 H W size of an image.
 """
@@ -13,7 +13,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-# Weights of the neighbours at (dy, dx): 1/6 beside and above, 1/12 across the corner.
+# Weights of the neighbours at (dy, dx): 1/6 for direct ones, 1/12 for diagonal ones.
 NEIGHBOURS = {
     (dy, dx): 1 / 6 if dy == 0 or dx == 0 else 1 / 12 for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)
 }
@@ -29,7 +29,7 @@ def impute(image: Tensor, removed: Tensor, noise: Tensor | None = None) -> Tenso
         noise: (3, H, W) to add to the removed pixels, scaled by NOISE.
 
     Returns:
-        (3, H, W); where everything is removed, the image's mean colour.
+        (3, H, W); the image's mean colour if everything is removed.
     """
     count = int(removed.sum())
     if not count:
@@ -72,7 +72,7 @@ def _solve(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
 
 
 def most_important(values: Tensor, share: float) -> Tensor:
-    """The share of the places (H, W) with the largest values: (H, W) bool; equal values in the order of their place."""
+    """The share of the places (H, W) with the largest values: (H, W) bool; ties in the order of their place."""
     count = round(share * values.numel())
     order = values.flatten().sort(descending=True, stable=True).indices
     chosen = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
@@ -81,6 +81,6 @@ def most_important(values: Tensor, share: float) -> Tensor:
 
 
 def area_under(shares: list[float], values: list[float]) -> float:
-    """The mean height of a curve through points, by the trapezoid rule."""
+    """The mean height of a curve through points, by the trapezoidal rule."""
     area = sum((b - a) * (u + v) / 2 for a, b, u, v in zip(shares, shares[1:], values, values[1:], strict=False))
     return area / (shares[-1] - shares[0])

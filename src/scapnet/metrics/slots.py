@@ -1,7 +1,7 @@
 """Parts as slots: embeddings are clustered on training photos, and slots are compared with annotated points.
 
-NMI, ARI and the error of a keypoint regression as van der Klis et al., "PDiscoNet" (ICCV 2023) and Aniraj et al.,
-"PDiscoFormer" (ECCV 2024) report them.
+NMI, ARI and the error of a keypoint regression, as reported by van der Klis et al., "PDiscoNet" (ICCV 2023) and Aniraj
+et al., "PDiscoFormer" (ECCV 2024).
 
 n rows, D feature size, T slots, R annotated points.
 """
@@ -20,14 +20,14 @@ def kmeans(rows: Tensor, slots: int, seed: int = 0, rounds: int = 50) -> Tensor:
     Args:
         rows: (n, D), n >= T.
         slots: T.
-        seed: of the start.
-        rounds: at most.
+        seed: seed of the initialisation.
+        rounds: the largest number of iterations.
 
     Raises:
-        ValueError: fewer rows than slots.
+        ValueError: there are fewer rows than slots.
     """
     if len(rows) < slots:
-        raise ValueError(f"{len(rows)} parts cannot be put into {slots} slots")
+        raise ValueError(f"{len(rows)} parts cannot be divided into {slots} slots")
     generator = torch.Generator().manual_seed(seed)
     centres = rows[torch.randint(len(rows), (1,), generator=generator)]
     while len(centres) < slots:
@@ -53,7 +53,7 @@ def _table(a: Tensor, b: Tensor) -> Tensor:
 
 
 def normalized_mutual_information(a: Tensor, b: Tensor) -> float:
-    """I(a; b) over the mean of both entropies, of two labellings (n,): in [0, 1]; 1 where both are one label."""
+    """I(a; b) over the mean of both entropies, of two labellings (n,): in [0, 1]; 1 if both have a single label."""
     joint = _table(a, b) / len(a)
     rows, columns = joint.sum(1), joint.sum(0)
     some = joint > 0
@@ -63,7 +63,7 @@ def normalized_mutual_information(a: Tensor, b: Tensor) -> float:
 
 
 def adjusted_rand_index(a: Tensor, b: Tensor) -> float:
-    """Pairs that two labellings (n,) agree on, less what chance gives, over the most possible (Hubert, Arabie 1985)."""
+    """Agreement of two labellings (n,) on pairs, corrected for chance: 1 is perfect (Hubert and Arabie 1985)."""
     table = _table(a, b)
 
     def pairs(counts: Tensor) -> float:
@@ -80,15 +80,15 @@ def keypoint_error(fit: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> f
     """Mean distance of annotated points from a linear regression on the slots' centres, as a share of the box.
 
     Slots' centres and points are standardised on the photos that the regression is fitted to; a slot without a part
-    is 0 then. There is one regression without intercept for each point.
+    is then 0. There is one regression without intercept per point.
 
     Args:
-        fit: centres (n, T, 2) with NaN for slots without a part, and points (n, R, 2) with NaN where a point is not
-            seen; in sides of the object's box.
-        test: the same of the photos that the error is measured on.
+        fit: centres (n, T, 2) with NaN for slots without a part, and points (n, R, 2) with NaN if a point is not
+            visible; in units of the object's box.
+        test: likewise for the photos on which the error is measured.
 
     Returns:
-        NaN where no point can be regressed.
+        NaN if no point can be regressed.
     """
     total, count = 0.0, 0
     centres, mean, deviation = _standard(fit[0].flatten(1))

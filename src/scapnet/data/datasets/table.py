@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scapnet.data.datasets.rows import Row, TablePhoto, default_table, find_photos, read_rows
+from scapnet.data.datasets.rows import TablePhoto, TableRow, default_table, find_photos, read_rows
 from scapnet.data.files import Order, SkippedFile, in_order, is_system, one_name
 from scapnet.data.formats import is_photo
 from scapnet.data.groups import name_groups
@@ -108,13 +108,13 @@ def _lists(photos: Sequence[TablePhoto], classes: Sequence[str], group: str | No
     return lists
 
 
-def _parents(rows: Sequence[Row], classes: Sequence[str]) -> tuple[str, ...]:
+def _parents(rows: Sequence[TableRow], classes: Sequence[str]) -> tuple[str, ...]:
     """The parent of each class; a line that has none says nothing.
 
     Raises:
         ValueError: a class with two parents.
     """
-    found: dict[str, Row] = {}
+    found: dict[str, TableRow] = {}
     for row in rows:
         first = found.setdefault(row.label, row) if row.parent else row
         if first.parent != row.parent:

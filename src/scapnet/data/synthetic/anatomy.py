@@ -40,7 +40,7 @@ class Anatomy(NamedTuple):
     eye: tuple[float, float, float]  # x, y, radius at mark scale 1
     highlight: tuple[float, float]  # the brightest point of the body
     foot: float  # y of the perch
-    bill: MarkKind | None  # the beak of a family whose beaks are all alike
+    bill: MarkKind | None  # the beak, for a family whose beaks are all the same
     kinds: tuple[MarkKind, ...]
 
 

@@ -1,4 +1,4 @@
-"""A cache of drawn pictures on disk: they are drawn once, and later epochs and runs read them."""
+"""A disk cache of drawn pictures: each is drawn once, and later epochs and runs read it."""
 
 import hashlib
 from pathlib import Path
@@ -40,7 +40,7 @@ class CachedFinches(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         p = self.data.parameters(index)
-        # Opened for each picture, which costs little: an open memory map cannot be sent to a loader process.
+        # Opened for each picture, which is cheap, because an open memory map cannot be sent to a loader process.
         row = np.memmap(self.file, np.uint8, "r+", shape=self.shape)[index]
         if row[-1]:
             return self.data.sample(index, p, torch.from_numpy(np.array(row[:-1])).reshape(3, self.data.size, -1))

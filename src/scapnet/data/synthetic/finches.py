@@ -50,7 +50,7 @@ def codes(family: str) -> tuple[Code, ...]:
     """The species of a family in their fixed order; a data set of K classes has the first K.
 
     Any two species differ in at least two kinds of mark, and each differs from an earlier one in exactly two. Among
-    such codes the next one has the forms that are rarest so far, so that no single kind of mark identifies a species.
+    such codes, the next one has the forms that are rarest so far, so that no single kind of mark identifies a species.
     """
     kinds = ANATOMY[family].kinds
     words = np.array(list(product(*(range(len(k.forms)) for k in kinds))))
@@ -72,8 +72,8 @@ class Finches(Dataset[Sample]):
         num_classes: K, 2 to 64.
         length: number of pictures in this split.
         size: side of a picture in pixels, at least 32; the same index at another size is the same picture.
-        seed: other seeds give other pictures of the same species.
-        family: "finch", or "lark", which has another body and other marks and is meant for pretraining.
+        seed: another seed gives other pictures of the same species.
+        family: "finch", or "lark", which has a different body and different marks and is meant for pretraining.
         mark_scale: size of the marks, 0.2 to 1.5; at 1 a mark is 6-10% of the picture's side.
         hide: probability that a mark cannot be seen: half of these marks are behind a leaf and half are worn off (a
             beak never is). A place without a mark is behind a leaf equally often.
@@ -123,7 +123,7 @@ class Finches(Dataset[Sample]):
         return len(self.labels)
 
     def parameters(self, index: int) -> Parameters:
-        """What picture `index` is drawn from; only `forms` depends on its species.
+        """The parameters of picture `index`; only `forms` depends on its species.
 
         Raises:
             IndexError: there is no such picture.

@@ -1,7 +1,7 @@
-"""The same drawn picture without a mark, without an object of its background, or before another background.
+"""The same drawn picture without a mark, without an object of its background, or in front of another background.
 
 Hesse et al., "FunnyBirds: A Synthetic Vision Dataset for a Part-Based Analysis of Explainable AI Methods", ICCV 2023,
-remove parts of a rendered bird in this way; here the parts are the marks.
+remove parts of a rendered bird in this way; here, the parts are the marks.
 """
 
 from collections.abc import Collection
@@ -47,5 +47,5 @@ def without_background(p: Parameters, indices: Collection[int]) -> Parameters:
 
 
 def with_background(p: Parameters, other: Parameters) -> Parameters:
-    """The bird of one picture, with what is in front of it, before the surroundings of another."""
+    """The bird of one picture, with what is in front of it, in the surroundings of another."""
     return replace(p, ground=other.ground, far=other.far, near=other.near)

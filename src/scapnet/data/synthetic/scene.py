@@ -97,7 +97,7 @@ def draw_clutter(rng: SeededRandom, family: str, paints: Sequence[Colour], mark_
 
 
 def draw_background(rng: SeededRandom) -> tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Stamp, ...]]:
-    """Ground colours, light, and leaves that are out of focus."""
+    """Ground colours, light, and leaves out of focus."""
     hue = rng.choice((0.1, 0.2, 0.3, 0.55))
     ground = tuple(rng.colour((hue - 0.1, hue + 0.1), (0.1, 0.45), (0.4, 0.95)) for _ in range(16))
     tint = rng.colour((0, 1), (0, 0.12), (0.88, 1.0))
@@ -119,7 +119,7 @@ def draw_perch(rng: SeededRandom, family: str, pose: Pose) -> Stamp:
 
 
 def draw_foreground(rng: SeededRandom, family: str, pose: Pose) -> list[Stamp]:
-    """A blade of grass and up to two leaves in front of the bird; the leaves cover no place of a mark."""
+    """A blade of grass and up to two leaves in front of the bird; the leaves do not cover the place of any mark."""
     x, y, size, turn = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.15, 0.3), rng.uniform(0, 360)
     stamps = [_stick(rng, "blade", x, y, size, turn)]
     for _ in range(8):

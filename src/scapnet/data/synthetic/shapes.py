@@ -35,7 +35,7 @@ class Affine(NamedTuple):
 
 
 def place(x: float, y: float, size: float, turn: float, flip: bool = False, stretch: float = 1.0) -> Affine:
-    """Map that mirrors (`flip`) a unit shape, stretches its y, scales it, turns it clockwise and moves it to (x, y).
+    """A map that mirrors (`flip`) a unit shape, stretches its y, scales it, turns it clockwise and moves it to (x, y).
 
     Lengths are scaled by `size`; `turn` is in degrees.
     """
@@ -69,7 +69,7 @@ def bar(x: float, y: float, rx: float, ry: float) -> Polygon:
 
 
 def tile(x: float, y: float, rx: float, ry: float, slant: float = 0.0) -> Polygon:
-    """A diamond of half sides rx, ry, or a square of them where `slant` is 1."""
+    """A diamond of half sides rx, ry, or a square if `slant` is 1."""
     return tuple((x + u * rx, y + v * ry) for u, v in ((-1, -slant), (slant, -1), (1, slant), (-slant, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Fig. 2: the network with the shape of every tensor, measured while one image runs through it.
+"""Fig. 2: the network with the shape of every tensor, measured in a forward pass of one image.
 
 B batch, C channels, H W map size, N grid, M parts, D feature size, K classes.
 """
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
 
-# Column and row of each tensor, and what makes it.
+# Column and row of each tensor, and the operation that computes it.
 PLACES = {
     "image": (0, 0, "the view"),
     "stage-3 map": (1, 0, "stages 1 to 3"),
@@ -54,7 +54,7 @@ PANELS = {
     "sub-network": (("crops", "part features"), "#D2EBDD"),
     "PRM": (("related features",), "#F3DDE9"),
 }
-WIDTH, GAP_X, GAP_Y, EDGE = 246, 42, 104, 66  # of a tensor's box; from one to the next; round them all
+WIDTH, GAP_X, GAP_Y, EDGE = 246, 42, 104, 66  # width of a box; gaps between boxes; outer margin
 INK = "#303030"
 
 
@@ -75,11 +75,11 @@ def _watched(modules: Mapping[str, nn.Module | None]) -> Iterator[dict[str, list
 
 
 def tensor_shapes(model: SCAPNet, size: int) -> dict[str, list[Shape]]:
-    """The shape of each tensor of one image's run through the network; windows and scores have one for each scale.
+    """The shape of each tensor in a forward pass of one image; windows and scores have one per scale.
 
     Args:
-        model: any `SCAPNet`; what it does not have is left out.
-        size: S, side of the view. Where it is the model's own, parts are cut from the larger view that it asks for.
+        model: any `SCAPNet`; modules that it lacks are left out.
+        size: S, side of the view. At the model's own size, parts are cropped from its larger source view, if any.
     """
     device, larger = next(model.parameters()).device, model.view.source_size
     image = torch.zeros(1, 3, size, size, device=device)
@@ -108,7 +108,7 @@ def tensor_shapes(model: SCAPNet, size: int) -> dict[str, list[Shape]]:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape that was measured with one image, for a batch of B.
+    """A shape measured with one image, written for a batch of B.
 
     >>> shape_text((6, 3, 224, 224))
     '6B x 3 x 224 x 224'
@@ -118,7 +118,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def _places(model: SCAPNet, shapes: Mapping[str, list[Shape]]) -> dict[str, tuple[int, int, str]]:
-    """Column, row and maker of each tensor that there is, without empty columns and rows."""
+    """Column, row and operation of each existing tensor, without empty columns and rows."""
     places = dict(PLACES)
     if "part logits" not in shapes:
         places["probs"] = (9, 0, "softmax")
@@ -134,7 +134,7 @@ def _places(model: SCAPNet, shapes: Mapping[str, list[Shape]]) -> dict[str, tupl
 
 
 def _arrows(box: Mapping[str, Box]) -> Iterator[list[Point]]:
-    """The arrows between the boxes of the tensors that there are, as lines of points."""
+    """The arrows between the boxes of the existing tensors, as lines of points."""
     middle = {name: ((x0 + x1) / 2, (y0 + y1) / 2) for name, (x0, y0, x1, y1) in box.items()}
     ends = () if "part logits" in box else ("probs",)
     for chain in (CHAINS[0] + ends, *CHAINS[1:]):
@@ -170,7 +170,7 @@ def _draw_arrow(draw: ImageDraw.ImageDraw, points: list[Point]) -> None:
 
 
 def _panel_title(model: SCAPNet, name: str) -> str:
-    """A module's name and size; what it shares with the main branch counts there."""
+    """A module's name and size, without weights that it shares with the main branch."""
     owners = {
         "main branch": (model.backbone, model.classifier),
         "gGAU": (model.gate,),
@@ -193,7 +193,7 @@ def _draw_tensor(draw: ImageDraw.ImageDraw, box: Box, made_by: str, name: str, s
 
 
 def architecture(model: SCAPNet, size: int) -> Image.Image:
-    """Fig. 2: the network's modules, each tensor between them, and the shapes that one run had.
+    """Fig. 2: the network's modules, the tensors between them, and their measured shapes.
 
     Args:
         model: any `SCAPNet`; modules that it lacks are left out.

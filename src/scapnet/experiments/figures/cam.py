@@ -15,10 +15,10 @@ from scapnet.predict import run_model
 
 
 class Activation(NamedTuple):
-    """Which places of an image speak for the predicted class."""
+    """The evidence of each place of an image for the predicted class."""
 
-    cam: Tensor  # (B, H', W') on the CPU; negative where a place speaks against it
-    output: NetworkOutput  # of the same run
+    cam: Tensor  # (B, H', W') on the CPU; negative values speak against the class
+    output: NetworkOutput  # of the same forward pass
 
 
 def activation(model: Network, images: list[Tensor]) -> Activation:
@@ -26,14 +26,14 @@ def activation(model: Network, images: list[Tensor]) -> Activation:
 
     Each channel is weighted by the sum of its gradient (Grad-CAM, Selvaraju et al., 2017). After an average pool and a
     linear classifier this is the classifier's weight, and the map is the CAM of Zhou et al. (2016) that Fig. 8 shows;
-    networks with more layers after their pool have a map, too.
+    the map also exists for networks with more layers after the pool.
 
     Args:
-        model: with its ``view``.
+        model: a network with its ``view``.
         images: (3, H, W) uint8 each, of any size.
 
     Raises:
-        ValueError: the network has no feature map at its end, as some vision transformers do not.
+        ValueError: the network does not end in a feature map, as some vision transformers.
     """
     with evaluation_mode(as_module(model)):
         with last_maps(model) as maps:

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class ScoreHistogram(TypedDict):
-    """Units binned by their score, and the share of each bin that is kept; None where a bin has no unit."""
+    """Units binned by their score, and the kept share of each bin; None for a bin without units."""
 
-    edges: list[float]  # of the bins over P(keep), one more than there are bins; a bin holds its upper edge
+    edges: list[float]  # of the bins over P(keep), one more than bins; a bin includes its upper edge
     units: list[int]
     scores: list[float | None]  # their mean P(keep)
     gumbel: list[float | None]  # share kept with Gumbel noise, as in training
     threshold: list[float | None]  # share kept without noise, as in evaluation
     draws: int
     images: int
-    all_closed: int  # images without a unit above 0.5, of which the gate keeps the best one, not counted in the shares
+    all_closed: int  # images without a unit above 0.5; their best unit, which the gate keeps, is not counted above
 
 
 class Point(TypedDict):
@@ -46,26 +46,26 @@ class Point(TypedDict):
 def score_histogram(
     model: SCAPNet, data: Iterable[Sample | Views], draws: int = 20, bins: int = 10, seed: int = 0
 ) -> ScoreHistogram:
-    """The numbers of Fig. 4: how often units of each score are kept, with Gumbel noise and by the threshold.
+    """The numbers of Fig. 4: how often units of each score are kept, with Gumbel noise and with the threshold alone.
 
     Args:
         model: a network with a gate.
         data: samples, or a loader's batches of views; images that could not be read are left out.
-        draws: of the noise for each unit.
-        bins: of equal width over P(keep) in [0, 1].
-        seed: of the noise; torch's global generator is not changed.
+        draws: number of noise draws per unit.
+        bins: number of bins of equal width over P(keep) in [0, 1].
+        seed: seed of the noise; torch's global generator is not changed.
 
     Raises:
-        ValueError: the network has no gate, or there is no image.
+        ValueError: the network has no gate, or there are no images.
     """
     logits = _gate_logits(model, data)  # (B, N, N, 2)
     keep = logits.softmax(-1)[..., 1].contiguous()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        # A soft mask above a half is the argmax of Eq. 5, without the one unit that an image always keeps.
+        # A soft mask above 1/2 is the argmax of Eq. 5, without the one unit that an image always keeps.
         gumbel = torch.stack([gate_mask(logits, "soft", noise=True) > 0.5 for _ in range(draws)]).double().mean(0)
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
-    place = torch.bucketize(keep.flatten(), edges[1:-1])  # the lower bin at an edge: 0.5 itself is not kept
+    place = torch.bucketize(keep.flatten(), edges[1:-1])  # an edge belongs to the lower bin, as 0.5 itself is not kept
     units = place.bincount(minlength=bins)
 
     def mean(values: Tensor) -> list[float | None]:
@@ -103,7 +103,7 @@ def _gate_logits(model: SCAPNet, data: Iterable[Sample | Views]) -> Tensor:
 
 
 def histogram_chart(found: ScoreHistogram) -> "Figure":
-    """Fig. 4: the share of kept units over their score, with Gumbel noise and by the threshold."""
+    """Fig. 4: the share of kept units by score, with Gumbel noise and with the threshold alone."""
     figure, (top, bottom) = new_figure(6.4, 5.2, nrows=2, sharex=True, height_ratios=[3, 2])
     edges = found["edges"]
     top.plot([0, 1], [0, 100], color="#777777", linestyle=":", label="P(keep) itself")
@@ -122,7 +122,7 @@ def histogram_chart(found: ScoreHistogram) -> "Figure":
 
 
 def _name_points(ax: "Axes", named: Sequence[tuple[float, float, str]]) -> None:
-    """Write each point's name beside it, at the first place where it covers no point and no other name."""
+    """Write each point's name beside it, at the first position that covers no point or other name."""
     marks = [ax.transData.transform((x, y)) for x, y, _ in named]
     taken: list[Bbox] = []
     for x, y, name in named:
@@ -133,22 +133,22 @@ def _name_points(ax: "Axes", named: Sequence[tuple[float, float, str]]) -> None:
             if not (box.count_overlaps(taken) or any(box.padded(3).contains(*mark) for mark in marks)):
                 break
             text.remove()
-        else:  # every place is taken, and a name that covers another is better than none
+        else:  # every position is taken, and an overlapping name is better than none
             text = ax.annotate(name, (x, y), (8, 8), textcoords="offset points", fontsize=TEXT - 1)
             box = text.get_window_extent()
         taken.append(box)
 
 
 def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
-    """Fig. 9: accuracy over the share of the grid that the gate keeps, a point for each beta.
+    """Fig. 9: accuracy over the kept share of the grid, a point for each beta.
 
     For several seeds the point is their mean, the bars are their standard deviations, and each run is a small dot.
 
     Args:
-        points: one for each run.
+        points: one per run.
 
     Raises:
-        ValueError: there is no point.
+        ValueError: there are no points.
     """
     if not points:
         raise ValueError("there is no run to show; pass at least one point")
@@ -168,20 +168,20 @@ def kept_against_accuracy(points: Sequence[Point]) -> "Figure":
         ax.legend(fontsize=TEXT - 1, frameon=False)
     ax.margins(x=0.12, y=0.15)
     name_axes(ax, "share of the grid that is kept (%)", "accuracy (%)")
-    figure.draw_without_rendering()  # the places of the names depend on the final limits
+    figure.draw_without_rendering()  # the positions of the names depend on the final limits
     _name_points(ax, [(x, y, f"β = {beta:g}") for x, y, beta in zip(xs, ys, betas, strict=True)])
     return figure
 
 
 def curves(series: Mapping[str, Sequence[tuple[int, float]]], what: str = "accuracy (%)") -> "Figure":
-    """Accuracy over epochs, a line for each name; the paper says of Table XII that a loss slows convergence down.
+    """Accuracy over epochs, a line per name, as the paper says of Table XII that a loss slows down convergence.
 
     Args:
         series: name to (epoch, accuracy in [0, 1]).
         what: label of the vertical axis.
 
     Raises:
-        ValueError: there is no line.
+        ValueError: there are no series.
     """
     if not series:
         raise ValueError("there is no run to show; pass at least one series")

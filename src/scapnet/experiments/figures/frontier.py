@@ -16,7 +16,7 @@ class CostPoint(NamedTuple):
     label: str
     gmacs: float  # of one image
     accuracy: float  # in percent
-    spread: float  # standard deviation over runs, in percent; 0 of a single run
+    spread: float  # standard deviation over runs, in percent; 0 for a single run
     plain: bool  # whether it is on the plain backbone's curve
 
 
@@ -27,7 +27,7 @@ def accuracy_against_cost(points: Sequence[CostPoint]) -> "Figure":
         points: in any order; those of the plain backbone are joined.
 
     Raises:
-        ValueError: there is no point.
+        ValueError: there are no points.
     """
     if not points:
         raise ValueError("there is no run to show; pass at least one point")
@@ -61,7 +61,7 @@ def accuracy_against_cost(points: Sequence[CostPoint]) -> "Figure":
             label=point.label,
         )
     ax.set_xscale("log")
-    # A curve is rarely as wide as a power of ten.
+    # A curve rarely spans a power of ten.
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_locator(NullLocator())

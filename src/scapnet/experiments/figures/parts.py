@@ -35,7 +35,7 @@ def cam_beside_gate(model: SCAPNet, plain: Network | None, samples: Iterable[Sam
 
     Args:
         model: a network with a gate.
-        plain: the plain backbone, whose map is shown; by default the map is that of the main branch behind the gate.
+        plain: the plain backbone for the map; by default the map is that of the gated main branch.
         samples: photos with their labels.
 
     Raises:
@@ -61,7 +61,7 @@ def cam_beside_gate(model: SCAPNet, plain: Network | None, samples: Iterable[Sam
 
 
 def windows(parts: PartsOutput, i: int = 0) -> list[tuple[int, ...]]:
-    """The chosen windows of image i, M of (scale, box in millionths), comparable between two networks."""
+    """The M chosen windows of image i as (scale, box in millionths), comparable between two networks."""
     boxes = (parts.boxes[i].double() * 1e6).round().long().tolist()
     return [(int(scale), *box) for scale, box in zip(parts.scales[i], boxes, strict=True)]
 
@@ -75,11 +75,11 @@ def part_colours(parts: PartsOutput, other: PartsOutput, odd: str, i: int = 0) -
 def parts_with_and_without(model_with: SCAPNet, model_without: SCAPNet, samples: Iterable[Sample]) -> Image.Image:
     """Fig. 10: the parts of each scale, on the left without L_con in training, on the right with it.
 
-    Red marks parts that were chosen only without L_con, green those only with it, blue those of both. Where windows
+    Red marks parts chosen only without L_con, green those chosen only with it, blue those chosen by both. If windows
     overlap, the one with the higher score is drawn outside.
 
     Raises:
-        ValueError: a network without parts, or two whose windows cannot be compared.
+        ValueError: a network has no parts, or the windows of the two cannot be compared.
     """
     first, second = _comparable(model_without, model_with)
     rows, captions = [], []
@@ -110,7 +110,7 @@ def _comparable(*models: SCAPNet) -> list[PartSelection]:
         raise ValueError("both networks must choose parts; use two that were trained with SCAPS")
     if len({(s.grid, model.view.size, model.view.resize) for s, model in zip(found, models, strict=True)}) > 1:
         raise ValueError(
-            "the two networks have different grids or views, so their windows cannot be compared; use two of one recipe"
+            "the two networks have different grids or views, so their windows cannot be compared; use one recipe"
         )
     return found
 
@@ -121,12 +121,12 @@ def _scales(selection: PartSelection) -> list[int]:
 
 
 def _by_scale(tile: Image.Image, parts: PartsOutput, colours: list[str], scales: list[int]) -> list[Image.Image]:
-    """A tile for each scale with its parts."""
+    """A tile per scale with its parts."""
     tiles = []
     for scale in scales:
         chosen = [m for m in range(len(colours)) if int(parts.scales[0, m]) == scale]
         boxes = parts.boxes[0, chosen].cpu()
-        # Windows that overlap share edges: each is drawn inside the one before it. Units only touch.
+        # Overlapping windows share edges, so each is drawn inside the one before; units only touch.
         steps = torch.arange(len(chosen)).clamp(max=3 if scale > 1 else 0)
         boxes[:, 2:] -= 2 * (steps[:, None] * LINE + 1) / TILE
         mine = [colours[m] for m in chosen]

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 BLUE, RED, GREEN, PINK, ORANGE, LIGHT_BLUE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, RED, GREEN, PINK, ORANGE, LIGHT_BLUE, "#000000")
-MARKERS = "osD^vPX*"  # one more than colours, so that 56 lines differ
+MARKERS = "osD^vPX*"  # one more than there are colours, so that 56 lines differ
 TEXT = 11
-NO_MATPLOTLIB = 'this figure is drawn with matplotlib, which is not installed; pip install "scapnet[figures]"'
+NO_MATPLOTLIB = 'this figure needs matplotlib, which is not installed: pip install "scapnet[figures]"'
 
 
 def new_figure(width: float, height: float, **grid: Any) -> tuple["Figure", list["Axes"]]:
-    """An empty figure of some inches, and its axes from top to bottom; ``grid`` goes to `Figure.subplots`.
+    """An empty figure (size in inches) and its axes from top to bottom; ``grid`` is passed to `Figure.subplots`.
 
     Raises:
         ValueError: matplotlib is not installed.

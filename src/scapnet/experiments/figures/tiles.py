@@ -21,13 +21,13 @@ def table(
     """Rows of tiles under column headers, with room for a legend at the bottom.
 
     Args:
-        headers: one for each column.
-        rows: a tile for each column.
+        headers: one per column.
+        rows: one tile per column.
         captions: lines above each row, the same number for all.
-        groups: columns that are set apart from the one before.
+        groups: columns with extra space before them.
 
     Raises:
-        ValueError: there is no row.
+        ValueError: there are no rows.
     """
     if not rows:
         raise ValueError("there is no photo to show; pass at least one sample")
@@ -49,7 +49,7 @@ def table(
 
 
 def swatches(picture: Image.Image, meaning: Mapping[str, str]) -> None:
-    """Draw a legend at the bottom; ``meaning`` is text to colour."""
+    """Draw a legend at the bottom; ``meaning`` maps text to colours."""
     draw = ImageDraw.Draw(picture)
     x, y = MARGIN, picture.height - FOOT + 6
     for text, colour in meaning.items():
@@ -59,7 +59,7 @@ def swatches(picture: Image.Image, meaning: Mapping[str, str]) -> None:
 
 
 def colour_bar(picture: Image.Image, least: str, greatest: str) -> None:
-    """Draw the palette of `scapnet.plot.cam` at the bottom, between the meanings of its ends."""
+    """Draw the palette of `scapnet.plot.cam` at the bottom, with labels for its two ends."""
     draw = ImageDraw.Draw(picture)
     x, y = MARGIN, picture.height - FOOT + 6
     draw.text((x, y - 1), least, "black", font())

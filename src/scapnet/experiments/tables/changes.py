@@ -1,4 +1,4 @@
-"""Settings and rows that several tables share. Figures are accuracies in percent, as the paper prints them."""
+"""Settings and rows shared by several tables. Numbers are accuracies in percent, as printed in the paper."""
 
 from scapnet.experiments.rows import Changes, Row, two_stages
 
@@ -11,7 +11,7 @@ DAGGER: Changes = {**TWO_STAGES, "model.relation.heads": 3}
 
 
 def cub_air(cub: float, aircraft: float) -> dict[str, float]:
-    """Figures of the two data sets that most tables have."""
+    """Numbers for the two data sets of most tables."""
     return {"cub": cub, "aircraft": aircraft}
 
 

@@ -35,7 +35,7 @@ TABLE7 = Table(
         Row("hard-act", "hard, L_act", {**HARD, **NO_NOISE}, note="ours"),
     ),
     scores=("kept", "kept_spread"),
-    notes=("Which columns the paper ticks in its four rows is inferred from its text, because the table lost them.",),
+    notes=("The settings of the paper's four rows are inferred from its text, because its table has lost the ticks.",),
     claims=(("soft-gumbel", "soft"), ("ggau", "hard-gumbel"), ("ggau", "soft-gumbel"), ("ggau", "soft")),
 )
 NAMES = {0.0: "hard-gumbel", 1.0: "ggau"}  # rows of Table VII

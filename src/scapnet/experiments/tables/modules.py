@@ -14,7 +14,7 @@ from scapnet.experiments.tables.changes import (
     plain,
 )
 
-UNCERTAIN = "the text of the paper lost its columns: 87.3 / 91.1 and 87.1 / 90.9 may be the other way round"
+UNCERTAIN = "the paper's table has lost its columns: 87.3 / 91.1 and 87.1 / 90.9 may be the other way round"
 AS_PRINTED: Changes = {
     "model.gate.open": 0.0,
     "loss.act": 1.0,
@@ -55,7 +55,7 @@ CONTROLS = (
         "plain-long",
         "backbone, equal compute",
         {**PLAIN, "train.step_epochs": equal_steps, "train.epochs": equal_compute},
-        note="ours: it sees as many pixels in training as SCAPNet",
+        note="ours: trained on as many pixels as SCAPNet",
     ),
     Row(
         "fixed",
@@ -93,7 +93,7 @@ TABLE5 = Table(
     "table5",
     "Two-stage training and heads of PRM",
     (
-        # The full network has one stage in the paper's recipe and two in ours, so it is another row of this table.
+        # The full network has one stage in the paper's recipe and two in ours, so it is a different row for each.
         Row("one-stage", "one stage, 1 head", {"train.stage1_epochs": 0}, {"aircraft": 92.5}, only=OURS),
         Row("full", "one stage, 1 head", paper={"aircraft": 92.5}, only=PAPER),
         Row("full", "two stages, 1 head", paper={"aircraft": 93.0}, only=OURS),

@@ -8,8 +8,8 @@ from scapnet.experiments.tables.changes import DAGGER, NO_RELATION, PLAIN, cub_a
 
 RRA: Changes = {"model.network": "rra", **NO_RELATION, "model.parts.keep": (0, 1)}
 NTS: Changes = {"model.network": "nts", "model.gate.enabled": False, "loss.sub": 1 / 6}  # the mean over six proposals
-NTS_NOTE = "its parts' cross-entropies are averaged, as in its public code; summed, training collapsed on the finches"
-VGG: Changes = {**PLAIN, "model.backbone": "vgg19.tv_in1k", "model.weights": "pretrained"}  # --weights is for another
+NTS_NOTE = "its parts' cross-entropies are averaged, as in its public code; their sum collapsed on the finches"
+VGG: Changes = {**PLAIN, "model.backbone": "vgg19.tv_in1k", "model.weights": "pretrained"}  # not --weights
 QUOTED = (
     ("RA-CNN", 85.3, 88.2),
     ("DT-RAM", 86.0, 88.2),
@@ -37,7 +37,7 @@ TABLE3 = Table(
         ),
         Row("nts", "NTS-Net", {**NTS, **NO_RELATION}, cub_air(87.5, 91.4), NTS_NOTE),
         Row("nts-prm", "PRM + NTS-Net", NTS, cub_air(88.0, 91.8), NTS_NOTE),
-        Row("rra", "RRA", {**RRA, "model.gate.enabled": False}, note="the paper gives no figure for it alone"),
+        Row("rra", "RRA", {**RRA, "model.gate.enabled": False}, note="the paper has no number for it alone"),
         Row("rra-ggau", "gGAU + RRA", RRA, cub_air(87.5, 91.5)),
         replace(full, label="SCAPNet"),
         Row(
@@ -52,7 +52,7 @@ TABLE3 = Table(
     claims=(("full", "plain"), ("full", "nts"), ("nts-prm", "nts"), ("rra-ggau", "rra"), ("dagger", "full")),
     notes=(
         "PMG's 89.6 on CUB, which the paper quotes, is above the dagger's 89.5.",
-        "NTS-Net and RRA are trained by SCAPNet's recipe on this data, except for what a row says; none was tuned.",
+        "NTS-Net and RRA are trained with SCAPNet's recipe for this data, except as noted; neither was tuned.",
     ),
 )
 

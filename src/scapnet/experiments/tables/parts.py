@@ -1,4 +1,4 @@
-"""Tables VIII, IX and X: how parts are chosen, how many there are, and how they are related."""
+"""Tables VIII, IX and X: how parts are chosen, their number, and how they are related."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ TABLE8 = Table(
             "random",
             {"model.parts.strategy": "random"},
             cub_air(87.8, 91.5),
-            "L_con still trains the gate's layers, whose scores choose nothing",
+            "L_con still trains the gate's layers, but their scores are not used",
         ),
         Row(
             "con-0",
