@@ -4,8 +4,11 @@ The pages are plain Markdown that a repository's browser shows as well, so they 
 `../results/README.md`. Results and examples become pages of the site; links to other files lose their link.
 """
 
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s#]+)(#[^)\s]*)?\)|(src=")([^"]+)(")')
+HELP, OTHERS = "<!-- help of every command -->", "<!-- public names that no other page has -->"
 COPIED = ("results/**/*.md", "results/**/*.png", "results/*.jsonl", "examples/*.ipynb")
 
 
@@ -62,7 +66,27 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
             return f"{opening}{posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor}{closing}"
         return f"{opening}{posixpath.relpath(uri, posixpath.dirname(page.file.dest_uri) or '.')}{closing}"
 
-    return LINK.sub(replace, markdown)
+    markdown = LINK.sub(replace, markdown)
+    return markdown.replace(HELP, help_texts() if HELP in markdown else "").replace(OTHERS, other_names())
+
+
+def help_texts() -> str:
+    """What ``--help`` says of every command."""
+    env = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, str(Path(__file__).with_name("help.py"))]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def other_names() -> str:
+    """The reference of public names that the pages of `docs/api` do not list yet."""
+    sys.path.insert(0, str(ROOT / "src"))
+    import scapnet
+
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))
+    listed = set(re.findall(r"\w+", " ".join(re.findall(r"members: \[([^\]]*)\]", pages))))
+    modules = scapnet._MODULE_OF
+    missing = [name for name in scapnet.__all__ if name not in listed]
+    return "\n\n".join(f"::: scapnet.{modules[name]}.{name}" for name in missing)
 
 
 def site_name_of(name: str) -> str:
