@@ -1,10 +1,10 @@
-"""What a training step on a CPU spends on new memory pages: `scapnet.allocator.keep_memory` on against off.
+"""The cost of new memory pages in a training step on a CPU: `scapnet.allocator.keep_memory` on versus off.
 
     python benchmarks/allocator.py --out results/allocator
 
-Each setting is a process of its own, because an allocator's settings cannot be taken back; they take turns. A step is
-measured in CPU seconds on one thread, which other work on the machine changes little, and the least of several steps
-counts. The ratio is the result.
+Each setting has its own process, because allocator settings cannot be undone; the two alternate. A step is measured in
+CPU seconds on one thread, which other work on the machine changes little, and the fastest of several steps counts. The
+ratio is the result.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from scapnet.experiments.rows import changed
 from scapnet.network import as_module
 from scapnet.presets import demo, paper
 
-RUNS = {  # a recipe and its batch
+RUNS = {  # a recipe and its batch size
     "test_resnet, 128 px": (demo, 32),
     "mobilenetv2_100, 128 px": (grocery, 16),
     "resnet50, 448 px": (paper, 2),
@@ -35,7 +35,7 @@ RUNS = {  # a recipe and its batch
 
 
 def steps(config: Config, batch: int, repeats: int) -> dict[str, float]:
-    """Least CPU seconds of a step of the whole network, its page faults, and the process's peak memory in MB."""
+    """The fewest CPU seconds of a step of the whole network, its page faults, and the process's peak memory in MB."""
     torch.set_num_threads(1)
     model = build_model(config.model, 50, config.data.size).train()
     losses = model.make_loss(config.loss)
@@ -53,14 +53,14 @@ def steps(config: Config, batch: int, repeats: int) -> dict[str, float]:
 
 
 def measure(name: str, keep: bool, repeats: int) -> dict[str, float]:
-    """`steps`, in a process of its own."""
+    """`steps` in its own process."""
     words = [sys.executable, __file__, "--one", name, "--repeats", str(repeats), *(["--keep"] if keep else [])]
     found: dict[str, float] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     return found
 
 
 def compare(name: str, repeats: int, turns: int) -> dict[str, Any]:
-    """Both settings in turn, and the speed-up by keeping the memory."""
+    """Both settings in turn, and the speed-up from keeping memory."""
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for _ in range(turns):
         for keep, several in found.items():

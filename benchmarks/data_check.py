@@ -34,7 +34,7 @@ def decode_all(splits: Any) -> None:
 
 
 def main(name: str, root: Path, results: Path) -> None:
-    # Not at the top: the processes that read images import this file, too.
+    # Not at the top, because the processes that read images also import this file.
     from scapnet.config import DataConfig
     from scapnet.data.audit.check import Report, check_data
     from scapnet.data.load import load_data
@@ -43,7 +43,7 @@ def main(name: str, root: Path, results: Path) -> None:
     published = splits.info.counts if splits.info else ()
     times: dict[str, list[tuple[float, float]]] = {"decode": [], "one process": [], "all cores": [], "second call": []}
     report: Report
-    for _ in range(ROUNDS):  # in turn, because the load of the machine changes
+    for _ in range(ROUNDS):  # in turn, because the machine's load changes
         times["decode"].append(timed(lambda: decode_all(splits))[0])
         for jobs, kind in ((1, "one process"), (CORES, "all cores")):
             with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Reading and augmenting photos on one core, against a plain torchvision pipeline; memory; loader processes.
+"""Reading and augmenting photos on one core, compared with a plain torchvision pipeline; memory; loader processes.
 
     python benchmarks/loading.py GROCERY        # the folder of the Grocery Store data set; writes results/loading.*
 
-Speed is CPU time of one thread in one process. The pipelines take turns; ratios are taken within each repeat, and their
-least, median and largest are reported.
+Speed is CPU time of one thread in one process. The pipelines alternate; ratios are computed within each repeat, and
+their minimum, median and maximum are reported.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def ours(folder: Path, shorter: int | None = VIEW.resize) -> TrainViews:
 
 
 def fill(folder: Path, photos: list[Path], side: int | None) -> Path:
-    """Copies of photos, or JPEGs of them enlarged to a shorter side."""
+    """Copies of photos, or JPEGs of them enlarged to a given shorter side."""
     (folder / "photos").mkdir(parents=True)
     for i, path in enumerate(photos):
         place = folder / "photos" / f"{i:04}.jpg"
@@ -75,7 +75,7 @@ def fill(folder: Path, photos: list[Path], side: int | None) -> Path:
 
 
 def mosaic(photos: list[Path], across: int) -> Image.Image:
-    """Photos side by side: large, with the detail of small ones, the hardest case for decoding at a reduced scale."""
+    """Photos side by side: large with fine detail, the hardest case for decoding at a reduced scale."""
     sheet = Image.new("RGB", (across * 348, across * 348))
     for i in range(across**2):
         with Image.open(photos[i % len(photos)]) as photo:
@@ -91,7 +91,7 @@ def cpu_time(get: Callable[[int], Any], count: int) -> float:
 
 
 def speeds(folder: Path, repeats: int) -> dict[str, Any]:
-    """Images per second of one core, and the speed-up of ours over each other pipeline."""
+    """Images per second of one core, and the speed-up of ours over each of the others."""
     nearest, bilinear = v2.InterpolationMode.NEAREST, v2.InterpolationMode.BILINEAR
     sets = {
         "ours": ours(folder),
@@ -116,7 +116,7 @@ def speeds(folder: Path, repeats: int) -> dict[str, Any]:
 
 
 def differences(photos: list[Path], folder: Path) -> dict[str, Any]:
-    """Differences of a view that was decoded at a reduced scale from the exact one, in levels of 255."""
+    """Differences between a view decoded at a reduced scale and the exact one, in levels of 255."""
     found: dict[str, Any] = {}
     draw = {f"enlarged to {BIG}": None, "mosaic of 6 x 6": 6, "mosaic of 12 x 12": 12}
     for name, across in draw.items():
@@ -164,7 +164,7 @@ def workers(folder: Path, counts: tuple[int, ...], repeats: int) -> dict[str, An
             for batch in loader:
                 net(batch["image"][..., ::2, ::2]).square().mean().backward()
                 images += len(batch["target"])
-            if repeat:  # the first one starts the processes
+            if repeat:  # the first repeat starts the processes
                 found[n].append(images / (time.perf_counter() - start))
     ratios = {n: [a / b for a, b in zip(found[n], found[counts[0]], strict=True)] for n in counts}
     return {

@@ -2,8 +2,8 @@
 
     python benchmarks/memory_format.py --out results/memory-format
 
-Both are timed in turn in one process on one thread, and the least of several steps counts, so that other work on the
-machine matters little. The ratio is the result; the times alone are not exact.
+Both are timed in turn in one process on one thread, and the fastest of several steps counts, so that other work on the
+machine has little effect. The ratio is the result; the times themselves are not exact.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def seconds(model: Network, batch: int, bf16: bool) -> float:
 
 
 def ratio(config: ModelConfig, batch: int, bf16: bool, repeats: int) -> dict[str, float]:
-    """Least seconds of a step in both formats, and the speed-up of the second."""
+    """The fewest seconds of a step in both formats, and the speed-up of the second."""
     formats = {"first": torch.contiguous_format, "last": torch.channels_last}
     models = {name: build_model(config, 32, 128).to(memory_format=kind).train() for name, kind in formats.items()}
     times = {name: [seconds(model, batch, bf16) for _ in range(2)][1:] for name, model in models.items()}
@@ -69,7 +69,7 @@ def main() -> None:
         "# Channels last on a CPU",
         "",
         f"`{head['command']}`, {head['hardware']}, one thread, commit {head['commit']}, torch {head['torch']}:",
-        "speed-up of a training step at 128 px by weights in the channels-last format.",
+        "speed-up of a training step at 128 px from weights in the channels-last format.",
         "",
         "| network | | precision | speed-up |",
         "|---|---|---|---|",

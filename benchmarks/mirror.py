@@ -1,10 +1,10 @@
-"""Whether gate and parts follow the content of a photo or fixed places: the choices for photos and their mirror images.
+"""Whether gate and parts follow the content of a photo or fixed places, tested on photos and their mirror images.
 
     python benchmarks/mirror.py RUN [RUN ...] --out results/mirror
 
 A gate that follows the content gives the mirrored mask for the mirrored photo; one that prefers places gives the same
-mask. The agreement with another photo's mask shows how far any two masks agree. For hard gates whose grid divides the
-map, and for parts that are chosen by score.
+mask. The agreement with another photo's mask shows how much any two masks agree. For hard gates whose grid divides the
+map, and for parts chosen by score.
 
 B photos, N grid, M parts.
 """
@@ -32,7 +32,7 @@ HEADERS = ("run", "photos", "kept", "by place", *AGREES)
 
 
 class Choice(NamedTuple):
-    """Masks and parts that a network chose."""
+    """A network's masks and parts."""
 
     mask: Tensor  # (B, N, N)
     boxes: Tensor  # (B, M, 4) cxcywh; M is 0 without parts
@@ -61,7 +61,7 @@ def choose(model: SCAPNet, images: list[Tensor]) -> Choice:
 
 
 def shared(boxes: Tensor, other: Tensor) -> float:
-    """Share of the boxes (B, M, 4) that are among another photo's (B, M, 4)."""
+    """The share of boxes (B, M, 4) that another photo also has (B, M, 4)."""
     return float(torch.isclose(boxes.unsqueeze(2), other.unsqueeze(1), atol=1e-4).all(-1).any(2).float().mean())
 
 

@@ -3,8 +3,8 @@
     python benchmarks/paper_configs.py --out results/paper-configs
 
 Each network is built as for CUB (200 classes, ResNet-50 with random weights, 448 px) and takes one training step on
-random images in a process of its own; recorded are its parameters, the shapes of its outputs and the peak memory.
-Networks that the file of results already has are not run again.
+random images in its own process, which records the number of parameters, the shapes of the outputs and the peak memory.
+Networks that are already in the results file are not run again.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CLASSES = 200
 
 
 def networks() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every distinct network of the tables by the name of its row, with the tables that have it."""
+    """Every distinct network of the tables by row name, with the tables that contain it."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     base = recipe_of("cub", None)
     for table in TABLES.values():
@@ -71,8 +71,8 @@ def page(found: dict[str, Any]) -> str:
         "# The paper's networks at the paper's size",
         "",
         f"`{found['command']}`, {found['hardware']}, commit {found['commit']}, torch {found['torch']}:",
-        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Their accuracies are",
-        "not measured yet: `scapnet reproduce TABLE --data cub --root FOLDER` does that.",
+        f"one training step of {found['batch']} random images of 448 px with {CLASSES} classes. Their accuracies have",
+        "not been measured yet: `scapnet reproduce TABLE --data cub --root FOLDER` does that.",
         "",
         "| row | tables | parameters | logits | part logits | peak memory, GiB |",
         "|---|---|---|---|---|---|",
@@ -85,7 +85,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run what is missing, and write each result at once."""
+    """Run what is missing, and write each result immediately."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/paper-configs"))
     parser.add_argument("--batch", type=int, default=2)

@@ -2,8 +2,8 @@
 
     python benchmarks/predict_memory.py --out results/predict-memory
 
-Photos and network are tiny, so that what grows with the number of photos would show. Each command is a process of its
-own, which says its peak memory (its largest resident set) when it ends.
+The photos and the network are tiny, so that any growth with the number of photos is visible. Each command has its own
+process, which prints its peak memory (its largest resident set) when it ends.
 """
 
 import argparse
@@ -46,7 +46,7 @@ OUTPUTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def model_in(folder: Path) -> Path:
-    """A small network that was never trained."""
+    """A small untrained network."""
     torch.manual_seed(0)
     config = changed(demo(), {"model.parts.size": 32})
     model = build_model(config.model, 10, SIZE, start=False)

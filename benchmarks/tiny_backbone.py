@@ -1,10 +1,10 @@
-"""Makes the tiny backbone that comes with the package: timm's test_resnet, trained on drawn larks, not on finches.
+"""Make the tiny backbone of this package: timm's test_resnet, trained on drawn larks, not on finches.
 
     scapnet train larks --out runs/larks
     python benchmarks/tiny_backbone.py runs/larks
 
-The first command trains it. The second stores its weights in half precision (0.9 MB) and prints how much the features
-change by that.
+The first command trains it. The second stores its weights in half precision (0.9 MB) and prints how much this
+changes the features.
 """
 
 import sys

@@ -21,7 +21,7 @@ from scapnet.terminal.console import ProgressBar
 Answer = dict[str, Any]
 
 
-def test_a_folder_is_answered_file_by_file_and_what_is_no_image_is_named(
+def test_a_folder_is_answered_file_by_file_and_other_files_are_named(
     tmp_path: Path, model_folder: Path, command: Command
 ) -> None:
     photos = tmp_path / "my photos"

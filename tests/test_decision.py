@@ -109,7 +109,7 @@ def test_a_photo_is_decided_from_end_to_end() -> None:
     ("options", "words"),
     [({"error_rate": 1.0}, "error-rate 1.0 must lie"), ({"false_alarms": 0.0}, "false-alarms 0.0 must lie")],
 )
-def test_rates_that_are_none_are_refused(options: dict[str, Any], words: str) -> None:
+def test_rates_must_be_between_0_and_1(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Predictor(make(), **options)
 
@@ -119,7 +119,7 @@ def test_a_model_without_calibration_says_how_to_get_one() -> None:
         Predictor(make(), error_rate=0.1)
 
 
-def test_prototypes_that_are_gone_are_missed() -> None:
+def test_missing_prototypes_are_reported() -> None:
     model = make()
     model.calibration = replace(CALIBRATION, prototypes=True)
     with pytest.raises(ValueError, match=r"has lost its prototypes\.safetensors"):

@@ -120,7 +120,7 @@ def test_an_evaluation_reports_places_whatever_its_batches() -> None:
     assert sum(row["marks"] for row in found[0].marks.values()) == int(seen.sum())  # none of them lies in the margin
 
 
-def test_a_run_tells_places_in_its_result_and_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_reports_places_in_its_result_and_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = Config(
         "test",
         DataConfig(

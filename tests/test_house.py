@@ -206,7 +206,7 @@ def test_light_things_load_nothing_heavy(module: str, heavy: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", scapnet.__all__)
-def test_every_public_name_can_be_had(name: str) -> None:
+def test_every_public_name_can_be_imported(name: str) -> None:
     for module in sorted(GRAPH):  # a module of the same name must not take a name's place
         importlib.import_module(module)
     found = getattr(scapnet, name)
@@ -220,7 +220,7 @@ def test_every_public_name_can_be_had(name: str) -> None:
         assert set(inspect.signature(found).parameters) <= described
 
 
-def test_unknown_names_are_told() -> None:
+def test_unknown_names_are_reported() -> None:
     with pytest.raises(AttributeError, match="no attribute 'colour'"):
         _ = scapnet.colour
 

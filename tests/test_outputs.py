@@ -33,7 +33,7 @@ def test_a_file_in_the_place_of_a_folder(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["/proc", "/sys", "/proc/new"])
-def test_a_place_that_nobody_can_write_to(place: str) -> None:
+def test_a_place_that_is_not_writable(place: str) -> None:
     if not Path(place).parent.is_dir():
         pytest.skip("no such place on this system")
     with pytest.raises(ValueError, match=f"cannot write to the folder {place}.* choose another place"):
@@ -43,7 +43,7 @@ def test_a_place_that_nobody_can_write_to(place: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="Permission denied"):
         check_folder(tmp_path / "new")

@@ -163,7 +163,7 @@ def test_auto_is_the_threshold_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("at_least", [-0.1, 1.01, 60, float("nan")])
-def test_a_threshold_that_is_no_probability(at_least: AtLeast) -> None:
+def test_a_threshold_must_be_a_probability(at_least: AtLeast) -> None:
     with pytest.raises(ValueError, match="is no probability; give a number from 0 to 1"):
         threshold_of(make(), at_least)
 

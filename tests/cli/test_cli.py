@@ -160,7 +160,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_run_that_is_asked_for_what_it_cannot_give(refuse: Refuse, tmp_path: Path, run: Path) -> None:
+def test_a_run_refuses_what_it_cannot_give(refuse: Refuse, tmp_path: Path, run: Path) -> None:
     other = fill(tmp_path / "other", "abc")
     renamed = fill(tmp_path / "renamed", "abcx")
     assert f"{renamed / 'train' / 'x'} is not a class of the model" in sentence(refuse("eval", run, "--root", renamed))
@@ -176,7 +176,7 @@ def test_a_run_that_is_asked_for_what_it_cannot_give(refuse: Refuse, tmp_path: P
     assert not list(run.glob("eval*"))
 
 
-def test_photos_that_cannot_be_had(refuse: Refuse, tmp_path: Path, run: Path) -> None:
+def test_photos_that_are_not_available(refuse: Refuse, tmp_path: Path, run: Path) -> None:
     (tmp_path / "x.txt").write_text("no image")
     assert "there is no file or folder gone.jpg" in sentence(refuse("predict", run, "gone.jpg"))
     assert "there is no file or folder gone.jpg" in sentence(refuse("show", run, "gone.jpg"))
@@ -201,7 +201,7 @@ def test_data_that_cannot_be_shown(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_name_that_is_no_text_does_not_stop_the_rest(
+def test_an_undecodable_file_name_does_not_stop_the_rest(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     photos = tmp_path / "photos"

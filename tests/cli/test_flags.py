@@ -51,7 +51,7 @@ def test_old_flags_are_translated_and_named_once(capsys: pytest.CaptureFixture[s
     assert "--model.part-size is now --model.parts.size" in said
 
 
-def test_words_that_are_no_old_flags_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_are_not_old_flags_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         [],
         ["train", "photos", "--hide", "--classes", "--model.parts.keep", "3"],

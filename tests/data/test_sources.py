@@ -77,7 +77,7 @@ def test_missing_paths_of_a_list_are_said_at_once(photos: Path) -> None:
     assert list(each_photo(iter(["gone.jpg"]), Listing())) == ["gone.jpg"]  # a long iterator goes on
 
 
-def test_a_listing_tells_what_is_no_photo(photos: Path) -> None:
+def test_a_listing_names_files_that_are_not_photos(photos: Path) -> None:
     listing = Listing()
     assert len(list(each_photo([photos, "http://localhost/1.jpg"], listing))) == 5
     assert [skipped.path.name for skipped in listing.skipped] == ["notes.txt"]

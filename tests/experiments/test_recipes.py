@@ -15,7 +15,7 @@ SETS = (*OURS, *PAPER)
 
 
 @pytest.mark.parametrize("data", SETS)
-def test_seeds_draw_anew_and_pair_all_rows(data: str) -> None:
+def test_seeds_draw_new_data_and_pair_all_rows(data: str) -> None:
     seeds = [with_seed(recipe_of(data, None), seed) for seed in range(12)]
     assert len({config.train.seed for config in seeds}) == 12
     assert min(config.train.seed for config in seeds) >= FIRST_SEED == 1000

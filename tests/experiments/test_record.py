@@ -47,7 +47,7 @@ def test_a_record_of_before_settings_moved_has_them_in_their_present_places(tmp_
 
 
 @pytest.mark.parametrize("text", ["{}", "[", '{"config": {"train": {"newer": 1}}}', '{"config": {}, "row": "x"}'])
-def test_what_is_no_record_is_one_sentence(tmp_path: Path, text: str) -> None:
+def test_what_is_not_a_record_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(ValueError, match=r"r\.json cannot be read .*; move it away") as error:
         read_record(tmp_path / "r.json")

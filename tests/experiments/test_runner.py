@@ -173,7 +173,7 @@ def test_a_record_with_other_settings_is_refused(tmp_path: Path) -> None:
         runner.check(ROWS)
 
 
-def test_a_folder_with_other_settings_is_no_finished_run(tmp_path: Path) -> None:
+def test_a_folder_with_other_settings_is_not_a_finished_run(tmp_path: Path) -> None:
     runner, _ = make(tmp_path)
     (run,) = runner.plan(ROWS[:1], [0])
     finish(runner, run)

@@ -30,7 +30,7 @@ def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_eval_writes_and_prints_what_explanations_are_worth(drawn_run: Path, command: Command) -> None:
+def test_eval_writes_and_prints_the_scores_of_explanations(drawn_run: Path, command: Command) -> None:
     out, _ = command("eval", drawn_run, "--explain", "--explain-images", 1, "--workers", 0)
     found = read_json(explain_file(drawn_run, "test"))
     assert "NaN" not in explain_file(drawn_run, "test").read_text()
@@ -43,7 +43,7 @@ def test_eval_writes_and_prints_what_explanations_are_worth(drawn_run: Path, com
         assert word in out
 
 
-def test_a_number_of_images_that_is_none(refuse: Refuse) -> None:
+def test_fewer_than_one_image_is_refused(refuse: Refuse) -> None:
     assert "0 pictures" in sentence(refuse("eval", "run", "--explain", "--explain-images", 0))
 
 

@@ -63,7 +63,7 @@ def test_photos_are_spread_over_a_split() -> None:
     assert indices == [0, 2, 5]
 
 
-def test_a_box_that_fills_the_view_is_none() -> None:
+def test_a_box_that_fills_the_view_is_left_out() -> None:
     (batch,) = some_views(make(), Boxed((0, 0, 96, 96)), 1)
     assert set(regions(batch, 64)) == {"marks"}
     (batch,) = some_views(make(), Boxed((20, 20, 60, 60)), 1)

@@ -62,7 +62,7 @@ def test_the_threshold_is_the_smallest_that_is_right_often_enough(seed: int, pre
     assert rejection_threshold(target, probs, precision) == slow_threshold(target, probs, precision)
 
 
-def test_there_is_no_threshold_where_the_surest_answer_is_wrong() -> None:
+def test_there_is_no_threshold_if_the_most_confident_answer_is_wrong() -> None:
     probs = torch.tensor([[0.9, 0.1], [0.6, 0.4]])
     assert rejection_threshold(torch.tensor([1, 0]), probs) is None
     assert rejection_threshold(torch.tensor([0, 1]), probs) == pytest.approx(0.9)

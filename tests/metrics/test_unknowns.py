@@ -66,7 +66,7 @@ def test_evidence_is_the_loop() -> None:
             assert plain[i].tolist() == pytest.approx([top, 0], abs=1e-6)
 
 
-def test_the_parts_count_for_what_they_are_worth() -> None:
+def test_parts_have_weight_only_if_they_help() -> None:
     generator = torch.Generator().manual_seed(2)
     main, noise = torch.rand(200, generator=generator), torch.rand(200, generator=generator)
     shown = torch.stack([main + 0.3, noise], 1)

@@ -72,7 +72,7 @@ def test_the_palette_gets_brighter_step_by_step() -> None:
 
 
 @pytest.mark.parametrize("wrong", [[1.0], [[]], [[float("nan")]], torch.zeros(1, 2, 2)])
-def test_what_is_no_map(wrong: Any) -> None:
+def test_what_is_not_a_map_is_refused(wrong: Any) -> None:
     for draw in (draw_gate, cam):
         with pytest.raises(ValueError, match="numbers in rows and columns"):
             draw(painted(9, 9), wrong)

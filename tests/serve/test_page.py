@@ -113,7 +113,7 @@ def test_a_visit(page: Page, tmp_path: Path) -> None:
     assert (page.corrections / row["path"]).is_file()
 
 
-def test_what_is_no_photo_gets_a_sentence(page: Page, tmp_path: Path) -> None:
+def test_what_is_not_a_photo_gets_a_sentence(page: Page, tmp_path: Path) -> None:
     page.browser.refresh()
     painted(1100, 1000).save(tmp_path / "large.png")
     page.choose(tmp_path / "large.png")

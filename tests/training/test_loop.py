@@ -151,7 +151,7 @@ def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
         train(TINY, tmp_path)
 
 
-def test_divergence_is_told(tmp_path: Path) -> None:
+def test_divergence_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="diverged"):
         train(replace(TINY, train=replace(TINY.train, lr=1e30, clip=0.0)), tmp_path / "run")
 

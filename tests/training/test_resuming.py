@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_one_sentence(run: Path, what: str, how: str) ->
 
 @pytest.mark.parametrize("how", ["missing", "cut", "empty"])
 @pytest.mark.parametrize("what", ["optimizer.bin", "random_states_0.pkl"])
-def test_a_run_goes_on_inexactly_where_that_is_asked_for(
+def test_a_run_continues_inexactly_on_request(
     run: Path, capsys: pytest.CaptureFixture[str], what: str, how: str
 ) -> None:
     saved = last_checkpoint(run)

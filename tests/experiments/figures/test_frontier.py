@@ -11,7 +11,7 @@ POINTS = [
 ]
 
 
-def test_the_curve_runs_from_cheap_to_dear_and_others_stand_beside_it() -> None:
+def test_the_curve_is_in_order_of_cost_and_others_are_separate_points() -> None:
     (ax,) = accuracy_against_cost(POINTS).axes
     curve, other = (container.lines[0] for container in ax.containers)  # type: ignore[attr-defined]
     assert list(curve.get_xdata()) == [0.125, 0.38]
