@@ -94,3 +94,22 @@ def test_own_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     answer = scapnet.predict_photo(scapnet.from_pretrained(tmp_path / "model"), tmp_path / "photos" / "a" / "0.jpg")
     assert set(answer.names) == {"a", "b", "c"}
     assert len(answer.parts) == 6
+
+
+def test_the_notebook_has_no_outputs() -> None:
+    cells = json.loads((EXAMPLES / "tour.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    text = (EXAMPLES / "tour.ipynb").read_text(encoding="utf-8")
+    small = text.replace("EPOCHS, TRAIN, TEST = 14, 2000, 1000", "EPOCHS, TRAIN, TEST = 1, 32, 8")
+    assert small != text
+    notebook = nbformat.reads(small, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert "image/png" in str(notebook.cells[3].outputs)
+    assert "scale 3" in str(notebook.cells)

@@ -47,6 +47,8 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 def test_results_and_examples_are_pages(site: Path) -> None:
     for name in ("results/README.html", "results/reproduce/finches/table4.html", "examples/gate_in_resnet.html"):
         assert (site / name).exists() or (site / name.replace("README", "index")).exists(), name
+    assert "SCAPNet" in (site / "examples" / "convnext.html").read_text(encoding="utf-8")
+    assert "next best" in (site / "examples" / "tour.html").read_text(encoding="utf-8")
     evidence = (site / "evidence.html").read_text(encoding="utf-8")
     assert 'href="results/reproduce/finches/table4.html"' in evidence
     assert 'src="results/reproduce/grocery/fig10.png"' in evidence

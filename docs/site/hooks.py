@@ -4,6 +4,7 @@ The pages are plain Markdown that a repository's browser shows as well, so they 
 `../results/README.md`. Results and examples become pages of the site; links to other files lose their link.
 """
 
+import json
 import os
 import posixpath
 import re
@@ -18,7 +19,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s#]+)(#[^)\s]*)?\)|(src=")([^"]+)(")')
 HELP, OTHERS = "<!-- help of every command -->", "<!-- public names that no other page has -->"
-COPIED = ("results/**/*.md", "results/**/*.png", "results/*.jsonl", "examples/*.ipynb")
+COPIED = ("results/**/*.md", "results/**/*.png", "results/*.jsonl")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -37,8 +38,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, name, abs_src_path=str(path)))
-    for path in sorted((ROOT / "examples").glob("*.py")):
-        files.append(File.generated(config, f"examples/{path.stem}.md", content=example_page(path)))
+    for path in sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.ipynb")]):
+        page = example_page(path) if path.suffix == ".py" else notebook_page(path)
+        files.append(File.generated(config, f"examples/{path.stem}.md", content=page))
     return files
 
 
@@ -46,6 +48,17 @@ def example_page(path: Path) -> str:
     """A page with the code of an example."""
     title = path.stem.replace("_", " ").capitalize()
     return f"# {title}\n\n`examples/{path.name}`\n\n```python\n{path.read_text(encoding='utf-8')}```\n"
+
+
+def notebook_page(path: Path) -> str:
+    """A page with the text and the code of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    shown = [
+        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+    return "\n\n".join([shown[0], f"`examples/{path.name}`", *shown[1:]]) + "\n"
 
 
 def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
@@ -72,7 +85,7 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
 
 def help_texts() -> str:
     """What ``--help`` says of every command."""
-    env = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "src")}
+    env = {**os.environ, "COLUMNS": "76", "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, str(Path(__file__).with_name("help.py"))]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
@@ -93,5 +106,5 @@ def site_name_of(name: str) -> str:
     """Where a file of the repository is in the site's sources."""
     if name == "README.md":
         return "index.md"
-    name = re.sub(r"^(examples/.+)\.py$", r"\1.md", name)
+    name = re.sub(r"^(examples/.+)\.(?:py|ipynb)$", r"\1.md", name)
     return name.removeprefix("docs/")
