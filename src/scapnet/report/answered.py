@@ -3,16 +3,16 @@
 n photos, K classes, D feature size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from scapnet.data.loaders import default_workers, eval_loader
-from scapnet.data.sample import FineGrained
+from scapnet.data.sample import FineGrained, Sample
 from scapnet.explain.evidence import NEEDED, capturing, main_features
 from scapnet.network import Network, device_of
 from scapnet.terminal.console import ProgressBar
@@ -110,3 +110,45 @@ def main_branch_only(model: Network) -> Iterator[Network]:
         yield model
     finally:
         model.set_stage(stage)
+
+
+class Some:
+    """Some photos of a split, as a split.
+
+    Args:
+        data: the split.
+        indices: of the photos.
+    """
+
+    def __init__(self, data: FineGrained, indices: Sequence[int]) -> None:
+        self.data, self.indices = data, indices
+        self.labels = [int(data.labels[i]) for i in indices]
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Of the whole split."""
+        return self.data.classes
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.data[self.indices[index]]
+
+
+def main_features_of(
+    model: Network, data: FineGrained, most: int, batch_size: int, workers: int | None, bar: ProgressBar
+) -> Answered:
+    """The main branch's answers to some photos of a split, spread over its length; ``samples`` are indices into it.
+
+    Args:
+        model: the network.
+        data: the split.
+        most: how many photos at most.
+        batch_size, workers, bar: see `answer_split`.
+    """
+    indices = torch.linspace(0, len(data) - 1, min(most, len(data))).long()
+    bar.start("features of training photos", len(indices))
+    with main_branch_only(model):
+        found = answer_split(model, Some(data, indices.tolist()), batch_size, workers, bar)
+    return replace(found, samples=indices[found.samples])

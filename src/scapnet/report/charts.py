@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
 
+from scapnet.metrics.calibration import ReliabilityBin
 from scapnet.report.collect import Score
 from scapnet.report.curves import Curve
 
 WIDTH, HEIGHT = 380, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 38
+LEFT, RIGHT, TOP, BOTTOM = 44, 22, 12, 38
 
 
 def percent(value: float) -> str:
@@ -138,3 +139,52 @@ def whiskers(title: str, rows: Sequence[Score]) -> Markup:
         body.append(f'<circle class="dot f{i}" cx="{place(row.value):.1f}" cy="{y}" r="5.5"/>')
         body.append(text(WIDTH - 4, y + 4, f"{100 * row.value:.1f}%", "end", "value"))
     return svg(title, body, height=height)
+
+
+def reliability(title: str, bins: Sequence[ReliabilityBin]) -> Markup:
+    """Accuracy by probability: bars, with the gap to the diagonal, and below them how many photos there are."""
+    axes = Axes((0, 1), (0, 1), "probability of the answer", percent, percent)
+    body, most = axes.body, max((one.images for one in bins), default=1) or 1
+    bottom, wide = axes.y(0), axes.x(bins[0].high) - axes.x(0) - 3
+    for one in bins:
+        if one.accuracy is None or one.confidence is None:
+            continue
+        x, top, middle = axes.x(one.low) + 1.5, axes.y(one.accuracy), axes.y(one.confidence)
+        tip = f"{percent(one.low)} to {percent(one.high)}: {one.images} photos, {percent(one.accuracy)} right"
+        fade = 0.35 + 0.65 * math.sqrt(one.images / most)
+        body.append(
+            f'<rect class="f0" x="{x:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{max(bottom - top, 1):.1f}" '
+            f'opacity="{fade:.2f}"><title>{tip}</title></rect>'
+        )
+        body.append(f'<line class="gap" x1="{x:.1f}" x2="{x + wide:.1f}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
+    body.append(f'<line class="diagonal" x1="{axes.x(0)}" y1="{axes.y(0)}" x2="{axes.x(1)}" y2="{axes.y(1)}"/>')
+    return svg(title, body)
+
+
+def trade(title: str, points: Sequence[tuple[float, float]], x_label: str) -> Markup:
+    """Accuracy against a share, on an axis that shows small differences."""
+    values = [y for _, y in points]
+    pad = max(0.01, (max(values) - min(values)) * 0.25)
+    axes = Axes((0, 1), (max(0.0, min(values) - pad), min(1.0, max(values) + pad)), x_label, percent, percent)
+    axes.line(points, 0, dots=True)
+    return svg(title, axes.body)
+
+
+def shares(title: str, rows: Sequence[tuple[str, float]], most: float) -> Markup:
+    """Shares as bars to the right, or to the left of the middle where they are below 0.
+
+    Args:
+        title: what is shown, in words.
+        rows: names and values.
+        most: the length of the longest bar of all pictures that are compared.
+    """
+    step, middle, reach = 24, 190, 90
+    body = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="2" y2="{step * len(rows) + 2}"/>']
+    for i, (name, value) in enumerate(rows):
+        y, long = step * i + 4, reach * abs(value) / max(most, 1e-9)
+        x = middle if value >= 0 else middle - long
+        style = "good" if value >= 0 else "bad"
+        body.append(f'<rect class="{style}" x="{x:.1f}" y="{y}" width="{max(long, 1):.1f}" height="15" rx="2"/>')
+        body.append(text(0, y + 12, name, "start", "label"))
+        body.append(text(WIDTH - 40, y + 12, f"{100 * value:+.1f}".replace("-", "−"), "end", "value"))
+    return svg(title, body, height=step * len(rows) + 6)

@@ -3,40 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from scapnet import __version__
 from scapnet.build import part_count, title
-from scapnet.config import Config
-from scapnet.data.scored import Chosen
 from scapnet.metrics.per_class import most_confused
-from scapnet.network import Network
-from scapnet.report.answered import Answered
 from scapnet.report.collect import ClassRow, Score, class_rows, scores
 from scapnet.report.curves import Curves, read_curves
+from scapnet.report.findings import DoctorPage
 from scapnet.report.gallery import Photo, side_of
+from scapnet.report.material import Material
+from scapnet.report.pairs import Side
 from scapnet.terminal.console import printable
 
 MOST_CLASSES = 2_000  # rows of the table
-SPLITS = {"test": "test", "val": "validation", "train": "training", "all": ""}
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a report is made from."""
-
-    run: Path
-    config: Config
-    model: Network
-    chosen: Chosen
-    found: Answered
-    names: list[str]  # of all photos of the split
-
-    @property
-    def split(self) -> str:
-        """The split, as a word before "photos"; empty where photos are in none."""
-        return SPLITS[self.chosen.split]
 
 
 @dataclass(frozen=True)
@@ -48,7 +28,7 @@ class Tile:
     note: str
 
 
-def content(material: Material, photos: Sequence[Photo]) -> dict[str, Any]:
+def content(material: Material, photos: Sequence[Photo], doctor: DoctorPage | None) -> dict[str, Any]:
     """The names that the templates use."""
     found, classes = material.found, [printable(name) for name in material.model.classes]
     accuracies, rows = scores(found), class_rows(found, material.model.classes)
@@ -59,8 +39,15 @@ def content(material: Material, photos: Sequence[Photo]) -> dict[str, Any]:
     return {
         "title": printable(material.run.resolve().name),
         "subtitle": f"{network}: {len(classes):,} classes, {len(found.target):,} {held_out}",
-        "sections": SECTIONS,
-        "tiles": [Tile(one.name, f"{100 * one.value:.1f}%", interval(one)) for one in accuracies],
+        "sections": sections(material),
+        "tiles": [
+            *(Tile(one.name, f"{100 * one.value:.1f}%", interval(one)) for one in accuracies),
+            Tile(
+                "calibration error",
+                f"{material.calibration.error:.1%}",
+                f"{material.calibration.error_after:.1%} tempered",
+            ),
+        ],
         "scores": accuracies,
         "accuracy_text": "; ".join(f"{one.name} {100 * one.value:.1f}% ({interval(one)})" for one in accuracies),
         "findings": findings(material, rows),
@@ -79,6 +66,15 @@ def content(material: Material, photos: Sequence[Photo]) -> dict[str, Any]:
             }
             for photo in photos
         ],
+        "calibration": material.calibration,
+        "calibration_text": calibration_text(material),
+        "worth": material.worth,
+        "skipping": [(one.looked, one.accuracy) for one in material.worth.skipping] if material.worth else [],
+        "pairs": material.pairs,
+        "pair_most": max((abs(v) for p in material.pairs for s in p.sides for _, v in share_rows(s)), default=1.0),
+        "share_rows": share_rows,
+        "places": {photo.sample: place for place, photo in enumerate(photos)},
+        "doctor": doctor,
         "side": side_of(len(photos)),
         "class_options": options,
         "gallery_text": gallery_text(material, photos),
@@ -88,13 +84,35 @@ def content(material: Material, photos: Sequence[Photo]) -> dict[str, Any]:
     }
 
 
-SECTIONS = (
-    ("summary", "Summary"),
-    ("training", "Training"),
-    ("classes", "Classes"),
-    ("gallery", "Photos"),
-    ("about", "About"),
-)
+def sections(material: Material) -> list[tuple[str, str]]:
+    """The page's sections: anchors and names."""
+    return [
+        ("summary", "Summary"),
+        ("training", "Training"),
+        ("calibration", "Calibration"),
+        *([("worth", "Parts")] if material.worth else []),
+        ("classes", "Classes"),
+        ("pairs", "Confused pairs"),
+        ("gallery", "Photos"),
+        *([("doctor", "Data doctor")] if material.doctor else []),
+        ("about", "About"),
+    ]
+
+
+def share_rows(side: Side) -> list[tuple[str, float]]:
+    """Names and mean shares of one class of a pair."""
+    scales = sorted(side.means.scale_shares.items())
+    return [("whole picture", side.means.whole_share), *((f"a part of scale {u}", share) for u, share in scales)]
+
+
+def calibration_text(material: Material) -> str:
+    """Whether the answers are too sure, in words."""
+    one = material.calibration
+    gap = one.confidence - one.accuracy
+    how = "about as sure as they are right" if abs(gap) < 0.02 else "too sure" if gap > 0 else "not sure enough"
+    figures = f"their mean probability is {one.confidence:.1%}, and {one.accuracy:.1%} are right"
+    better = "lowers" if one.error_after < one.error else "does not lower"
+    return f"The answers are {how}: {figures}. A temperature {better} the expected calibration error (ECE)."
 
 
 def interval(score: Score) -> str:
@@ -113,11 +131,15 @@ def findings(material: Material, rows: Sequence[ClassRow]) -> list[str]:
     for one in pairs:
         times = f"{one.times} of {one.images}"
         lines.append(f"{printable(one.name)} is taken for {printable(one.answer)} ({times} photos).")
+    if material.worth:
+        lines.append(material.worth.verdict)
     low = [row for row in rows if row.accuracy is not None and row.accuracy < 0.5]
     if low:
         lines.append(f"{len(low)} of {sum(row.images > 0 for row in rows)} classes are right less than half the time.")
     if found.kept is not None:
         lines.append(f"The gate keeps {float(found.kept.mean()):.0%} of a photo on average.")
+    if material.doctor and material.doctor.labels:
+        lines.append(f"{len(material.doctor.labels)} held-out labels look false.")
     if found.unreadable:
         lines.append(f"{found.unreadable} photos cannot be read and are left out.")
     return lines

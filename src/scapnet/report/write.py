@@ -3,21 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from scapnet.checkpoint import from_pretrained, read_run
-from scapnet.data.record import names_of
-from scapnet.data.scored import choose
-from scapnet.engine import best_device
+from scapnet.checkpoint import read_run
 from scapnet.outputs import check_file, writing
-from scapnet.report.answered import answer_split
 from scapnet.report.collect import photos_to_show
-from scapnet.report.content import Material, content
+from scapnet.report.content import content
+from scapnet.report.findings import DoctorPage, doctor_page
 from scapnet.report.gallery import photos_of
+from scapnet.report.material import Material, Request, gather
 from scapnet.report.page import LIMIT, render
 from scapnet.report.pictures import Budget
 from scapnet.terminal.console import ProgressBar
 
 MOST = 400  # photos in a page
-PICTURES = 3_700_000  # bytes of their pictures
+PICTURES = 3_700_000  # bytes of all pictures
+SMALL = 1_500_000  # of them, for confused pairs and findings on the data
 
 
 def write_report(
@@ -50,31 +49,32 @@ def write_report(
     run = Path(run)
     config = read_run(run)
     out = check_file(run / "report.html" if out is None else out, (".html", ".htm"), ".html")
-    model = from_pretrained(run).to(best_device())
-    chosen = choose(run, config.data, model.classes, split, root, table)
-    for note in chosen.notes:
-        say(note)
+    request = Request(run, config, split, root, table, workers, say)
+    extra = Budget(SMALL)
+    material = gather(request, extra)
+    doctor = doctor_page(material, extra)
     with ProgressBar("images") as bar:
-        bar.start(f"answers on {chosen.split}", len(chosen.data))
-        found = answer_split(model, chosen.data, max(config.train.batch_size, 32), workers, bar)
-        material = Material(run, config, model, chosen, found, names_of(chosen.data, chosen.root))
-        text, shown = _within_limit(material, bar)
-    if shown < len(found.target):
-        say(f"the page shows {shown:,} of {len(found.target):,} photos, so that it stays below {LIMIT / 1e6:g} MB")
+        text, shown = _within_limit(material, doctor, PICTURES - extra.spent, bar)
+    count = len(material.found.target)
+    if shown < count:
+        say(f"the page shows {shown:,} of {count:,} photos, so that it stays below {LIMIT / 1e6:g} MB")
     with writing(out) as draft:
         draft.write_text(text, encoding="utf-8")
     return out
 
 
-def _within_limit(material: Material, bar: ProgressBar) -> tuple[str, int]:
+def _within_limit(material: Material, doctor: DoctorPage | None, budget: int, bar: ProgressBar) -> tuple[str, int]:
     """The page, with as many photos as fit, and their number."""
     found = material.found
-    rows = photos_to_show(found, (), MOST)
+    needed = {sample for pair in material.pairs for sample in pair.samples[:6]}
+    first = [row for row, sample in enumerate(found.samples.tolist()) if sample in needed]
+    rows = photos_to_show(found, first, MOST)
     bar.start("parts of photos", len(rows))
-    samples = found.samples[rows].tolist()
-    photos = photos_of(material.model, material.chosen.data, samples, material.names, Budget(PICTURES), bar)
-    text = render(content(material, photos))
+    samples, data = found.samples[rows].tolist(), material.chosen.data
+    names = material.photos[material.chosen.split].names
+    photos = photos_of(material.model, data, samples, names, Budget(budget), bar)
+    text = render(content(material, photos, doctor))
     while len(text.encode()) > LIMIT and photos:
         photos = photos[: int(0.8 * len(photos))]
-        text = render(content(material, photos))
+        text = render(content(material, photos, doctor))
     return text, len(photos)

@@ -149,11 +149,16 @@
     button.addEventListener("click", () => open(card));
   }
 
+  for (const button of document.querySelectorAll("[data-open]")) {
+    button.addEventListener("click", () => { open(cards[button.dataset.open]); from = button; });
+  }
+
   // --- One photo in full ---
   const viewer = by("viewer");
-  let current = null, layer = "parts", scales = null, pinned = null;
+  let current = null, from = null, layer = "parts", scales = null, pinned = null;
   function open(card) {
     current = card;
+    from = card.querySelector("button");
     scales = new Set(photoOf(card).parts.map((part) => part.scale));
     pinned = null;
     const photo = photoOf(card);
@@ -253,7 +258,7 @@
     by("previous").addEventListener("click", () => step(-1));
     by("next").addEventListener("click", () => step(1));
     by("close").addEventListener("click", () => viewer.close());
-    viewer.addEventListener("close", () => current.querySelector("button").focus());
+    viewer.addEventListener("close", () => from.focus());
     viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
     viewer.addEventListener("keydown", (event) => {
       if (event.target.matches("input")) return;
