@@ -156,7 +156,8 @@ def correlation(one: Image.Image, other: Image.Image) -> float:
         pixels = torch.tensor(list(photo.convert("L").resize((32, 32), Image.Resampling.BOX).tobytes())).double()
         pixels = pixels - pixels.mean()
         length = torch.linalg.vector_norm(pixels).clamp(min=1e-9)
-        return (pixels / length).reshape(32, 32)
+        found: Tensor = pixels / length
+        return found.reshape(32, 32)
 
     first, second = small(one), small(other)
     return max(float((first * second).sum()), float((first * second.flip(1)).sum()))
