@@ -135,11 +135,11 @@ def findings(material: Material, rows: Sequence[ClassRow]) -> list[str]:
         lines.append(material.worth.verdict)
     low = [row for row in rows if row.accuracy is not None and row.accuracy < 0.5]
     if low:
-        lines.append(f"{len(low)} of {sum(row.images > 0 for row in rows)} classes are right less than half the time.")
+        lines.append(f"Classes with an accuracy below 50%: {len(low)} of {sum(row.images > 0 for row in rows)}.")
     if found.kept is not None:
         lines.append(f"The gate keeps {float(found.kept.mean()):.0%} of a photo on average.")
     if material.doctor and material.doctor.labels:
-        lines.append(f"{len(material.doctor.labels)} held-out labels look false.")
+        lines.append(f"{len(material.doctor.labels)} labels of held-out photos deserve a look.")
     if found.unreadable:
         lines.append(f"{found.unreadable} photos cannot be read and are left out.")
     return lines

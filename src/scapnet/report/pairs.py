@@ -21,6 +21,7 @@ from scapnet.report.pictures import Budget
 PAIRS = 5  # in a page
 SHOWN = 4  # parts in a row
 SIDE = 88  # pixels of a part
+LEAST = 0.0005  # share of a part; less is shown as 0.0 points
 COMPARED = 3  # pairs with training photos beside them
 
 
@@ -149,6 +150,8 @@ def _side(pair: PairExplanation, means: ClassOfPair, crops: _Crops) -> Side:
 
 def _crop(crops: _Crops, photo: PhotoOfPair, m: int) -> Crop | None:
     part = photo.explanation.parts[m]
+    if abs(part.share) < LEAST:
+        return None
     share = f"{100 * part.share * photo.sign:+.1f}".replace("-", "−")
     return crops.cut(photo.sample, part.box, share, f"part of scale {part.scale}, {share} points for the true class")
 
