@@ -174,10 +174,10 @@ def test_answers_of_work_that_failed_are_kept_under_another_name(
     command("predict", model_folder, photos, "--out", out, "--batch-size", 1)
     whole = out.read_text()
 
-    def fail(photo: Any) -> Any:
+    def fail(photo: Any, *name: Any) -> Any:
         if photo == photos / "3.png":
             raise Gone
-        return load_photo(photo)
+        return load_photo(photo, *name)
 
     monkeypatch.setattr(importlib.import_module("scapnet.predict"), "load_photo", fail)
     features = out.with_name("rows.npy")
