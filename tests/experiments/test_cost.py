@@ -89,7 +89,8 @@ def test_multiply_adds_by_hand(net: Any, macs: int, location: int) -> None:
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, ticks: Iterator[float]) -> None:
-    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks), process_time=lambda: next(ticks)))
+    found = SimpleNamespace(perf_counter=lambda: next(ticks), process_time=lambda: next(ticks))
+    monkeypatch.setattr(cost, "time", found)
 
 
 def test_the_least_time_counts_without_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
