@@ -63,7 +63,7 @@ def pipe(folder: Path) -> None:
         (setting("classes", value=["a"] * 3_000_000), "names 3,000,000 classes"),
         (setting("classes", value=["a"] * 500), "its classifier has 4 classes and its config.json 500"),
         (setting("classes", value=7), "does not fit its config.json"),
-        (setting("model", "backbone", value="hf-hub:someone/else"), "timm cannot make hf-hub:someone/else"),
+        (setting("model", "backbone", value="hf-hub:someone/else"), "timm cannot create hf-hub:someone/else"),
         (many_keys, "its header has"),
         (not_finite, r"its weights are not finite: .* \(nan\)"),
         (pipe, "config.json is not a file"),

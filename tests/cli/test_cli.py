@@ -263,7 +263,7 @@ def test_model_config_keeps_what_the_command_line_shows() -> None:
     ],
 )
 def test_ctrl_c_says_how_to_continue_where_a_command_can(
-    monkeypatch: pytest.MonkeyPatch, command: str, hint: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, hint: str
 ) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
@@ -272,4 +272,5 @@ def test_ctrl_c_says_how_to_continue_where_a_command_can(
     monkeypatch.setattr(sys, "argv", ["scapnet", command])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
-    assert stopped.value.code == f"scapnet: stopped{hint}"
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == f"scapnet: stopped{hint}\n"

@@ -62,10 +62,10 @@ def test_words_that_are_not_old_flags_are_left_alone(capsys: pytest.CaptureFixtu
     assert "is now" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", ["--train.lr", "--model.gate.grid=8", "--data.resize", "--loss.act"])
+@pytest.mark.parametrize("word", ["--train.momentum", "--model.gate.grid=8", "--data.resize", "--loss.act"])
 def test_a_resumed_run_keeps_its_settings(word: str) -> None:
     with pytest.raises(
-        ValueError, match=rf"resume takes --epochs, --root and --table but not {word.partition('=')[0]};"
+        ValueError, match=rf"resume takes --epochs, --lr, --clip, --root and --table but not {word.partition('=')[0]};"
     ):
         check_resume(["resume", "run", word, "1"])
     check_resume(["train", "photos", word, "1"])

@@ -12,6 +12,7 @@ from scapnet.experiments.recipes import recipe_of, with_seed
 from scapnet.experiments.record import files_of, read_record
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import TABLES
+from scapnet.experiments.tables.frontier import FRONTIER
 from scapnet.serialization import from_dict, to_dict
 from toy_runs import BASE
 
@@ -19,6 +20,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "reproduce"
 IGNORED = {
     *("preset", "data.root", "data.workers", "data.download"),
     *("train.precision", "train.log_every", "train.checkpoint_steps", "train.tracker"),
+    "loss.distill_tau",  # without distillation
 }
 
 
@@ -74,7 +76,12 @@ def test_settings_saved_before_one_was_added_are_of_the_same_run(section: str, n
 
 @pytest.mark.parametrize("data", sorted(folder.parent.name for folder in RESULTS.glob("*/rows")))
 def test_every_committed_record_is_a_run_of_its_row(data: str) -> None:
-    rows = {row.name: row for table in TABLES.values() for row in table.rows if row.name and row.applies_to(data)}
+    rows = {
+        row.name: row
+        for table in (*TABLES.values(), FRONTIER)
+        for row in table.rows
+        if row.name and row.applies_to(data)
+    }
     files = set((RESULTS / data / "rows").glob("*.json"))
     assert files
     for name, row in rows.items():

@@ -63,8 +63,11 @@ def read_position(saved: Path) -> Position:
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether a run can begin in a folder: there is none, or only the draft of a run that was killed at its start."""
-    return not folder.exists() or (folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir()))
+    """Whether a run can begin in a folder: there is none, or only the draft of a config that a kill has left."""
+    if not folder.exists():
+        return True
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return bool(names) and all(name.startswith(".config.json.") for name in names)
 
 
 class RunFolder:
@@ -84,11 +87,16 @@ class RunFolder:
     def create(self, config: Config) -> None:
         """Create the folder, which must not exist, with the settings of its run."""
         if self.accelerator.is_main_process:
-            self.path.mkdir(parents=True, exist_ok=is_unused(self.path))
+            draft = self.path.with_name(f".{self.path.name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)
             try:
-                self.write_config(config)
-            except OSError:  # a folder without settings could not be resumed, only block the next run
-                shutil.rmtree(self.path)
+                draft.mkdir(parents=True)
+                write_json(draft / "config.json", to_dict(config))
+                if self.path.exists():  # see `is_unused`
+                    shutil.rmtree(self.path)
+                draft.rename(self.path)  # a folder without settings could not be resumed, and would be in the way
+            except OSError:
+                shutil.rmtree(draft, ignore_errors=True)
                 raise
         self.accelerator.wait_for_everyone()
 
