@@ -3,7 +3,7 @@
 import contextlib
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,16 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
+from scapnet.data.inputs import Photo
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.synthetic.finches import Finches
+from scapnet.engine import TorchEngine
 from scapnet.experiments.rows import changed
 from scapnet.model import SCAPNet
+from scapnet.network import Network
+from scapnet.predict import PredictOptions, predict_stream
+from scapnet.prediction import Prediction, Skipped
 from scapnet.terminal.console import ProgressBar
 from scapnet.training.loop import fit
 from scapnet.training.run import Run
@@ -274,3 +279,8 @@ def net() -> Any:
     return build_model(
         ModelConfig("test_resnet", "none", parts=PartsConfig(size=32), gate=GateConfig(mode="soft")), 3, 64
     )
+
+
+def predict_photos(model: Network, photos: Iterable[Photo], **options: Any) -> Iterator[Prediction | Skipped]:
+    """Predictions for photos with the options of `PredictOptions`."""
+    return predict_stream(TorchEngine(model), photos, PredictOptions(**options))

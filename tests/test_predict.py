@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from samples import NAMES as CLASSES
-from samples import Command, make, painted
+from samples import Command, make, painted, predict_photos
 from scapnet.checkpoint import save_pretrained
 from scapnet.data.files import Listing
 from scapnet.data.inputs import Photo
@@ -24,7 +24,6 @@ from scapnet.predict import (
     predict,
     predict_images,
     predict_photo,
-    predict_photos,
     run_model,
     threshold_of,
 )
@@ -36,7 +35,7 @@ def test_random_parts_repeat_whatever_the_batches_are(tmp_path: Path) -> None:
         painted(72, 72).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_text("no image")
     model = make(parts__strategy="random")
-    found = [list(predict_photos(model, expand([tmp_path], Listing()), 1, size)) for size in (1, 2, 5)]
+    found = [list(predict_photos(model, expand([tmp_path], Listing()), top=1, batch_size=size)) for size in (1, 2, 5)]
     answers = [[one for one in some if isinstance(one, Prediction)] for some in found]
     boxes = [[[part.box for part in answer.parts] for answer in some] for some in answers]
     assert boxes[0] == boxes[1] == boxes[2]

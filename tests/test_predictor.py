@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from samples import make, painted
+from samples import make, painted, predict_photos
 from scapnet import Predictor
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.engine import ENGINES, Answers, TorchEngine
-from scapnet.predict import predict, predict_photo, predict_photos
+from scapnet.predict import predict, predict_photo
 from scapnet.prediction import Prediction, Skipped
 
 

@@ -244,21 +244,6 @@ def predict_photo(
     return predict_views(TorchEngine(model), [found], PredictOptions(top, 1, at_least, tta, features))[0]
 
 
-def predict_photos(
-    model: Network,
-    photos: Iterable[Photo],
-    top: int = 5,
-    batch_size: int = 16,
-    at_least: AtLeast = None,
-    tta: bool = False,
-    features: bool = False,
-    workers: int | None = None,
-) -> Iterator[Prediction | Skipped]:
-    """`predict_stream` with a model; for the arguments see `scapnet.Predictor`."""
-    options = PredictOptions(top, batch_size, at_least, tta, features, workers)
-    return predict_stream(TorchEngine(model), photos, options)
-
-
 def predict(
     model: Network,
     photos: Photos,

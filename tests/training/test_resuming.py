@@ -120,13 +120,15 @@ def damage(file: Path, how: str) -> None:
 FILES = ("config.json", "files.json", "model.safetensors", "optimizer.bin", "position.json", "random_states_0.pkl")
 
 
-@pytest.mark.parametrize("how", ["missing", "cut", "empty", "other"])
-@pytest.mark.parametrize("what", FILES)
+# Without its list, a checkpoint is one of an earlier version.
+DAMAGES = [(what, how) for what in FILES for how in ("missing", "cut", "empty", "other")]
+DAMAGES.remove(("files.json", "missing"))
+
+
+@pytest.mark.parametrize(("what", "how"), DAMAGES)
 def test_a_damaged_checkpoint_is_one_sentence(run: Path, what: str, how: str) -> None:
     saved = last_checkpoint(run)
     assert saved is not None
-    if (what, how) == ("files.json", "missing"):  # as an earlier version wrote it
-        return
     damage(saved / what, how)
     before = read_run(run)
     with pytest.raises(ValueError, match=rf"{what} |not valid JSON|cannot be read|is damaged") as error:
