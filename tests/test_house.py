@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"data"},
     {"build"},
     {"baselines"},
-    {"model", "hooks"},
+    {"model", "cam"},
     {"network"},
     {"backbones", "losses", "presets"},
     {"modules", "config"},

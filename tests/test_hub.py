@@ -71,7 +71,7 @@ def test_what_the_hub_does_not_have_is_one_sentence(
     name = "me/birds" if options else "me/nobody"
     hub.repositories["me/birds"] = {"main": {"config.json": b"{}"}}
     with pytest.raises(ValueError, match="the hub gave no model of that name") as error:
-        Predictor.from_pretrained(name, cache_dir=tmp_path, token="t", **options)  # type: ignore[arg-type]
+        Predictor.from_pretrained(name, cache_dir=tmp_path, token="t", **options)
     assert "\n" not in str(error.value)
 
 

@@ -162,7 +162,7 @@ def from_pretrained(
     Raises:
         ValueError: no model is there, or this version cannot read it.
     """
-    folder = model_folder(path, revision, token, cache_dir)
+    folder = model_folder(path, revision=revision, token=token, cache_dir=cache_dir)
     about = read_model_config(folder)
     missing = [key for key in ("model", "view", "classes") if key not in about]
     if missing or about.get("format") != FORMAT:

@@ -5,7 +5,7 @@ B batch, K classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -52,13 +52,18 @@ def threshold_of(engine: Calibrated, at_least: AtLeast) -> float:
     return at_least or 0.0
 
 
+def _known_by(engine: Calibrated) -> Any:
+    """What has the calibration: the network that an engine runs, or the engine itself."""
+    return getattr(engine, "model", engine)
+
+
 def calibration_of(engine: Calibrated) -> Calibration:
     """What held-out photos say of an engine's answers.
 
     Raises:
         ValueError: nothing is known.
     """
-    found = getattr(engine, "calibration", None)
+    found = getattr(_known_by(engine), "calibration", None)
     if not isinstance(found, Calibration):
         raise ValueError(
             "this model was not calibrated: it is an exported file, or it was trained without a validation split or by "
@@ -102,7 +107,7 @@ class Rules:
         ranks: list[float | None] = [None] * len(best)
         if self.false_alarms is not None:
             calibration = calibration_of(engine)
-            prototypes = getattr(engine, "prototypes", None)
+            prototypes = getattr(_known_by(engine), "prototypes", None)
             if calibration.prototypes and prototypes is None:
                 raise ValueError("the model folder has lost its prototypes.safetensors; copy it from the run")
             seen = evidence(said.probs, said.part_logits, said.features, prototypes)
@@ -112,7 +117,7 @@ class Rules:
         among: Sequence[tuple[int, ...] | None] = sets
         if self.error_rate is not None:
             among = sets_of(said.probs, calibration_of(engine), self.error_rate)
-        parents = tuple(getattr(engine, "parents", ()))
+        parents = tuple(getattr(_known_by(engine), "parents", ()))
         rows = zip(order.tolist(), unknown, ranks, among, strict=True)
         return [_verdict(classes, parents, *row) for row in rows]
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from torchvision.ops import box_convert
 
 from scapnet import __version__
-from scapnet.calibration import Calibration
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
 from scapnet.export import export_model
@@ -63,7 +62,8 @@ class Engine(Protocol):
     def threshold(self) -> float | None:
         """The probability from which on an answer can be trusted; None where it is not known."""
 
-    # An engine that knows them also has ``calibration``, ``prototypes`` and ``parents``, as a `Network` does.
+    # An engine that knows them also has ``calibration``, ``prototypes`` and ``parents``, as a `Network` does, or such a
+    # network as ``model``.
 
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
         """Classify a batch.
@@ -116,21 +116,6 @@ class TorchEngine:
     def threshold(self) -> float | None:
         """The model's."""
         return self.model.threshold
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The model's."""
-        return self.model.calibration
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """The model's."""
-        return self.model.parents
-
-    @property
-    def prototypes(self) -> Tensor | None:
-        """The model's."""
-        return self.model.prototypes
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:

@@ -177,17 +177,9 @@ def score_run(
     looked at, and ``eval-of-FOLDER`` for photos that are not the run's own.
 
     Args:
-        run: the run folder.
-        split: "test", "val" or "train"; by default test, or val if there is no test.
-        root: the data's folder now, or a folder of other photos with some of the model's classes.
-        best: score the model that was best on the validation split instead of the last epoch's.
-        table: like ``root``, for a table of photos.
+        run, split, root, best, table, tta, parts_for, error_rate: see `evaluate`.
         say: receives sentences on what will be scored.
         workers: number of loader processes; by default chosen by the number of cores.
-        tta: average the answers with those for the mirrored photos.
-        parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones only (by the model's own
-            threshold), or of those whose main branch is less sure than a probability.
-        error_rate: of the prediction sets that are scored.
         unknown: a folder of photos of none of the classes, for `scapnet.unknown.unknown_scores`.
 
     Raises:

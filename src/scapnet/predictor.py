@@ -80,15 +80,7 @@ class Predictor(ModelHubMixin):
         cache_dir: Path | str | None = None,
         device: torch.device | str | None = None,
         engine: str = "torch",
-        top: int = 5,
-        batch_size: int = 16,
-        at_least: AtLeast = None,
-        tta: bool = False,
-        features: bool = False,
-        workers: int | None = None,
-        parts_for: PartsFor = "all",
-        error_rate: float | None = None,
-        false_alarms: float | None = None,
+        **settings: Any,
     ) -> "Predictor":
         """A predictor with a trained model; no code of the folder is run.
 
@@ -100,19 +92,18 @@ class Predictor(ModelHubMixin):
             cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
             engine: what runs the network: "torch", "onnx" or "openvino". An exported file has its own.
-            top, batch_size, at_least, tta, features, workers, parts_for, error_rate, false_alarms: see `Predictor`.
+            settings: of the `Predictor`, such as ``top=3``.
 
         Raises:
             ValueError: no model there, no such device or engine, or a setting that does not fit.
         """
         check_engine(engine)
-        options = top, batch_size, at_least, tta, features, workers, error_rate, false_alarms
-        PredictOptions(*options)  # before a model is downloaded
+        PredictOptions(**{name: value for name, value in settings.items() if name != "parts_for"})  # before a download
         made, folder = file_engine(Path(path)), None
         if made is None:
-            folder = model_folder(path, revision, token, cache_dir)
+            folder = model_folder(path, revision=revision, token=token, cache_dir=cache_dir)
             made = ENGINES[engine](folder, device)
-        found = cls(made, *options[:6], parts_for, *options[6:])
+        found = cls(made, **settings)
         found.folder = folder
         return found
 

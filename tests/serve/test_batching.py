@@ -37,7 +37,7 @@ def photos(count: int) -> list[Tensor]:
 
 def test_what_comes_while_a_batch_runs_goes_together() -> None:
     engine, sizes = Held(), list[int]()
-    batcher = Batcher(engine, Limits(batch_size=3), sizes.append)
+    batcher = Batcher(engine, Limits(), 3, sizes.append)
     images = photos(6)
     first = batcher.submit(images[0])
     assert engine.started.acquire(timeout=30)
@@ -55,7 +55,7 @@ def test_what_comes_while_a_batch_runs_goes_together() -> None:
 
 def test_a_full_queue_refuses_and_takes_requests_again() -> None:
     engine = Held()
-    batcher = Batcher(engine, Limits(queue=2, batch_size=1))
+    batcher = Batcher(engine, Limits(queue=2), 1)
     (image,) = photos(1)
     futures: list[Any] = [batcher.submit(image)]
     assert engine.started.acquire(timeout=30)

@@ -12,7 +12,7 @@ import pytest
 from samples import NAMES, make, painted
 from scapnet.checkpoint import save_pretrained
 from scapnet.predict import predict_photo
-from scapnet.serve import build
+from scapnet.serve import build, load
 from scapnet.serve.limits import Limits
 
 pytest.importorskip("gradio", reason="needs the extra: pip install scapnet[demo]")
@@ -64,7 +64,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     model.threshold = 0.999
     first = save_pretrained(model, folder / "first")
     second = save_pretrained(make(), folder / "second")
-    app = build([str(first), str(second)], limits=Limits(megapixels=1), corrections=folder / "corrections")
+    app = build(load([str(first), str(second)]), limits=Limits(megapixels=1), corrections=folder / "corrections")
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -12,7 +12,7 @@ import pytest
 import scapnet.serve
 from samples import Command, Refuse
 from scapnet import cli
-from scapnet.serve import build, is_local, names_of
+from scapnet.serve import build, is_local, load, names_of
 
 REASON = "needs the extra: pip install scapnet[serve]"
 TestClient = pytest.importorskip("fastapi.testclient", reason=REASON).TestClient
@@ -44,7 +44,8 @@ def test_what_cannot_be_served_is_one_sentence(
     refuse: Refuse, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "3 models cannot be served" in refuse("serve", model_folder, model_folder, model_folder)
-    assert "batch_size is 0" in refuse("serve", model_folder, "--limits.batch-size", 0)
+    assert "queue is 0" in refuse("serve", model_folder, "--limits.queue", 0)
+    assert "batch-size 0 must" in refuse("serve", model_folder, "--batch-size", 0)
     monkeypatch.setattr(scapnet.serve, "find_spec", without("fastapi"))
     assert "pip install scapnet[serve]" in refuse("serve", model_folder)
 
@@ -57,7 +58,7 @@ def test_a_port_that_is_taken_is_one_sentence(model_folder: Path) -> None:
 
 
 def test_two_models_have_names(model_folder: Path) -> None:
-    with TestClient(build([str(model_folder), str(model_folder)], "0.0.0.0", page=False)) as here:
+    with TestClient(build(load([str(model_folder), str(model_folder)]), "0.0.0.0", page=False)) as here:
         assert here.get("/health").json()["models"] == ["model-1", "model-2"]
     assert names_of(["runs/a", "owner/b"]) == ["a", "b"]
 

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import torch
 from safetensors.torch import load_file
@@ -64,17 +64,20 @@ def network_name(net: nn.Module) -> str:
     return str((getattr(net, "pretrained_cfg", None) or {}).get("architecture") or type(net).__name__)
 
 
-def model_folder(
-    path: Path | str,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: Path | str | None = None,
-) -> Path:
+class HubOptions(TypedDict, total=False):
+    """What `huggingface_hub.snapshot_download` takes for a hub id."""
+
+    revision: str | None
+    token: str | bool | None
+    cache_dir: Path | str | None
+
+
+def model_folder(path: Path | str, **hub: Unpack[HubOptions]) -> Path:
     """The folder with ``model.safetensors``: a model folder, one in a run folder, or a Hugging Face hub id's.
 
     Args:
         path: one of these.
-        revision, token, cache_dir: for a hub id, as `huggingface_hub.snapshot_download` takes them.
+        hub: for a hub id.
 
     Raises:
         ValueError: there is no model.
@@ -96,7 +99,7 @@ def model_folder(
 
     try:
         wanted = ["config.json", "model.safetensors", "prototypes.safetensors", "README.md"]
-        found = snapshot_download(str(path), revision=revision, token=token, cache_dir=cache_dir, allow_patterns=wanted)
+        found = snapshot_download(str(path), **hub, allow_patterns=wanted)
         return Path(found)
     except Exception as error:  # the hub client has many errors, and all mean that there is no model to load
         raise ValueError(

@@ -43,6 +43,7 @@ def serve(
     corrections: Path = Path("corrections"),
     engine: str = "torch",
     device: str | None = None,
+    batch_size: int = 8,
     limits: Limits = Limits(),  # noqa: B008
 ) -> None:
     """Answer photos over HTTP, and on a page where photos are dropped, pasted or taken.
@@ -55,12 +56,13 @@ def serve(
         corrections: the folder of the answers that were corrected on the page.
         engine: what runs the network; see predict.
         device: where to run it, such as cpu or cuda:1.
+        batch_size: photos that go through the network together, of those that wait.
         limits: bounds on what clients can ask.
     """
     from scapnet.serve import serve
     from scapnet.terminal.console import say
 
-    serve(models, host, port, limits, page, corrections, engine, device, say)
+    serve(models, host, port, limits, page, corrections, engine, device, batch_size, say)
 
 
 def report(

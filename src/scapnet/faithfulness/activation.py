@@ -3,9 +3,8 @@
 B batch, C classes that are explained, M parts, D channels of a last map, h w its size, S side of the view.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_convert
 
 from scapnet.backbones.cnn import Backbone
+from scapnet.cam import last_maps
 from scapnet.data.transforms import Views
 from scapnet.faithfulness.evidence import class_scores, has_votes
 from scapnet.network import Network
@@ -23,26 +23,6 @@ class Activations(NamedTuple):
 
     main: Tensor  # (B, C, S, S) of the main branch, 0 where the gate is closed
     parts: Tensor | None  # (B, C, S, S) of the parts, each within its box
-
-
-@contextmanager
-def leaves(backbone: Backbone) -> Iterator[list[Tensor]]:
-    """Collect a backbone's last maps (B, D, h, w), each as a leaf that the rest of the network is differentiated by."""
-    net, found = backbone.net, list[Tensor]()
-    forward_head: Any = net.forward_head
-
-    def collect(features: Tensor, *arguments: Any, **options: Any) -> Any:
-        leaf = features.detach().requires_grad_()
-        found.append(leaf.permute(0, 3, 1, 2) if backbone.channels_last else leaf)
-        if backbone.channels_last:
-            leaf = found[-1].permute(0, 2, 3, 1)
-        return forward_head(leaf, *arguments, **options)
-
-    net.forward_head = collect  # type: ignore[assignment]
-    try:
-        yield found
-    finally:
-        del net.forward_head
 
 
 def activations(model: Network, batch: Views, classes: Tensor) -> Activations:
@@ -58,7 +38,7 @@ def activations(model: Network, batch: Views, classes: Tensor) -> Activations:
     sub = getattr(model, "part_backbone", None)
     backbones = [model.backbone, *([sub] if isinstance(sub, Backbone) and sub is not model.backbone else [])]
     with torch.enable_grad(), ExitStack() as stack:
-        found = [stack.enter_context(leaves(backbone)) for backbone in backbones]
+        found = [stack.enter_context(last_maps(backbone, as_leaves=True)) for backbone in backbones]
         output = model(batch["image"], batch.get("source"), batch["index"])
         maps = [one for some in found for one in some]
         if any(one.dim() != 4 for one in maps):

@@ -13,7 +13,7 @@ from scapnet.terminal.console import printable
 def compare(
     images: Sequence[Photo],
     titles: Sequence[str] = (),
-    colours: Sequence[str] | None = None,
+    colours: Sequence[str] = (),
     columns: int | None = None,
     size: int | None = None,
 ) -> Image.Image:
@@ -31,7 +31,7 @@ def compare(
     """
     if not images or (columns is not None and columns < 1):
         raise ValueError("there is nothing to compare; give at least one image and one column")
-    for name, given in (("titles", titles), ("colours", colours or ())):
+    for name, given in (("titles", titles), ("colours", colours)):
         if given and len(given) != len(images):
             raise ValueError(f"there are {len(images)} images and {len(given)} {name}; give one for each image")
     tiles = [canvas(image).picture for image in images]

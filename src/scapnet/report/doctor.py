@@ -30,30 +30,32 @@ MOST_PAIRS = 200  # that are compared
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """A held-out photo with a label that looks false."""
+class HeldOut:
+    """A held-out photo."""
 
     split: str
     sample: int
+
+
+@dataclass(frozen=True)
+class Suspect(HeldOut):
+    """One with a label that looks false."""
+
     fault: LabelFault
 
 
 @dataclass(frozen=True)
-class Far:
-    """A held-out photo that resembles no training photo."""
+class Far(HeldOut):
+    """One that resembles no training photo."""
 
-    split: str
-    sample: int
     distance: float  # 1 - the mean cosine with the nearest training photos
     usual: float  # the median distance
 
 
 @dataclass(frozen=True)
-class NearPair:
-    """A held-out photo and a training photo that are nearly the same picture."""
+class NearPair(HeldOut):
+    """One that is nearly the same picture as a training photo."""
 
-    split: str
-    sample: int
     train: int
     correlation: float
 

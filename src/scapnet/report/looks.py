@@ -13,12 +13,12 @@ from torch import Tensor
 from torchvision.ops import box_convert
 
 from scapnet.backbones.cnn import evaluation_mode
+from scapnet.cam import class_activation_maps, last_maps
 from scapnet.data.broken import readable_samples
 from scapnet.data.images import to_photo
 from scapnet.data.sample import FineGrained
 from scapnet.explain.evidence import NEEDED, WHOLE, Captured, branches_of, capturing
 from scapnet.explain.photo import Terms, evidence
-from scapnet.hooks import last_maps
 from scapnet.modules.prm import PartRelation, relation_weights
 from scapnet.network import Network, NetworkOutput, as_module
 from scapnet.predict import run_network, view_of
@@ -72,7 +72,7 @@ def look(model: Network, data: FineGrained, samples: Sequence[int], batch_size: 
         views = [view_of(sample.image, sample.path, model.view) for _, sample in read]
         with ExitStack() as stack:
             captured = stack.enter_context(capturing(model, NEEDED))
-            maps = stack.enter_context(last_maps(model))
+            maps = stack.enter_context(last_maps(model.backbone))
             output = run_network(model, views, [i for i, _ in read])
         labels = torch.tensor([sample.label for _, sample in read])
         batch = _Batch(model, output, captured, maps[0], labels)
@@ -149,12 +149,8 @@ def _activation(model: Network, last: Tensor, answer: Tensor) -> Tensor | None:
     """
     if last.dim() != 4:
         return None
-    with evaluation_mode(as_module(model)), torch.enable_grad():
-        maps = last.clone().requires_grad_()
-        logits = model.classifier(model.backbone.pool(maps))
-        chosen = logits.gather(1, answer[:, None].to(logits.device))
-        gradient = torch.autograd.grad(chosen.sum(), maps)[0]
-    cam = (gradient.sum((2, 3), keepdim=True) * maps.detach()).sum(1).float().cpu()
+    with evaluation_mode(as_module(model)):
+        cam = class_activation_maps(model, last, answer).cpu()
     least, most = cam.amin((1, 2), keepdim=True), cam.amax((1, 2), keepdim=True)
     return (cam - least) / (most - least).clamp(min=1e-12)
 

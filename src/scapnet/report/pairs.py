@@ -49,10 +49,8 @@ class Nearest:
 
     photo: Crop
     part: Crop
-    true: str
-    answer: str
-    of_true: tuple[Crop, ...]
-    of_answer: tuple[Crop, ...]
+    classes: tuple[str, str]  # the true one and the answer
+    likest: tuple[tuple[Crop, ...], tuple[Crop, ...]]  # in training photos of these two
 
 
 @dataclass(frozen=True)
@@ -170,12 +168,12 @@ def _nearest(
     whole, part = crops.cut(photo.sample, None, "the photo", f"a photo of {photo.true}"), _crop(crops, photo, m)
     others = _Crops(training.data, budget)
     classes = list(training.model.classes)
-    sides = []
-    for name in (photo.true, answer):
+    names, likest = (photo.true, answer), list[tuple[Crop, ...]]()
+    for name in names:
         near = neighbours(photo.explanation, training, classes.index(name)).parts[m]
         cut = [others.cut(n.sample, n.box, f"{n.similarity:.2f}", f"part of a {name}", share=True) for n in near]
-        sides.append(tuple(crop for crop in cut if crop is not None))
-    return None if whole is None or part is None else Nearest(whole, part, photo.true, answer, *sides)
+        likest.append(tuple(crop for crop in cut if crop is not None))
+    return None if whole is None or part is None else Nearest(whole, part, names, (likest[0], likest[1]))
 
 
 def training_of(

@@ -24,6 +24,7 @@ def serve(
     corrections: Path = Path("corrections"),
     engine: str = "torch",
     device: str | None = None,
+    batch_size: int = 8,
     say: Callable[[str], None] = print,
 ) -> None:
     """Answer requests until the process is stopped.
@@ -37,12 +38,15 @@ def serve(
         corrections: where corrected answers are saved.
         engine: what runs the network; see `scapnet.Predictor`.
         device: where to run it.
+        batch_size: photos that go through the network together.
         say: receives what a person should know.
 
     Raises:
         ValueError: no model there, a port that is taken, or a missing library.
     """
-    app = build(models, host, limits, page, corrections, engine, device, say)
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None or find_spec("python_multipart") is None:
+        raise ValueError(NEEDS)
+    app = build(load(models, engine, device), host, limits, page, corrections, batch_size, say)
     import uvicorn
 
     listener = _listener(host, port)
@@ -56,26 +60,33 @@ def serve(
     server.run(sockets=[listener])
 
 
+def load(models: Sequence[str], engine: str = "torch", device: str | None = None) -> "dict[str, Engine]":
+    """The engines of the models that `serve` is given, by their names.
+
+    Raises:
+        ValueError: no model there, or more than two.
+    """
+    if not 1 <= len(models) <= 2:
+        raise ValueError(f"{len(models)} models cannot be served; give one, or two to compare")
+    from scapnet.predictor import Predictor
+
+    engines = [Predictor.from_pretrained(model, engine=engine, device=device).engine for model in models]
+    return dict(zip(names_of(models), engines, strict=True))
+
+
 def build(
-    models: Sequence[str],
+    engines: "dict[str, Engine]",
     host: str = "127.0.0.1",
     limits: Limits | None = None,
     page: bool = True,
     corrections: Path = Path("corrections"),
-    engine: str = "torch",
-    device: str | None = None,
+    batch_size: int = 8,
     say: Callable[[str], None] = print,
 ) -> Any:
-    """The application of `serve`, for a server of one's own; for the arguments see there."""
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None or find_spec("python_multipart") is None:
-        raise ValueError(NEEDS)
-    if not 1 <= len(models) <= 2:
-        raise ValueError(f"{len(models)} models cannot be served; give one, or two to compare")
-    from scapnet.predictor import Predictor
+    """The application of `serve`, for a server of one's own; for the arguments see there and `load`."""
     from scapnet.serve.api import make_app
 
-    engines = [Predictor.from_pretrained(model, engine=engine, device=device).engine for model in models]
-    service = make_service(dict(zip(names_of(models), engines, strict=True)), limits)
+    service = make_service(engines, limits, batch_size)
     app = make_app(service, LOCAL if is_local(host) else ("*",))
     if page and find_spec("gradio") is None:
         say("gradio is not installed, so there is no page but the endpoint alone; pip install scapnet[demo] adds it")
@@ -88,14 +99,14 @@ def build(
     return add_page(app, service, Corrections(corrections))
 
 
-def make_service(engines: "dict[str, Engine]", limits: Limits | None = None) -> Any:
+def make_service(engines: "dict[str, Engine]", limits: Limits | None = None, batch_size: int = 8) -> Any:
     """What answers: a thread for each engine, by its name."""
     from scapnet.serve.answers import Service
     from scapnet.serve.batching import Batcher
     from scapnet.serve.metrics import Metrics
 
     bounds, metrics = limits or Limits(), Metrics()
-    batchers = {name: Batcher(engine, bounds, metrics.ran) for name, engine in engines.items()}
+    batchers = {name: Batcher(engine, bounds, batch_size, metrics.ran) for name, engine in engines.items()}
     return Service(batchers, {name: engine.threshold for name, engine in engines.items()}, bounds, metrics)
 
 

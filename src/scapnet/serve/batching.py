@@ -22,13 +22,16 @@ class Batcher:
 
     Args:
         engine: a trained network.
-        limits: the most photos of a batch, and of the queue.
+        limits: has the length of the queue.
+        batch_size: the most photos of a batch.
         ran: receives the size of each batch.
     """
 
-    def __init__(self, engine: Engine, limits: Limits, ran: Callable[[int], None] = lambda _: None) -> None:
-        self.engine, self.size, self.ran = engine, limits.batch_size, ran
-        self.options = PredictOptions(top=len(engine.classes), batch_size=limits.batch_size)
+    def __init__(
+        self, engine: Engine, limits: Limits, batch_size: int = 8, ran: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.engine, self.size, self.ran = engine, batch_size, ran
+        self.options = PredictOptions(top=len(engine.classes), batch_size=batch_size)
         self.waiting: queue.Queue[Job | None] = queue.Queue(limits.queue)
         self.thread = threading.Thread(target=self._run, name="scapnet-batches", daemon=True)
         self.thread.start()

@@ -19,8 +19,6 @@ class Limits:
     """That are received and decoded at a time; others wait in the queue."""
     queue: int = 64
     """Requests that wait; further ones are refused with 503."""
-    batch_size: int = 8
-    """Photos that go through the network together."""
     seconds: float = 30.0
     """That an upload may take."""
 

@@ -12,6 +12,7 @@ from torch.distributions import Beta
 from torch.nn import functional as F
 
 from scapnet.backbones.cnn import evaluation_mode
+from scapnet.cam import class_activation_maps
 from scapnet.data.transforms import Views
 from scapnet.network import Network, as_module
 
@@ -129,9 +130,6 @@ def check_maps(model: Network) -> None:
 def class_maps(model: Network, images: Tensor, target: Tensor) -> Tensor:
     """Class activation maps (B, H', W') of given classes, from the main branch in evaluation mode, without its gate.
 
-    A channel's weight is the sum of its gradient: after an average pool and a linear classifier, this is the
-    classifier's weight, as in CAM (Zhou et al., CVPR 2016).
-
     Args:
         model: a network whose main branch ends in a map.
         images: (B, 3, S, S).
@@ -141,12 +139,7 @@ def class_maps(model: Network, images: Tensor, target: Tensor) -> Tensor:
         ValueError: the main branch does not end in a map.
     """
     with evaluation_mode(as_module(model)):
-        last = model.backbone.last_map(images)  # (B, D, H', W')
-        with torch.enable_grad():
-            last = last.detach().requires_grad_()
-            logits = model.classifier(model.backbone.pool(last))
-            gradient = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), last)[0]
-    return (gradient.sum((2, 3), keepdim=True) * last.detach()).sum(1).float()
+        return class_activation_maps(model, model.backbone.last_map(images), target)
 
 
 def semantic_percent(maps: Tensor, size: int) -> Tensor:

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import evaluation_mode
+from scapnet.cam import last_maps
 from scapnet.fonts import font
-from scapnet.hooks import last_maps
 from scapnet.model import SCAPNet
 
 Shape = tuple[int, ...]
@@ -87,7 +87,7 @@ def tensor_shapes(model: SCAPNet, size: int) -> dict[str, list[Shape]]:
     source = torch.zeros(1, 3, larger or size, larger or size, device=device) if with_source else None
     names = ("gate", "classifier", "part_backbone", "part_classifier", "relation")
     modules = {name: getattr(model, name) for name in names} | {"fc1": getattr(model.gate, "fc1", None)}
-    with evaluation_mode(model), torch.no_grad(), last_maps(model) as maps, _watched(modules) as calls:
+    with evaluation_mode(model), torch.no_grad(), last_maps(model.backbone) as maps, _watched(modules) as calls:
         output = model(image, source)
     found: dict[str, Sequence[Tensor]] = {"image": [image], "source": [] if source is None else [source]}
     if output.gate is not None:
