@@ -29,7 +29,7 @@ from scapnet.data.loaders import eval_loader
 from scapnet.data.sample import NO_MARKS, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
-from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run, write_tables
+from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run
 from scapnet.jsonfile import read_json, write_json
 from scapnet.metrics.batch import averaged
 from scapnet.metrics.coverage import calibrate, calibrated_scores
@@ -39,6 +39,7 @@ from scapnet.metrics.skipping import sure_threshold
 from scapnet.metrics.unknowns import auroc, false_positive_rate, max_softmax
 from scapnet.model import SCAPNet
 from scapnet.predict import predict_photo
+from scapnet.summary import write_tables
 from scapnet.training.manifest import write_manifest
 from scapnet.training.train import resume, train
 
@@ -196,7 +197,8 @@ def rows_of(file: Path) -> list[list[str]]:
 def test_tables_have_a_row_for_each_class_and_each_photo(tmp_path: Path) -> None:
     found = evaluation([0, 0, 1], [0, 2, 1], [0, 1, 3])  # the third photo could not be read
     classes = ("crow", "jay, blue", "owl")
-    write_tables(tmp_path, "eval-test", found, classes, ["a.jpg", "b.jpg", "bad.jpg", "d.jpg"])
+    names = ["a.jpg", "b.jpg", "bad.jpg", "d.jpg"]
+    write_tables(tmp_path, "eval-test", found.target, found.probs, found.samples, classes, names)
     assert rows_of(tmp_path / "eval-test-classes.csv") == [
         ["class", "images", "accuracy", "precision", "mistaken_for", "mistaken"],
         ["crow", "2", "0.5000", "1.0000", "owl", "1"],
@@ -434,3 +436,18 @@ def test_a_trained_model_knows_when_to_skip_parts(tmp_path: Path, folder_run: Pa
     never = evaluate(run, "val", parts_for="none")
     assert never["accuracy"] == never["accuracy_main"] == found.scores["accuracy_main"]
     assert never["looked"] == 0
+
+
+def test_an_engine_is_scored_on_its_answers(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(replace(TINY, train=replace(TINY.train, epochs=1, stage1_epochs=0)), run)
+    plain, found = evaluate(run, "test"), score_run(run, "test", engine="folded")
+    assert found.result["engine"] == "folded"
+    assert (run / "eval-folded-test.json").is_file()
+    assert plain["accuracy_main"] == pytest.approx(found.result["accuracy_main"], abs=0.2)  # bf16, where there is
+    assert found.result["images"] == plain["images"]
+    assert found.found.probs.shape == (12, 4)
+    with pytest.raises(ValueError, match="scored with all parts"):
+        score_run(run, "test", engine="folded", parts_for="none")
+    with pytest.raises(ValueError, match="no engine 'abacus'"):
+        score_run(run, "test", engine="abacus")

@@ -42,7 +42,7 @@ LAYERS: list[set[str]] = [
     {"backbones", "losses", "presets"},
     {"modules", "config"},
     {"modelfile"},
-    {"calibration", "csvfile", "features", "fonts", "jsonfile", "serialization"},
+    {"calibration", "csvfile", "features", "fonts", "jsonfile", "processor", "serialization"},
     {"terminal"},
     {"allocator", "errors", "outputs"},
 ]
@@ -59,6 +59,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"neighbours"},
         {"evidence", "explanation"},
     ],
+    "engine": [{"__init__"}, {"cached"}, {"graph", "network", "scored"}, {"base", "folding"}],
     "export": [{"__init__"}, {"check", "precision"}, {"formats"}, {"graph"}, {"resize"}],
     "faithfulness": [
         {"table", "measure"},

@@ -128,7 +128,7 @@ def test_options_reach_the_answers(model_folder: Path, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"engine": "abacus"}, "there is no engine 'abacus'; use torch or onnx or openvino"),
+        ({"engine": "abacus"}, "there is no engine 'abacus'; use torch or folded or onnx or openvino or int8 or auto"),
         ({"device": "cuda:77"}, "there is no device 'cuda:77' here"),
         ({"device": "toaster"}, "there is no device 'toaster' here"),
         ({"top": 0}, "must both be at least 1"),
@@ -214,5 +214,5 @@ def test_only_pytorch_skips_parts(predictor: Predictor) -> None:
     assert isinstance(predictor.engine, TorchEngine)
     with pytest.raises(ValueError, match="does not know how sure"):
         Predictor(predictor.engine, parts_for="unsure")
-    with pytest.raises(ValueError, match="only the engine torch"):
+    with pytest.raises(ValueError, match="only the engines torch and folded"):
         Predictor(Brightness(), parts_for="none")

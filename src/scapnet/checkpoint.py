@@ -1,9 +1,9 @@
 """Model folders: ``model.safetensors``, ``config.json`` and a model card, with everything that prediction needs."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -120,6 +120,29 @@ def _read_prototypes(folder: Path) -> Tensor | None:
         raise ValueError(f"{folder / PROTOTYPES} is damaged ({reason(error)}); remove it, or train again") from error
 
 
+class Known(NamedTuple):
+    """What a model folder knows of its model's answers, besides the weights."""
+
+    parents: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    prototypes: Tensor | None = None
+
+
+def read_known(folder: Path) -> Known:
+    """What a model folder knows of its model's answers.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    return Known(*_told(read_model_config(folder)), _read_prototypes(folder))
+
+
+def _told(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Calibration | None]:
+    """The parents and the calibration of a config.json."""
+    calibration = from_dict(Calibration, about["calibration"]) if about.get("calibration") else None
+    return tuple(str(name) for name in about.get("parents", ())), calibration
+
+
 def _kept(model: Network) -> dict[str, Any]:
     """What a config.json has only where there is something to say."""
     parents = {"parents": list(model.parents)} if model.parents else {}
@@ -177,8 +200,7 @@ def from_pretrained(
     try:
         config, view = from_dict(ModelConfig, about["model"]), from_dict(ViewConfig, about["view"])
         classes = tuple(str(name) for name in about["classes"])
-        parents = tuple(str(name) for name in about.get("parents", ()))
-        calibration = from_dict(Calibration, about["calibration"]) if about.get("calibration") else None
+        told = _told(about)
         threshold, sure = (None if about.get(key) is None else float(about[key]) for key in ("threshold", "sure"))
         with offline():  # the weights are here, so nothing is looked up elsewhere
             model = build_model(config, len(classes), view.size, start=False)
@@ -194,7 +216,7 @@ def from_pretrained(
     except Exception as error:
         raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
     model.view, model.classes, model.threshold, model.sure = view, classes, threshold, sure
-    model.parents, model.calibration, model.prototypes = parents, calibration, _read_prototypes(folder)
+    model.parents, model.calibration, model.prototypes = *told, _read_prototypes(folder)
     return model.eval()
 
 

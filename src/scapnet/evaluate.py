@@ -14,28 +14,30 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from scapnet.backbones.weights import model_folder
 from scapnet.calibration import Calibration
 from scapnet.checkpoint import from_pretrained, keep_calibration, read_run
-from scapnet.csvfile import four_digits, write_csv
 from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.record import names_of
 from scapnet.data.sample import FineGrained, class_parents, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
 from scapnet.decision import Rules
-from scapnet.engine import captured_features
+from scapnet.engine import ENGINES, captured_features, check_engine
+from scapnet.engine.scored import ScoredEngine
 from scapnet.jsonfile import write_json
 from scapnet.metrics.batch import averaged, columns
 from scapnet.metrics.coverage import ERROR_RATE, Held, calibrate, calibrated_scores
 from scapnet.metrics.following import follow_columns
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.localization import coverage_by_mark
-from scapnet.metrics.per_class import class_scores, mean_per_class
+from scapnet.metrics.per_class import mean_per_class
 from scapnet.metrics.skipping import PartsFor, parts_cost, sure_of, sure_threshold
 from scapnet.metrics.unknowns import evidence
 from scapnet.network import Network
 from scapnet.outputs import check_folder
 from scapnet.prototypes import class_means_of_run
+from scapnet.summary import write_tables
 from scapnet.unknown import unknown_scores
 
 MOVED = 200  # images that are also shown mirrored and shifted
@@ -169,22 +171,30 @@ def score_run(
     parts_for: PartsFor = "all",
     error_rate: float = ERROR_RATE,
     unknown: Path | None = None,
+    engine: str = "torch",
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
     The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
     the best model, ``eval-tta-SPLIT`` with test-time augmentation, ``eval-parts-unsure-SPLIT`` if not all parts are
-    looked at, and ``eval-of-FOLDER`` for photos that are not the run's own.
+    looked at, ``eval-ENGINE-SPLIT`` for an engine other than torch, and ``eval-of-FOLDER`` for photos that are not the
+    run's own.
 
     Args:
         run, split, root, best, table, tta, parts_for, error_rate: see `evaluate`.
         say: receives sentences on what will be scored.
         workers: number of loader processes; by default chosen by the number of cores.
         unknown: a folder of photos of none of the classes, for `scapnet.unknown.unknown_scores`.
+        engine: what answers; see `scapnet.Predictor`. All but torch are scored on their answers alone: not on where the
+            gate and the parts are.
 
     Raises:
-        ValueError: not a run folder, no such data or split, data that has changed since the run began, or no threshold.
+        ValueError: not a run folder, no such data or split, data that has changed since the run began, no threshold, or
+            no such engine, or one that cannot skip parts.
     """
+    check_engine(engine)
+    if engine != "torch" and (parts_for != "all" or unknown is not None):
+        raise ValueError(f"the engine {engine} is scored with all parts and no unknown photos; use torch for those")
     config = read_run(run)
     if unknown is not None and not unknown.is_dir():
         raise ValueError(f"there is no folder {unknown} of photos of other things")
@@ -201,7 +211,10 @@ def score_run(
     workers = default_workers(accelerator.num_processes) if workers is None else workers
     loader = eval_loader(chosen.data, model.view, max(config.train.batch_size, 32), workers)
     net, prepared = accelerator.prepare(model, loader)
-    own = chosen.split == "val" and chosen.other is None and parts_for == "all"  # what a model is calibrated on
+    if engine != "torch":
+        net = ScoredEngine(ENGINES[engine](model_folder(run / "best" if best else run), None), model.prototypes)
+    # What a model is calibrated on.
+    own = chosen.split == "val" and chosen.other is None and parts_for == "all" and engine == "torch"
     if own and not tta and model.prototypes is None:  # of an earlier version, or the best one
         model.prototypes = class_means_of_run(run, config.data, model, root, table, workers)
     found = evaluate_model(net, prepared, accelerator, tta, sure)
@@ -215,6 +228,8 @@ def score_run(
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
     if tta:
         result["tta"] = True
+    if engine != "torch":
+        result["engine"] = engine
     if sure is not None:
         result |= {"sure": sure, "cost": parts_cost(model).average(found.scores["looked"])}
     if chosen.other is not None:
@@ -222,10 +237,12 @@ def score_run(
     if chosen.left_out:
         result["trained_on_left_out"] = chosen.left_out
     some = "" if sure is None else f"parts-{parts_for}-"
+    some += "" if engine == "torch" else f"{engine}-"
     stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{some}{chosen.label}"
     if accelerator.is_main_process:
         write_json(run / f"{stem}.json", result)
-        write_tables(run, stem, found, model.classes, names_of(chosen.data, chosen.root))
+        names = names_of(chosen.data, chosen.root)
+        write_tables(run, stem, found.target, found.probs, found.samples, model.classes, names)
     return RunScore(result, found, model.classes, model, chosen.data, run / stem)
 
 
@@ -239,6 +256,7 @@ def evaluate(
     parts_for: PartsFor = "all",
     error_rate: float = ERROR_RATE,
     unknown: Path | None = None,
+    engine: str = "torch",
 ) -> dict[str, Any]:
     """Score a run's model on a split of its data or on other labelled photos.
 
@@ -253,6 +271,7 @@ def evaluate(
             threshold), or of those whose main branch is less sure than a probability.
         error_rate: of the prediction sets that are scored.
         unknown: a folder of photos of none of the classes.
+        engine: what answers; see `score_run`.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
@@ -263,30 +282,5 @@ def evaluate(
     Raises:
         ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
-    score = score_run(
-        Path(run), split, root, best, table, tta=tta, parts_for=parts_for, error_rate=error_rate, unknown=unknown
-    )
-    return score.result
-
-
-def write_tables(folder: Path, stem: str, found: Evaluation, classes: Sequence[str], names: Sequence[str]) -> None:
-    """Write ``STEM-classes.csv`` with one row per class, and ``STEM-photos.csv`` with one row per photo.
-
-    Args:
-        folder: the folder of both files.
-        stem: the start of their names.
-        found: the answers.
-        classes: K names.
-        names: the file names of all samples of the split.
-    """
-    predicted = found.probs.argmax(1)
-    top = found.probs.float().gather(1, predicted[:, None])[:, 0]
-    by_class = [
-        (row.name, row.images, four_digits(row.accuracy), four_digits(row.precision), row.mistaken_for, row.mistaken)
-        for row in class_scores(found.target, predicted, classes)
-    ]
-    header = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
-    write_csv(folder / f"{stem}-classes.csv", header, by_class)
-    answers = zip(found.samples.tolist(), found.target.tolist(), predicted.tolist(), top.tolist(), strict=True)
-    photos = [(names[i], classes[k], classes[answer], four_digits(p)) for i, k, answer, p in answers]
-    write_csv(folder / f"{stem}-photos.csv", ("file", "true", "predicted", "probability"), photos)
+    options = tta, parts_for, error_rate, unknown, engine
+    return score_run(Path(run), split, root, best, table, lambda _: None, None, *options).result

@@ -63,12 +63,13 @@ def needed(module: str) -> Any:
         raise ValueError(EXTRA.format(module.partition(".")[0])) from error
 
 
-def open_graph(path: Path, threads: int = 0) -> ExportedGraph:
+def open_graph(path: Path, threads: int = 0, half: bool = False) -> ExportedGraph:
     """Open an exported file.
 
     Args:
         path: an ``.onnx``, ``.xml`` (OpenVINO) or ``.pt2`` file.
         threads: number of CPU threads; 0 lets the library decide.
+        half: let OpenVINO compute in bf16, where the processor does so in hardware; the other libraries cannot.
 
     Raises:
         ValueError: the file is missing, of another kind or not written by scapnet, or its library is not installed.
@@ -79,7 +80,7 @@ def open_graph(path: Path, threads: int = 0) -> ExportedGraph:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        graph = openers[path.suffix](path, threads)
+        graph = openers[path.suffix](path, threads, half)
     except ValueError:
         raise
     except Exception as error:  # each library has its own errors, with the same meaning
@@ -90,7 +91,7 @@ def open_graph(path: Path, threads: int = 0) -> ExportedGraph:
     return graph
 
 
-def _open_onnx(path: Path, threads: int) -> ExportedGraph:
+def _open_onnx(path: Path, threads: int, half: bool) -> ExportedGraph:
     runtime = needed("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -104,14 +105,17 @@ def _open_onnx(path: Path, threads: int) -> ExportedGraph:
     return ExportedGraph(run, session.get_modelmeta().custom_metadata_map)
 
 
-def _open_openvino(path: Path, threads: int) -> ExportedGraph:
+def _open_openvino(path: Path, threads: int, half: bool) -> ExportedGraph:
     openvino = needed("openvino")
     core = openvino.Core()
     model = core.read_model(path)
     names = [output.get_any_name() for output in model.outputs]
     found = model.get_rt_info("scapnet").value if model.has_rt_info("scapnet") else {}
     metadata = {key: value if isinstance(value, str) else str(value.astype(str)) for key, value in found.items()}
-    hints = {"INFERENCE_PRECISION_HINT": "f32"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    hints = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"} | (
+        {"INFERENCE_NUM_THREADS": threads} if threads else {}
+    )
     compiled = core.compile_model(model, "CPU", hints)
 
     def run(photos: NDArray[Any]) -> Arrays:
@@ -121,7 +125,7 @@ def _open_openvino(path: Path, threads: int) -> ExportedGraph:
     return ExportedGraph(run, metadata)
 
 
-def _open_pt2(path: Path, threads: int) -> ExportedGraph:
+def _open_pt2(path: Path, threads: int, half: bool) -> ExportedGraph:
     import torch
 
     extra = {PT2_METADATA: ""}

@@ -39,7 +39,7 @@ class Predictor(ModelHubMixin):
             batch needs it and no sooner, as photos that are still being made want it.
         parts_for: look at the parts of "all" photos, of "none", of the "unsure" ones, whose main branch is less sure
             than the model's own threshold, or of those below a probability. The others have the main branch's answer,
-            at its cost, and no parts. For the engine torch only.
+            at its cost, and no parts. For the engines torch and folded only.
         error_rate: answer with a set of classes that misses the true one this often, or with the coarser class that all
             of them belong to; see `scapnet.metrics.conformal`.
         false_alarms: the answer is "unknown" for photos that look less familiar than all but this share of the
@@ -65,8 +65,11 @@ class Predictor(ModelHubMixin):
         self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
         if parts_for != "all":
             if not isinstance(self.engine, TorchEngine):
-                raise ValueError("only the engine torch can skip parts; use it, or look at the parts of all photos")
-            self.engine = TorchEngine(self.engine.model, parts_for)
+                raise ValueError(
+                    "only the engines torch and folded can skip parts; use one of them, or look at the parts of all "
+                    "photos"
+                )
+            self.engine = self.engine.with_parts(parts_for)
         self.options = PredictOptions(top, batch_size, at_least, tta, features, workers, error_rate, false_alarms)
         self.folder: Path | None = None  # the model folder that it was loaded from
         self.options.rules.check(self.engine)
@@ -91,7 +94,9 @@ class Predictor(ModelHubMixin):
             token: for a private repository; True takes the one that ``hf auth login`` stored.
             cache_dir: where what the hub gives is kept, by default the cache of `huggingface_hub`.
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
-            engine: what runs the network: "torch", "onnx" or "openvino". An exported file has its own.
+            engine: what runs the network: "torch"; "folded", PyTorch with batch norm folded into the convolutions, in
+                bf16 where the processor has it in hardware; "onnx" or "openvino"; "int8", for a run; or "auto", the
+                fastest of them here (not int8). An exported file has its own.
             settings: of the `Predictor`, such as ``top=3``.
 
         Raises:
@@ -102,7 +107,8 @@ class Predictor(ModelHubMixin):
         made, folder = file_engine(Path(path)), None
         if made is None:
             folder = model_folder(path, revision=revision, token=token, cache_dir=cache_dir)
-            made = ENGINES[engine](folder, device)
+            skips = settings.get("parts_for", "all") != "all"  # which a graph cannot do
+            made = ENGINES["folded" if engine == "auto" and skips else engine](folder, device)
         found = cls(made, **settings)
         found.folder = folder
         return found

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from rich.table import Column, Table
 from torch import Tensor
 
+from scapnet.csvfile import four_digits, write_csv
 from scapnet.data.audit.check import Report
 from scapnet.data.sample import SPLITS
 from scapnet.metrics.following import MOVES
@@ -223,3 +225,36 @@ def show_check(report: Report, as_json: bool = False, most: int = 4) -> None:
     errors, warnings = report.count("error"), report.count("warning")
     counts = f"counts: {report.published}; {report.read} images read in {report.seconds:.1f} s"
     say(f"errors: {errors}, warnings: {warnings}; {counts}")
+
+
+def write_tables(
+    folder: Path,
+    stem: str,
+    target: Tensor,
+    probs: Tensor,
+    samples: Tensor,
+    classes: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    """Write ``STEM-classes.csv`` with one row per class, and ``STEM-photos.csv`` with one row per photo.
+
+    Args:
+        folder: the folder of both files.
+        stem: the start of their names.
+        target: (n,) the true classes.
+        probs: (n, K) the answers.
+        samples: (n,) the numbers of the photos among the names.
+        classes: K names.
+        names: the file names of all samples of the split.
+    """
+    predicted = probs.argmax(1)
+    top = probs.float().gather(1, predicted[:, None])[:, 0]
+    by_class = [
+        (row.name, row.images, four_digits(row.accuracy), four_digits(row.precision), row.mistaken_for, row.mistaken)
+        for row in class_scores(target, predicted, classes)
+    ]
+    header = ("class", "images", "accuracy", "precision", "mistaken_for", "mistaken")
+    write_csv(folder / f"{stem}-classes.csv", header, by_class)
+    answers = zip(samples.tolist(), target.tolist(), predicted.tolist(), top.tolist(), strict=True)
+    photos = [(names[i], classes[k], classes[answer], four_digits(p)) for i, k, answer, p in answers]
+    write_csv(folder / f"{stem}-photos.csv", ("file", "true", "predicted", "probability"), photos)

@@ -21,7 +21,7 @@ def predict(
     tta: bool = False,
     parts: float | Literal["all", "unsure", "none"] = "all",
     features: Path | None = None,
-    engine: Literal["torch", "onnx", "openvino"] = "torch",
+    engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
 ) -> None:
     """Classify photos, with probabilities and the parts that the answers rest on.
 
@@ -40,7 +40,9 @@ def predict(
         parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
             threshold that training set on the validation split, or below a probability.
         features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
-        engine: what runs the network; for onnx and openvino the model is exported once, into the user's cache.
+        engine: what runs the network: torch, or auto, the fastest here: openvino, else onnx, else folded, which is
+            torch with batch norm folded into the convolutions, all in bf16 where the processor has it in hardware. For
+            onnx and openvino the model is exported once, into the user's cache; int8 needs a run folder.
     """
     from scapnet.answers import write_answers
 

@@ -41,7 +41,7 @@ def serve(
     port: int = 7860,
     page: bool = True,
     corrections: Path = Path("corrections"),
-    engine: str = "torch",
+    engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
     device: str | None = None,
     batch_size: int = 8,
     limits: Limits = Limits(),  # noqa: B008

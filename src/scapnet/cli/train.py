@@ -73,6 +73,7 @@ def eval_(
     unknown: Path | None = None,
     explain: bool = False,
     explain_images: int = 200,
+    engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
 ) -> None:
     """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
@@ -90,6 +91,7 @@ def eval_(
         unknown: a folder of photos of none of the classes, to score how well they are told from the split's.
         explain: also measure whether what the network shows is what its answers rest on.
         explain_images: on how many of the images, at most.
+        engine: what answers; see predict.
     """
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
@@ -99,7 +101,7 @@ def eval_(
         from scapnet.faithfulness.measure import check_images
 
         check_images(explain_images)
-    score = score_run(run, split, root, best, table, say, workers, tta, parts, error_rate, unknown)
+    score = score_run(run, split, root, best, table, say, workers, tta, parts, error_rate, unknown, engine)
     show_scores(score.result)
     show_classes(score.found.target, score.found.probs, score.classes)
     if explain:

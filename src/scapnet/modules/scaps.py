@@ -137,8 +137,10 @@ class PartSelection(nn.Module):
         chosen, start = [], 0
         for quota, size in zip(self.keep, sizes, strict=True):
             picked = start + top_indices(draw[:, start : start + size], quota)
-            picked = picked.sort(1).values
-            chosen.append(picked.gather(1, top_indices(scores.gather(1, picked), quota)))
+            if self.strategy == "random":  # by score, and equal ones by index
+                picked = picked.sort(1).values
+                picked = picked.gather(1, top_indices(scores.gather(1, picked), quota))
+            chosen.append(picked)
             start += size
         return torch.cat(chosen, 1)
 

@@ -6,12 +6,12 @@ import torch
 
 from scapnet.data.broken import readable_samples
 from scapnet.data.sample import FineGrained
-from scapnet.evaluate import Evaluation, write_tables
+from scapnet.evaluate import Evaluation
 from scapnet.jsonfile import write_json
 from scapnet.metrics.coverage import ERROR_RATE, calibrate
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.prototypes import class_means
-from scapnet.summary import show_classes, show_scores
+from scapnet.summary import show_classes, show_scores, write_tables
 from scapnet.terminal.console import ProgressBar
 from scapnet.training.run import Run
 from scapnet.visualize import part_grid
@@ -84,7 +84,7 @@ def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     if run.accelerator.is_main_process:
         found.save(folder / "answers.safetensors", model.classes)
         names = run.record.names(held.split, held.data)
-        write_tables(folder, f"eval-{held.split}", found, model.classes, names)
+        write_tables(folder, f"eval-{held.split}", found.target, found.probs, found.samples, model.classes, names)
     return found
 
 

@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from samples import make, painted
+from scapnet.checkpoint import save_pretrained
 from scapnet.config import ViewConfig
 from scapnet.data.images import to_tensor
-from scapnet.engine import GraphEngine, exported_engine, file_engine
+from scapnet.engine import GraphEngine, auto_engine, chosen_engine, exported_engine, file_engine
+from scapnet.engine.network import FoldedEngine
 from scapnet.export.formats import metadata_of
 from scapnet.export.graph import PixelNetwork
 from scapnet.exported import ExportedGraph
 from scapnet.model import SCAPNet
 from scapnet.predictor import Predictor
+from scapnet.processor import bf16_in_hardware, describe, flags
 
 
 def graph_of(model: SCAPNet, kind: Any = "uint8", pixels: Any = "view") -> ExportedGraph:
@@ -69,11 +72,72 @@ def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatc
         out.write_text(json.dumps([format, pixels]))
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("scapnet.engine.export_model", export)
-    monkeypatch.setattr("scapnet.engine.open_graph", lambda path: graph_of(make()))
+    monkeypatch.setattr("scapnet.engine.cached.export_model", export)
+    monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
     for _ in range(2):
         predictor = Predictor.from_pretrained(model_folder, engine="onnx")
     assert predictor.classes == make().classes
     (file,) = made
     assert (file.parent, file.suffix) == (tmp_path / "scapnet" / "engines", ".onnx")
     assert json.loads(file.read_text()) == ["onnx", "view"]
+
+
+@pytest.mark.parametrize(
+    ("here", "bf16", "name"),
+    [
+        ({"openvino", "onnxscript", "onnxruntime"}, True, "openvino"),
+        ({"openvino", "onnxscript", "onnxruntime"}, False, "openvino"),
+        ({"onnxscript", "onnxruntime"}, False, "onnx"),
+        ({"onnxscript", "onnxruntime"}, True, "folded"),
+        ({"openvino"}, False, "folded"),
+    ],
+)
+def test_auto_takes_what_is_here(here: set[str], bf16: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scapnet.engine.find_spec", lambda module: module in here or None)
+    monkeypatch.setattr("scapnet.engine.bf16_in_hardware", lambda: bf16)
+    found, what = chosen_engine("cpu")
+    assert found == name
+    assert ("bf16" in what) == bf16
+
+
+def test_auto_names_its_choice_and_falls_back(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("this network cannot be exported")
+
+    monkeypatch.setattr("scapnet.engine.chosen_engine", lambda device: ("openvino", "OpenVINO"))
+    monkeypatch.setattr("scapnet.engine.exported_engine", refuse)
+    assert isinstance(auto_engine(model_folder, "cpu"), FoldedEngine)
+    assert capsys.readouterr().err.splitlines() == [
+        "engine: OpenVINO",
+        "engine: PyTorch with batch norm folded into the convolutions instead (this network cannot be exported)",
+    ]
+    skipping = Predictor.from_pretrained(model_folder, engine="auto", device="cpu", parts_for="none")
+    assert isinstance(skipping.engine, FoldedEngine)
+    (one,) = skipping([painted(60, 60)])
+    assert one.parts == ()
+
+
+def test_int8_needs_the_photos_of_a_run(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="give the run folder, or write a file"):
+        Predictor.from_pretrained(model_folder, engine="int8")
+
+
+def test_a_graph_knows_what_its_model_folder_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
+    monkeypatch.setattr("scapnet.engine.cached.export_model", lambda *_, **__: None)
+    model = make()
+    model.parents, model.prototypes = ("a", "a", "b", "b"), torch.eye(4, 8)
+    engine = exported_engine("onnx", save_pretrained(model, tmp_path / "model"), None)
+    assert isinstance(engine, GraphEngine)
+    assert engine.parents == model.parents
+    assert engine.prototypes is not None
+    assert engine.prototypes.shape == (4, 8)
+
+
+def test_the_processor_is_described() -> None:
+    assert describe().partition(":")[0]
+    assert bf16_in_hardware() == any(name in flags() for name in ("amx_bf16", "avx512_bf16", "bf16"))
