@@ -100,7 +100,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"content", "page"},
         {"findings"},
         {"material"},
-        {"believed", "charts", "doctor", "gallery", "pairs", "worth"},
+        {"calibration", "charts", "doctor", "gallery", "pairs", "worth"},
         {"collect", "curves", "looks", "pictures"},
         {"answered"},
     ],

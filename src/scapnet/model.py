@@ -155,9 +155,9 @@ class SCAPNet(NetworkState, nn.Module):
             image: (B, 3, S, S) normalised view.
             source: (B, 3, S', S') the same view with more pixels, from which parts are cropped; by default ``image``.
             index: (B,) sample numbers, which seed random parts in evaluation.
-            sure: a probability (ours): photos whose main branch is at least as sure of its answer skip the parts and
-                have that answer. Their rows of ``parts``, which has no maps then, and of ``part_logits`` are NaN (0 for
-                scales), and ``looked`` is False; where no photo is unsure, both are None.
+            sure: a probability: photos whose main branch is at least as sure of its answer skip the parts and have that
+                answer (not in the paper). Their rows of ``parts``, which has no maps then, and of ``part_logits`` are
+                NaN (0 for scales), and ``looked`` is False; where no photo is unsure, both are None.
 
         Returns:
             `SCAPNetOutput`; its probs are the mean of the two branches' softmax (Sec. IV-B).

@@ -1,4 +1,4 @@
-"""Rows made of other rows' answers: a branch alone, and a second look at unsure images."""
+"""Rows made of other rows' answers: a branch alone, and cascades with a second pass for unsure images."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scapnet.experiments.cascade import from_cascade, second_look
+from scapnet.experiments.cascade import from_cascade, second_pass
 from scapnet.experiments.record import unpack
 from scapnet.metrics.skipping import sure_threshold
 from toy_runs import BASE, finished, guesses
@@ -21,7 +21,7 @@ def run(folder: Path, seed: int, main: bool = True) -> Path:
 
 def test_the_threshold_of_a_half_is_set_on_the_other() -> None:
     first, both, samples = guesses(1), guesses(2), torch.randperm(COUNT)
-    answer, looked = second_look(samples, TARGET, first, both)
+    answer, looked = second_pass(samples, TARGET, first, both)
     for half in (0, 1):
         mine = samples % 2 == half
         sure = sure_threshold(TARGET[~mine], first[~mine], both[~mine])
@@ -47,16 +47,16 @@ def test_a_branch_alone(tmp_path: Path) -> None:
 def test_a_network_looks_again_with_its_final_answer(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", 1)
     record = from_cascade("again", 0, ("a.main", "a"), {"a": folder}, BASE, "c")
-    answer, looked = second_look(torch.arange(COUNT), TARGET, guesses(101), guesses(1))
+    answer, looked = second_pass(torch.arange(COUNT), TARGET, guesses(101), guesses(1))
     assert unpack(record.right) == (answer.argmax(1) == TARGET).tolist()
     assert record.scores["looked"] == pytest.approx(float(looked.double().mean()))
     assert record.scores["accuracy_main"] == pytest.approx(float((guesses(101).argmax(1) == TARGET).double().mean()))
 
 
-def test_two_networks_answer_together_after_the_second_look(tmp_path: Path) -> None:
+def test_two_networks_answer_together_after_the_second_pass(tmp_path: Path) -> None:
     folders = {"a": run(tmp_path / "a", 1), "b": run(tmp_path / "b", 2)}
     record = from_cascade("two", 0, ("a", "b"), folders, BASE, "c")
-    answer, _ = second_look(torch.arange(COUNT), TARGET, guesses(1), (guesses(1) + guesses(2)) / 2)
+    answer, _ = second_pass(torch.arange(COUNT), TARGET, guesses(1), (guesses(1) + guesses(2)) / 2)
     assert unpack(record.right) == (answer.argmax(1) == TARGET).tolist()
     assert record.scores["train_seconds"] == 7.0
 

@@ -60,7 +60,7 @@ def test_what_rows_cost(places: list[Place]) -> None:
 @pytest.mark.parametrize(
     ("name", "gmacs", "pixels"), [("full-unsure", 1.1 + 0.3 * 3.3, 14.125), ("then-192", 1 + 0.3 * 2.25, 30.75)]
 )
-def test_what_a_second_look_costs(name: str, gmacs: float, pixels: float) -> None:
+def test_what_a_second_pass_costs(name: str, gmacs: float, pixels: float) -> None:
     once = results(name)
     runs = {seed: replace(run, scores=run.scores | {"looked": 0.2 + seed / 10}) for seed, run in once.records.items()}
     place = place_of(replace(once, records=runs), costs(), PIXELS)

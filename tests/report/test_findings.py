@@ -14,7 +14,7 @@ from report_runs import make_run
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.scored import choose
 from scapnet.report.answered import Answered, answer_split, main_branch_only
-from scapnet.report.believed import calibration, crossed
+from scapnet.report.calibration import calibration, cross_fitted
 from scapnet.report.collect import class_rows, mean_class_accuracy, photos_to_show, share
 from scapnet.report.doctor import correlation, distances, near_pairs, same_pictures, unusual
 from scapnet.report.looks import look
@@ -83,10 +83,10 @@ def test_the_paired_interval_is_that_of_the_differences() -> None:
 
 def test_each_half_gets_the_temperature_of_the_other() -> None:
     found = answered()
-    after = crossed(found.target, found.probs)
+    after = cross_fitted(found.target, found.probs)
     changed = found.target.clone()
     changed[0] = (changed[0] + 1) % 4
-    other = crossed(changed, found.probs)
+    other = cross_fitted(changed, found.probs)
     assert torch.equal(after[0::2], other[0::2])
     assert not torch.equal(after[1::2], other[1::2])
     assert calibration(found, answered(1)).fitted_on == "60 validation photos"

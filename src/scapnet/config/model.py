@@ -27,9 +27,9 @@ class GateConfig:
     open: float = 0.0
     """Initial bias of the gate; if positive, every unit is kept at the start."""
     unmasked: float = 0.0
-    """Share of the training images that are not masked, so that the network also learns whole images (ours)."""
+    """Share of the training images that are not masked, so that whole images are learnt too; not in the paper."""
     mask_in_evaluation: bool = True
-    """Mask in evaluation too; without it the gate only says what it would keep, and scores the parts (ours)."""
+    """Mask in evaluation too, as the paper does; without it the gate only scores the parts."""
 
     def __post_init__(self) -> None:
         one_of("gate.mask", self.mask, ("stage3", "stage4", "none"))

@@ -25,7 +25,7 @@ class LossConfig:
     smoothing: float = 0.0
     """Label smoothing."""
     distill: float = 0.0
-    """Weight of the main branch's divergence from the mean of both branches, so that it can serve alone (ours)."""
+    """Weight of the main branch's divergence from the mean of both, for use alone; not in the paper."""
     distill_tau: float = 2.0
     """Temperature of this divergence."""
 

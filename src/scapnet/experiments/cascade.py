@@ -1,4 +1,4 @@
-"""Rows that train nothing: a branch of another row's network, and a second look at the photos that are unsure.
+"""Rows that train nothing: one branch of another row's network, and cascades with a second pass for unsure photos.
 
 n test images, K classes.
 """
@@ -18,17 +18,19 @@ from scapnet.jsonfile import read_json
 from scapnet.metrics.skipping import sure_threshold
 
 
-def second_look(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
-    """Look again where the first answer is unsure. The threshold of each half of the images is set on the other half.
+def second_pass(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
+    """Answers of a cascade, whose second pass is for images with an unsure first answer.
+
+    The threshold of each half of the images is set on the other half.
 
     Args:
         samples: (n,) indices, by whose parity the images are halved.
         target: (n,) labels.
         first: (n, K) answers.
-        both: (n, K) answers after the second look.
+        both: (n, K) answers after the second pass.
 
     Returns:
-        The answers (n, K), and which images were looked at twice, (n,) bool.
+        The answers (n, K), and which images had a second pass, (n,) bool.
     """
     looked = torch.ones(len(samples), dtype=torch.bool)
     for half in (0, 1):
@@ -42,9 +44,9 @@ def second_look(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) ->
 def from_cascade(
     row: str, seed: int, sources: tuple[str, ...], folders: Mapping[str, Path], config: Config, command: str
 ) -> Record:
-    """The record of a branch alone, or of a first and a second look.
+    """The record of a branch alone, or of a cascade.
 
-    The second look is a network's own final answer after its main branch, or the mean of two networks' answers.
+    The second pass is a network's own final answer after its main branch, or the mean of two networks' answers.
 
     Args:
         row: its name.
@@ -67,7 +69,7 @@ def from_cascade(
     answer = first
     if len(found) > 1:
         second = found[1][2]
-        answer, looked = second_look(samples, target, first, second if len(folders) == 1 else (first + second) / 2)
+        answer, looked = second_pass(samples, target, first, second if len(folders) == 1 else (first + second) / 2)
         scores["looked"] = float(looked.double().mean())
         scores["accuracy_main"] = float((first.argmax(1) == target).double().mean())
     right = answer.argmax(1) == target

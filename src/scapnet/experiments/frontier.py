@@ -21,12 +21,12 @@ HEADERS: tuple[str, ...] = (
     "GMACs",
     "cost",
     "CPU time",
-    "looked twice",
+    "second pass",
     "pixels trained on",
     "accuracy",
     "main branch",
 )
-HEADERS += ("to the first row", "to the best backbone that costs no more", "")
+HEADERS += ("vs first row", "vs best backbone that costs no more", "")
 
 
 class Place(NamedTuple):
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     gmacs: float
     seconds: float  # of a forward pass of 16 images
     pixels: float  # that it was trained on, in epochs of the recipe's main branch
-    looked: float | None = None  # share of the images that are looked at twice
+    looked: float | None = None  # share of the images that get a second pass
 
     @property
     def row(self) -> Row:
@@ -76,7 +76,7 @@ def write_frontier(
 
 
 def place_of(results: RowResults, costs: Mapping[str, Cost], pixels: Mapping[str, float]) -> Place:
-    """What a row costs; of one that is made of others, by how often its records look twice.
+    """What a row costs; of one that is made of others, by how often its records have a second pass.
 
     Args:
         results: of the row.
@@ -90,7 +90,7 @@ def place_of(results: RowResults, costs: Mapping[str, Cost], pixels: Mapping[str
     looked = [record.scores["looked"] for record in results.records.values() if "looked" in record.scores]
     if not looked:
         return Place(results, sum(gmacs), sum(seconds), trained)
-    # A network's second look goes on from its first.
+    # A network's second pass goes on from its first.
     known = 1 if len(row.needs) == 1 else 0
     share = fmean(looked)
     first, second = ((values[0], values[1] - known * values[0]) for values in (gmacs, seconds))
@@ -151,7 +151,7 @@ def explanation(places: Sequence[Place]) -> list[str]:
         "backbones see as many pixels in training as SCAPNet does, so the epochs of a larger view are fewer; pixels "
         "trained on are relative to an epoch of the main branch in the recipe's view. **Bold**: no row that costs as "
         "much or less is as accurate. The last columns compare with the plain backbone that is the most accurate of "
-        "those that cost no more. Rows that look twice do so where the first answer is unsure: the threshold of each "
+        "those that cost no more. Cascades make a second pass where the first answer is unsure: the threshold of each "
         "half of the test images is the lowest that loses at most 0.1 points on the other half, the cost is a mean "
         "over the images, and the pixels are those of all networks.",
         "",

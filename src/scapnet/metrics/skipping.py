@@ -58,7 +58,7 @@ def sure_of(model: Network, parts_for: PartsFor) -> float | None:
     if parts_for == "unsure":
         if model.sure is None:
             raise ValueError(
-                "this model does not know how sure is sure enough to skip the parts: it was trained without a "
+                "this model has no threshold for skipping the parts: it was trained without a "
                 "validation split or by an earlier version; give a probability, for example 0.9"
             )
         return model.sure

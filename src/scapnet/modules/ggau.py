@@ -81,8 +81,8 @@ class GridGate(nn.Module):
         tau: temperature of the softmax.
         open: initial bias of the logits, (-open, +open); a positive one keeps (nearly) every unit at the start.
         unmasked: fraction of the images in a training batch that are not masked; the output still has their mask, and
-            Eq. 2 counts it (ours).
-        mask_in_evaluation: whether to mask in evaluation, as the paper does (the option is ours).
+            Eq. 2 counts it; not in the paper.
+        mask_in_evaluation: whether to mask in evaluation too, as the paper does.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ def main_branch_only(model: Network) -> Iterator[Network]:
         model.set_stage(stage)
 
 
-class Some:
+class Subset:
     """Some photos of a split, as a split.
 
     Args:
@@ -150,5 +150,5 @@ def main_features_of(
     indices = torch.linspace(0, len(data) - 1, min(most, len(data))).long()
     bar.start("features of training photos", len(indices))
     with main_branch_only(model):
-        found = answer_split(model, Some(data, indices.tolist()), batch_size, workers, bar)
+        found = answer_split(model, Subset(data, indices.tolist()), batch_size, workers, bar)
     return replace(found, samples=indices[found.samples])

@@ -45,7 +45,7 @@ class Suspect(HeldOut):
 
 
 @dataclass(frozen=True)
-class Far(HeldOut):
+class Outlier(HeldOut):
     """One that resembles no training photo."""
 
     distance: float  # 1 - the mean cosine with the nearest training photos
@@ -66,7 +66,7 @@ class Doctor:
 
     photos: Mapping[str, int]  # held-out photos that were looked at, by split
     labels: tuple[Suspect, ...]
-    far: tuple[Far, ...]
+    far: tuple[Outlier, ...]
     near: tuple[NearPair, ...]
     duplicates: tuple[tuple[str, ...], ...]  # groups of files with the same picture, across splits
     conflicting: tuple[tuple[str, ...], ...]  # the same, in several classes of one split
@@ -87,7 +87,7 @@ def examine(
         train: training photos and what the main branch makes of them.
         duplicates: of `same_pictures`; None where the files were not compared.
     """
-    suspects, far, near = list[Suspect](), list[Far](), list[NearPair]()
+    suspects, far, near = list[Suspect](), list[Outlier](), list[NearPair]()
     for split, (data, found) in held.items():
         for fault in label_faults(found.target, found.probs):
             suspects.append(Suspect(split, int(found.samples[fault.row]), fault))
@@ -128,11 +128,11 @@ def unusual(values: Tensor, far: float = FAR) -> Tensor:
     return found
 
 
-def _far(split: str, found: Answered, train: Answered) -> list[Far]:
+def _far(split: str, found: Answered, train: Answered) -> list[Outlier]:
     values = distances(found.features, train.features)
     usual = float(values.median())
     rows = unusual(values).nonzero()[:, 0].tolist()
-    return [Far(split, int(found.samples[row]), float(values[row]), usual) for row in rows]
+    return [Outlier(split, int(found.samples[row]), float(values[row]), usual) for row in rows]
 
 
 def near_pairs(split: str, held: tuple[FineGrained, Answered], train: tuple[FineGrained, Answered]) -> list[NearPair]:

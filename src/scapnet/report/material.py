@@ -12,7 +12,7 @@ from scapnet.data.scored import Chosen, choose
 from scapnet.engine import best_device
 from scapnet.network import Network
 from scapnet.report.answered import Answered, answer_split, main_features_of
-from scapnet.report.believed import Calibration, calibration
+from scapnet.report.calibration import Calibration, calibration
 from scapnet.report.doctor import Doctor, examine, same_pictures
 from scapnet.report.pairs import ConfusedPair, confused_pairs, training_of
 from scapnet.report.pictures import Budget

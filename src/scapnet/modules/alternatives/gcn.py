@@ -2,7 +2,7 @@
 
 B batch, M parts, D feature size, n the receiving part, m the sending part.
 
-The paper says only that a graph needs "prior knowledge to construct the adjacency matrix". Here (ours) that is the
+The paper says only that a graph needs "prior knowledge to construct the adjacency matrix". Our choice is the
 proximity of the boxes, with one layer, no bias, no ReLU and the residual of Eq. 13, so that the rows of Table X differ
 only in how the relation is modelled.
 """

@@ -41,7 +41,7 @@ def calibration(found: Answered, val: Answered | None) -> Calibration:
         after = tempered(found.probs, temperature)
     else:
         temperature, where = fit_temperature(found.target, found.probs), "the other half of these photos"
-        after = crossed(found.target, found.probs)
+        after = cross_fitted(found.target, found.probs)
     return Calibration(
         tuple(reliability(found.target, found.probs, BINS)),
         tuple(reliability(found.target, after, BINS)),
@@ -54,7 +54,7 @@ def calibration(found: Answered, val: Answered | None) -> Calibration:
     )
 
 
-def crossed(target: Tensor, probs: Tensor) -> Tensor:
+def cross_fitted(target: Tensor, probs: Tensor) -> Tensor:
     """Probabilities (n, K) of each half at the temperature that was fitted on the other half."""
     after, even = probs.double().clone(), torch.arange(len(target)) % 2 == 0
     for half in (even, ~even):
