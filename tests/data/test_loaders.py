@@ -1,5 +1,6 @@
 """Loaders: as many processes as fit the cores, kept from epoch to epoch."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from scapnet.data.loaders import (
     class_weights,
     cores_here,
     default_workers,
+    end_workers,
     eval_loader,
     train_loader,
 )
@@ -164,3 +166,13 @@ def test_class_weights_are_1_on_average_over_the_samples() -> None:
     assert float(weights[labels].mean()) == pytest.approx(1)
     assert [float(weights[k]) * labels.count(k) for k in (0, 2, 3)] == pytest.approx([10 / 3] * 3)
     assert float(weights[1]) == 0
+
+
+def test_no_worker_is_waited_for_at_the_end() -> None:
+    views = iter(eval_loader(Finches("test", 2, 8), VIEW, 4, 1))
+    next(views)
+    (worker,) = multiprocessing.active_children()
+    worker.terminate()  # as Python itself does, which a worker ignores
+    end_workers()
+    worker.join(30)
+    assert not worker.is_alive()

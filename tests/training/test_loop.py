@@ -40,9 +40,14 @@ def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "frozen": {"train.freeze": 2, "train.ema": 0.5, "train.layer_decay": 0.5},
+    "frozen": {
+        "train.freeze": 2,
+        "train.layer_decay": 0.5,
+        "train.balance": "sampler",
+        "train.optimizer": "adamw",
+        "train.accumulate": 2,
+    },
     "shared": {"train.ema": 0.5, "model.parts.shared": True, "train.balance": "weights", "train.patience": 3},
-    "sampler": {"train.balance": "sampler", "train.optimizer": "adamw", "train.accumulate": 2},
 }
 
 

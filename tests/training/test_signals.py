@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from samples import own_photos
+from scapnet.config import Config
 from scapnet.evaluate import evaluate_model
 from scapnet.training import run as runs
 from scapnet.training.runfolder import last_checkpoint
@@ -19,12 +20,19 @@ def weights(run: Path) -> bytes:
     return (run / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, bytes]:
+    """A config, and the weights of its run."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    config = own_photos(folder / "data")
+    return config, weights(train(config, folder / "run"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_after_its_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: tuple[Config, bytes], number: signal.Signals
 ) -> None:
-    config = own_photos(tmp_path / "data")
-    train(config, tmp_path / "whole")
+    config, expected = unbroken
     steps = iter(range(4))  # of three in an epoch
 
     def advance(*_: Any) -> None:
@@ -42,12 +50,13 @@ def test_a_signal_ends_a_run_after_its_step(
     assert signal.getsignal(number) not in (signal.SIG_IGN, None)
     assert not isinstance(signal.getsignal(number), StopRequest)
     resume(tmp_path / "run")
-    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "run") == expected
 
 
-def test_a_signal_ends_validation_at_once_and_it_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = own_photos(tmp_path / "data")
-    train(config, tmp_path / "whole")
+def test_a_signal_ends_validation_at_once_and_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: tuple[Config, bytes]
+) -> None:
+    config, expected = unbroken
 
     def score(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -58,7 +67,7 @@ def test_a_signal_ends_validation_at_once_and_it_is_repeated(tmp_path: Path, mon
         train(config, tmp_path / "run")
     monkeypatch.undo()
     resume(tmp_path / "run")
-    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "run") == expected
     assert (tmp_path / "run" / "log.jsonl").read_text().count('"split"') == config.train.epochs
 
 

@@ -1,6 +1,8 @@
 """Data loaders: shuffled, augmented batches for training, and centre views in order for evaluation."""
 
+import atexit
 import copy
+import multiprocessing
 import os
 import signal
 import sys
@@ -113,6 +115,14 @@ def ignore_signals(worker: int) -> None:
     """In a loader process: Ctrl-C and SIGTERM reach the whole group, and the process that loads decides what ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL if sys.platform == "win32" else signal.SIG_IGN)
+
+
+@atexit.register
+def end_workers() -> None:
+    """End loader processes that are left when Python ends, which would be waited for: they ignore SIGTERM."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
