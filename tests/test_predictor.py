@@ -212,7 +212,7 @@ def test_sure_photos_have_no_parts(model_folder: Path, photos: Path) -> None:
 
 def test_only_pytorch_skips_parts(predictor: Predictor) -> None:
     assert isinstance(predictor.engine, TorchEngine)
-    with pytest.raises(ValueError, match="does not know how sure"):
+    with pytest.raises(ValueError, match="has no threshold for skipping"):
         Predictor(predictor.engine, parts_for="unsure")
     with pytest.raises(ValueError, match="only the engines torch and folded"):
         Predictor(Brightness(), parts_for="none")

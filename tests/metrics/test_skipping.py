@@ -62,7 +62,7 @@ def test_whose_parts_a_network_looks_at() -> None:
     assert sure_of(model, "all") is None
     assert sure_of(model, "none") == 0.0
     assert sure_of(model, 0.7) == 0.7
-    with pytest.raises(ValueError, match="does not know how sure"):
+    with pytest.raises(ValueError, match="has no threshold for skipping"):
         sure_of(model, "unsure")
     model.sure = 0.8
     assert sure_of(model, "unsure") == 0.8
