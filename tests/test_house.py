@@ -17,6 +17,7 @@ ROOT = Path(scapnet.__file__).parent
 
 # Top to bottom: a file imports only from layers below its own.
 LAYERS: list[set[str]] = [
+    {"__main__"},
     {"cli"},
     {"report"},
     {"experiments", "serve"},
@@ -44,7 +45,7 @@ LAYERS: list[set[str]] = [
     {"modelfile"},
     {"calibration", "csvfile", "features", "fonts", "jsonfile", "processor", "serialization"},
     {"terminal"},
-    {"allocator", "errors", "outputs"},
+    {"allocator", "devices", "errors", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [{"__init__"}, {"data", "flags", "predict", "ship", "train"}, {"places"}],
@@ -110,7 +111,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"finish", "loop"},
         {"run"},
         {"resuming"},
-        {"health", "lock", "meter", "mixing", "optim", "runfolder", "schedule", "signals", "tracking"},
+        {"health", "lock", "meter", "mixing", "optim", "runfolder", "schedule", "signals", "syncbn", "tracking"},
         {"manifest"},
     ],
     "experiments": [

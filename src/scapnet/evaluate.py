@@ -23,6 +23,7 @@ from scapnet.data.sample import FineGrained, class_parents, mark_names
 from scapnet.data.scored import choose
 from scapnet.data.transforms import Views
 from scapnet.decision import Rules
+from scapnet.devices import make_accelerator
 from scapnet.engine import ENGINES, captured_features, check_engine
 from scapnet.engine.scored import ScoredEngine
 from scapnet.jsonfile import write_json
@@ -205,7 +206,7 @@ def score_run(
     model = from_pretrained(run / "best" if best else run)
     sure = sure_of(model, parts_for)
     chosen = choose(run, config.data, model.classes, split, root, table)
-    accelerator = Accelerator(mixed_precision=config.train.precision)
+    accelerator = make_accelerator(mixed_precision=config.train.precision)
     for note in chosen.notes if accelerator.is_main_process else ():
         say(note)
     workers = default_workers(accelerator.num_processes) if workers is None else workers

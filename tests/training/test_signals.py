@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
 
 from samples import own_photos
 from scapnet.config import Config
@@ -84,5 +85,5 @@ def test_a_second_signal_is_not_caught() -> None:
 def test_work_that_changes_nothing_is_not_begun_after_a_signal() -> None:
     stop = StopRequest()
     stop(signal.SIGTERM)
-    with pytest.raises(Interrupted), stop.at_once():
+    with pytest.raises(Interrupted), stop.at_once(Accelerator(cpu=True)):
         raise AssertionError

@@ -24,9 +24,11 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
         config: the preset.
         out: the run folder; by default runs/PRESET.
     """
+    from scapnet.devices import leave_processes
     from scapnet.training.train import train
 
     train(config, out)
+    leave_processes()
 
 
 # tyro reads the choice of presets from the annotation; type checkers see their common class.
@@ -55,9 +57,11 @@ def resume(
         clip: a new largest norm of the gradient.
         inexact: resume from a damaged checkpoint, as long as its weights are intact.
     """
+    from scapnet.devices import leave_processes
     from scapnet.training.train import resume
 
     resume(run, epochs, root, table, workers, lr, clip, inexact)
+    leave_processes()
 
 
 def eval_(
@@ -93,6 +97,7 @@ def eval_(
         explain_images: on how many of the images, at most.
         engine: what answers; see predict.
     """
+    from scapnet.devices import is_first_process, leave_processes
     from scapnet.evaluate import score_run
     from scapnet.summary import show_classes, show_scores
     from scapnet.terminal.console import say
@@ -102,13 +107,16 @@ def eval_(
 
         check_images(explain_images)
     score = score_run(run, split, root, best, table, say, workers, tta, parts, error_rate, unknown, engine)
-    show_scores(score.result)
-    show_classes(score.found.target, score.found.probs, score.classes)
-    if explain:
+    first = is_first_process()
+    if first:
+        show_scores(score.result)
+        show_classes(score.found.target, score.found.probs, score.classes)
+    if explain and first:
         from scapnet.faithfulness.measure import explain_run
         from scapnet.faithfulness.table import show_faithfulness
 
         show_faithfulness(explain_run(score, explain_images, root, table))
+    leave_processes()
 
 
 def reproduce(

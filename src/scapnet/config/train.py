@@ -46,7 +46,8 @@ class TrainConfig:
     part_start: Literal["own", "main"] = "own"
     """Start the sub-network from its own weights, or at stage 2 from the main branch's."""
     batch_size: int = 16
-    """Images per step and process; our choice, as the paper does not say for training."""
+    """Images per step and process; our choice, as the paper does not say for training. A run that is resumed on
+    another number of processes keeps the images of a step, and so gives each process another share of them."""
     accumulate: int = 1
     """Number of steps whose gradients make one update."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -73,6 +74,8 @@ class TrainConfig:
     """Number of first epochs with the backbones and their batch-norm statistics frozen; -1 freezes them throughout."""
     clip: float = 0.0
     """Largest gradient norm of each branch; 0 does not clip."""
+    sync_bn: bool = False
+    """Batch norm over the batches of all processes together, instead of each process's own."""
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, such as 0.999; the average is then scored and saved."""
     mixup: float = 0.0

@@ -148,6 +148,7 @@ def train_loader(
     seed: int,
     workers: int,
     balanced: bool = False,
+    processes: int = 1,
 ) -> tuple[DataLoader[Views], EpochSampler]:
     """Shuffled, augmented batches, and the sampler whose epoch the caller sets. An incomplete last batch is dropped.
 
@@ -162,7 +163,16 @@ def train_loader(
         seed: determines order and augmentation.
         workers: number of loader processes.
         balanced: draw every class equally often.
+        processes: number of processes, each of which takes B images of a step.
+
+    Raises:
+        ValueError: several processes, and fewer images than one step takes.
     """
+    if processes > 1 and len(data) < batch_size * processes:
+        raise ValueError(
+            f"the {len(data)} training images are fewer than the {batch_size * processes} of one step ({processes} "
+            f"processes with {batch_size} each); use fewer processes, or a smaller {option('train.batch-size')}"
+        )
     sampler = BalancedSampler(data.labels, seed) if balanced else EpochSampler(len(data), seed)
     # Batch norm cannot normalise a single image, and a small batch would weigh as much as a full one.
     drop = len(data) >= batch_size

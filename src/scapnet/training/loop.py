@@ -34,13 +34,13 @@ def fit(run: Run, bar: ProgressBar) -> None:
             begin_epoch(run)
             train_epoch(run, bar, stop)
             try:
-                with stop.at_once():
+                with stop.at_once(run.accelerator):
                     validate(run, bar)
             except Interrupted:  # resumed, the run validates first
                 leave(run, stop.number)
             position.epoch, position.step = position.epoch + 1, 0
-            if stop.number:
-                leave(run, stop.number)
+            if number := stop.agreed(run.accelerator):
+                leave(run, number)
             run.checkpoint()
     if stalled(run):
         bar.note(
@@ -82,7 +82,7 @@ def train_epoch(run: Run, bar: ProgressBar, stop: StopRequest | None = None) -> 
     stop = stop or StopRequest()
     train, position, accelerator = run.config.train, run.position, run.accelerator
     run.sampler.epoch = position.epoch
-    run.sampler.skip = position.step * train.batch_size * accelerator.num_processes
+    run.sampler.skip = position.step * run.global_batch
     run.train_mode()
     steps = run.steps = len(run.loader) + position.step
     work = work_of(run.config, position.epoch) / steps
@@ -164,7 +164,7 @@ def log_steps(run: Run, meter: Meter, bar: ProgressBar, done: float, last: bool)
         last: whether these steps end the epoch.
     """
     config, epoch = run.config, run.position.epoch
-    line = meter.means() | {
+    line = meter.means(run.accelerator) | {
         "lr": learning_rate(config.train, epoch + done),
         "act_weight": activation_weight(config.loss, epoch + done),
         "images_per_second": meter.speed() * run.accelerator.num_processes,

@@ -3,6 +3,7 @@
 import time
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from scapnet.data.transforms import Views
@@ -33,9 +34,11 @@ class Meter:
         self.steps += 1
         self.images += len(target)
 
-    def means(self) -> dict[str, float]:
-        """Means over the steps."""
-        return {key: float(value) / self.steps for key, value in self.sums.items()}
+    def means(self, accelerator: Accelerator) -> dict[str, float]:
+        """Means over the steps and all processes, which have batches of one size."""
+        sums = torch.stack([value.float() for value in self.sums.values()])
+        totals: list[float] = accelerator.reduce(sums, "mean").tolist()
+        return {key: total / self.steps for key, total in zip(self.sums, totals, strict=True)}
 
     def broken_indices(self) -> Tensor:
         """(n,) index of each unreadable image, -1 for the others; n is the same on every process."""

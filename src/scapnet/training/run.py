@@ -9,6 +9,7 @@ from accelerate.utils import broadcast, set_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
+from scapnet import devices
 from scapnet.build import build_model, view_of
 from scapnet.card import TrainingFacts
 from scapnet.checkpoint import from_pretrained, read_run, start_from_model, write_model
@@ -28,6 +29,7 @@ from scapnet.training.optim import backbones_of, freeze_backbones, make_average,
 from scapnet.training.resuming import changed_settings, extension
 from scapnet.training.runfolder import RunFolder
 from scapnet.training.schedule import Phase, phase_of
+from scapnet.training.syncbn import synchronise
 from scapnet.training.tracking import check_tracker, start_tracker
 
 
@@ -35,7 +37,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """The accelerator, which knows the devices and the other processes."""
     check_tracker(config.tracker)
     tracks = config.tracker != "none"
-    return Accelerator(
+    return devices.make_accelerator(
         mixed_precision=config.precision,
         gradient_accumulation_steps=config.accumulate,
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
@@ -74,6 +76,9 @@ class Run:
         self.folder = RunFolder(out, self.accelerator)
         problems = self.folder.find_checkpoint(inexact) if resume else []
         self.position = self.folder.position
+        self.position.processes = self.position.processes or self.accelerator.num_processes
+        self.global_batch = config.train.batch_size * self.position.processes  # images of a step
+        self.batch_size = share_of(self.global_batch, self.accelerator.num_processes)
         self.data: Splits
         self.data, self.record, notes = data_of_run(config.data, out if resume else None)
         self.note = note if note is not None and self.accelerator.is_main_process else lambda text: None
@@ -105,6 +110,8 @@ class Run:
         model.threshold, model.sure = self.position.threshold, self.position.sure
         if config.train.snapmix:
             check_maps(model)
+        if config.train.sync_bn:
+            synchronise(as_module(model), self.accelerator.device)
         return model
 
     def _make_loss(self) -> Loss:
@@ -153,8 +160,8 @@ class Run:
         # Else mixed precision would wrap the network's forward once more.
         self.accelerator.unwrap_model(self.net, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
-        options = self.config.data, train.batch_size, train.seed, self.workers, train.balance == "sampler"
-        loader, self.sampler = train_loader(data.train, self.model.view, *options)
+        options = self.config.data, self.batch_size, train.seed, self.workers, train.balance == "sampler"
+        loader, self.sampler = train_loader(data.train, self.model.view, *options, self.accelerator.num_processes)
         self.net, self.updater, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
         if self.average is not None:  # once prepared, it is part of the checkpoints
             self.accelerator.unwrap_model(self.average, keep_fp32_wrapper=False)
@@ -206,6 +213,21 @@ class Run:
         best = from_pretrained(self.folder.path / "best")
         as_module(self.scored).load_state_dict(as_module(best).state_dict())
         self.scored.threshold, self.scored.sure = best.threshold, best.sure
+
+
+def share_of(images: int, processes: int) -> int:
+    """The images that each process takes of a step.
+
+    Raises:
+        ValueError: they cannot be shared equally.
+    """
+    if images % processes:
+        fit = ", ".join(str(n) for n in range(1, min(images, 128) + 1) if images % n == 0)
+        raise ValueError(
+            f"{processes} processes cannot share the {images} images of each step of this run equally; use as many "
+            f"processes as divide them: {fit}"
+        )
+    return images // processes
 
 
 def check_data(config: TrainConfig, data: Splits) -> None:

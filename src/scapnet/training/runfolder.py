@@ -38,6 +38,7 @@ class Position:
     threshold: float | None = None  # see `rejection_threshold`, on the validation split
     sure: float | None = None  # the same for `sure_threshold`
     skipped: int = 0  # updates that the loss scaling of fp16 has left out
+    processes: int = 0  # with which the run began, and which ``train.batch_size`` is for
 
 
 def last_checkpoint(run: Path) -> Path | None:
@@ -155,9 +156,13 @@ class RunFolder:
         """A note for another number of processes."""
         assert self.saved is not None
         before, now = len(list(self.saved.glob("random_states_*.pkl"))), self.accelerator.num_processes
+        self.position.processes = self.position.processes or before  # which earlier versions did not store
         if before in (0, now):
             return []
-        return [f"the run goes on with {now} processes instead of {before}, so its noise is not the same"]
+        return [
+            f"the run goes on with {processes(now)} instead of {processes(before)}, with the same images in each step; "
+            f"random noise in the network is not the same"
+        ]
 
     def load_checkpoint(self) -> None:
         """Load the checkpoint that was found, if any, into what the accelerator has prepared."""
@@ -209,6 +214,11 @@ class RunFolder:
                 file.truncate(min(self.position.log_bytes, log.stat().st_size))
 
 
+def processes(count: int) -> str:
+    """A number of processes, in words."""
+    return f"{count} process{'' if count == 1 else 'es'}"
+
+
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by their dotted names."""
     found: dict[str, Any] = {}
@@ -233,6 +243,7 @@ def load_checkpoint(accelerator: Accelerator, folder: Path, damaged: Collection[
         with usable(accelerator, folder, damaged) as state:
             # Weights that two modules share are stored once, under the name of the first.
             accelerator.load_state(str(state), strict=False)
+        accelerator.step = 0  # checkpoints follow an update; a new process has no file to read its count from
     except broken as error:
         why = " ".join(str(error).split())[:200]
         raise ValueError(

@@ -1,7 +1,9 @@
 """SIGINT and SIGTERM end a training run after its step, with a checkpoint."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEATED = 1.0  # seconds within which a launcher's copy of a signal is the same one
 
 
 class Stopped(Exception):
@@ -30,15 +33,18 @@ class StopRequest:
     """The signal that asked a run to stop, once there is one; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number, self.since = 0, 0.0
         self.immediate = False
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Handle a signal."""
         if self.number:
+            # torchrun passes on a signal that its processes have already got, for example from Ctrl-C.
+            if "LOCAL_RANK" in os.environ and time.monotonic() - self.since < REPEATED:
+                return
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             signal.raise_signal(number)
-        self.number = number
+        self.number, self.since = number, time.monotonic()
         if self.immediate:
             raise Interrupted
 
@@ -51,11 +57,15 @@ class StopRequest:
         return int(accelerator.gather(torch.tensor([self.number], device=accelerator.device)).max())
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """A block of work that a signal ends at once, with `Interrupted`."""
-        if self.number:
+    def at_once(self, accelerator: "Accelerator") -> Iterator[None]:
+        """A block of work that a signal ends at once, with `Interrupted`.
+
+        Of several processes, one that left would make the others wait for it, so all of them finish the block.
+        """
+        alone = accelerator.num_processes == 1
+        if alone and self.number:
             raise Interrupted
-        self.immediate = True
+        self.immediate = alone
         try:
             yield
         finally:

@@ -87,5 +87,6 @@ def _run(run: Run) -> Path:
         result, found = finish(run, bar)
     if run.accelerator.is_main_process:
         show(run, result, found)
-    run.accelerator.end_training()
+    for tracker in run.accelerator.trackers:
+        tracker.finish()
     return run.folder.path
