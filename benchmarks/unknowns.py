@@ -1,12 +1,12 @@
 """How well photos of classes that were withheld from training are told from photos of the others.
 
-    python benchmarks/unknowns.py split PHOTOS OUT --classes 50     # every fifth class goes to OUT/withheld
+    python benchmarks/unknowns.py split PHOTOS OUT --first 0 --classes 50 --fifth 4    # to OUT/known and OUT/withheld
     scapnet train photos --data.root OUT/known ... --out RUN
-    python benchmarks/unknowns.py score RUN OUT/withheld --out results/unknowns
+    python benchmarks/unknowns.py score results/unknowns RUN OUT/withheld [RUN OUT/withheld ...]
 
 Known photos are those of the run's test split. The score is `known_score`; beside it stand the maximum softmax, the
-same of each branch alone, the largest logit, and the distance to the k-th nearest training photo, for the k that is
-best for it.
+same of each branch alone, the largest logit, and the distance to the k-th nearest training photo by all features, for
+the k that is best for it.
 
 n photos, K classes, D feature size.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scapnet.calibration import Prototypes
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.files import Listing
 from scapnet.data.scored import choose
@@ -31,18 +32,19 @@ from scapnet.metrics.unknowns import auroc, evidence, false_positive_rate, knn_s
 from scapnet.network import Network
 from scapnet.predict import read_view, run_network
 from scapnet.prediction import Skipped
-from scapnet.prototypes import class_means
+from scapnet.prototypes import look_at_training
 
 NEIGHBOURS = (1, 5, 10, 50)
 Seen = dict[str, Tensor]  # "logits" (n, K), "part_logits" (n, M, K), "probs" (n, K), "features" (n, D)
 
 
-def split(photos: Path, out: Path, classes: int) -> None:
+def split(photos: Path, out: Path, first: int, classes: int, fifth: int) -> None:
     """Link the photos of class folders: every fifth class withheld, two photos of seven for val, one for test."""
-    for k, folder in enumerate(sorted(path for path in photos.iterdir() if path.is_dir())[:classes]):
+    folders = sorted(path for path in photos.iterdir() if path.is_dir())[first : first + classes]
+    for k, folder in enumerate(folders):
         for i, file in enumerate(sorted(folder.iterdir())):
             name = {3: "val", 5: "val", 6: "test"}.get(i % 7, "train")
-            place = out / "withheld" / folder.name if k % 5 == 4 else out / "known" / name / folder.name
+            place = out / "withheld" / folder.name if k % 5 == fifth else out / "known" / name / folder.name
             place.mkdir(parents=True, exist_ok=True)
             (place / file.name).symlink_to(file.resolve())
 
@@ -60,18 +62,19 @@ def look(model: Network, files: Sequence[Path]) -> Seen:
     return {key: torch.cat([row[key] for row in rows]).cpu() for key in rows[0]}
 
 
-def held_of(seen: Seen, labels: Tensor, prototypes: Tensor) -> Held:
+def held_of(seen: Seen, labels: Tensor, prototypes: Prototypes | None) -> Held:
     """What a calibration is made of."""
     parts = seen["probs"], seen.get("part_logits"), seen["features"], prototypes
     return Held(labels, seen["probs"], evidence(*parts), evidence(*parts, labels))
 
 
-def scores(seen: Seen, training: Tensor, prototypes: Tensor, weight: float) -> dict[str, Tensor]:
+def scores(seen: Seen, training: Tensor, prototypes: Prototypes | None, weights: Sequence[float]) -> dict[str, Tensor]:
     """Scores (n,) by name, each higher for photos that look more familiar."""
     parts = seen.get("part_logits")
     both = evidence(seen["probs"], parts, seen["features"], prototypes)
-    found = {"known score": known_score(both, weight), "maximum softmax": max_softmax(seen["probs"])}
-    found |= {"evidence of the main branch alone": both[:, 0], "evidence of the parts alone": both[:, 1]}
+    found = {"known score": known_score(both, weights), "maximum softmax": max_softmax(seen["probs"])}
+    names = "ratio of Mahalanobis distances", "nearest of 20 a class, 128 directions", "agreement of the parts"
+    found |= {f"its evidence: {name}": both[:, i] for i, name in enumerate(names)}
     found["maximum softmax, main branch"] = max_softmax(seen["logits"].double().softmax(1))
     found["largest logit, main branch"] = seen["logits"].double().max(1).values
     if parts is not None:
@@ -99,19 +102,20 @@ def interval(known: Tensor, unknown: Tensor, other: tuple[Tensor, Tensor], times
     return low, high
 
 
-def score(run: Path, withheld: Path, out: Path) -> None:
-    """Score a run and write ``OUT.json`` and ``OUT.md``."""
+def score(run: Path, withheld: Path) -> dict[str, Any]:
+    """The figures of a run."""
     model, config = from_pretrained(run), read_run(run)
     chosen = {name: choose(run, config.data, model.classes, name, None, None).data for name in ("train", "val", "test")}
     seen = {name: look(model, data.paths) for name, data in chosen.items()}  # type: ignore[attr-defined]
     seen["withheld"] = look(model, list(expand([withheld], Listing())))
     labels = {name: torch.tensor(data.labels) for name, data in chosen.items()}
-    prototypes = class_means(model, chosen["train"])
+    prototypes = look_at_training(model, chosen["train"])
     val, test = (held_of(seen[name], labels[name], prototypes) for name in ("val", "test"))
     calibration = calibrate(val)
-    known = seen["train"]["features"], prototypes, calibration.part_weight
+    known = seen["train"]["features"], prototypes, calibration.weights
     both = {name: scores(seen[name], *known) for name in ("test", "withheld")}
     rows = list(rows_of(both["test"], both["withheld"]))
+    print("\n".join(f"| {name} | {100 * a:.1f} | {100 * f:.1f} |" for name, a, f in rows))
     rivals = [name for name, *_ in rows if name in ("maximum softmax", rows[-1][0])]
     pairs = {name: (both["test"][name], both["withheld"][name]) for name in ("known score", *rivals)}
     ahead = {name: interval(*pairs["known score"], pairs[name]) for name in rivals}
@@ -122,17 +126,9 @@ def score(run: Path, withheld: Path, out: Path) -> None:
     false = {rate: sum(rank <= rate for rank in alarms) / len(alarms) for rate in found}
     counts = {name: len(one["probs"]) for name, one in seen.items()}
     accuracy = float((seen["test"]["probs"].argmax(1) == labels["test"]).double().mean())
-    head: dict[str, Any] = {**environment(f"python benchmarks/unknowns.py score RUN WITHHELD --out {out}")}
-    head |= {
-        "accuracy": accuracy,
-        "photos": counts,
-        "classes": len(model.classes),
-        "part_weight": calibration.part_weight,
-    }
-    values = head | {"rows": rows, "ahead": ahead, "sets": figures, "found": found, "false_alarms": false}
-    out.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    lines = [f"| {name} | {100 * a:.1f} | {100 * f:.1f} |" for name, a, f in rows]
-    print("\n".join(lines), json.dumps(values, indent=1), sep="\n")
+    values = {"withheld": sorted(folder.name for folder in withheld.iterdir()), "accuracy": accuracy, "photos": counts}
+    values |= {"classes": len(model.classes), "weights": calibration.weights, "rows": rows, "ahead": ahead}
+    return values | {"sets": figures, "found": found, "false_alarms": false}
 
 
 if __name__ == "__main__":
@@ -141,13 +137,17 @@ if __name__ == "__main__":
     one = commands.add_parser("split")
     one.add_argument("photos", type=Path)
     one.add_argument("out", type=Path)
+    one.add_argument("--first", type=int, default=0)
     one.add_argument("--classes", type=int, default=1_000_000)
+    one.add_argument("--fifth", type=int, default=4)
     two = commands.add_parser("score")
-    two.add_argument("run", type=Path)
-    two.add_argument("withheld", type=Path)
-    two.add_argument("--out", type=Path, required=True)
+    two.add_argument("out", type=Path)
+    two.add_argument("pairs", type=Path, nargs="+")
     options = parser.parse_args()
     if options.what == "split":
-        split(options.photos, options.out, options.classes)
+        split(options.photos, options.out, options.first, options.classes, options.fifth)
     else:
-        score(options.run, options.withheld, options.out)
+        pairs = zip(options.pairs[::2], options.pairs[1::2], strict=True)
+        values: dict[str, Any] = {**environment(f"python benchmarks/unknowns.py score {options.out} RUN WITHHELD ...")}
+        values["runs"] = [score(*pair) for pair in pairs]
+        options.out.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

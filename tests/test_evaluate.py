@@ -36,7 +36,7 @@ from scapnet.metrics.coverage import calibrate, calibrated_scores
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.metrics.skipping import sure_threshold
-from scapnet.metrics.unknowns import auroc, false_positive_rate, max_softmax
+from scapnet.metrics.unknowns import auroc, false_positive_rate, familiarity, max_softmax
 from scapnet.model import SCAPNet
 from scapnet.predict import predict_photo
 from scapnet.summary import write_tables
@@ -284,7 +284,7 @@ def test_eval_calibrates_a_model_of_an_earlier_version(tmp_path: Path, folder_ru
     first, again = (from_pretrained(one).prototypes for one in (folder_run, run))
     assert first is not None
     assert again is not None
-    assert torch.equal(first, again)
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
 
 
 def test_photos_of_other_things_are_told_apart_as_the_metrics_say(tmp_path: Path, folder_run: Path) -> None:
@@ -293,12 +293,18 @@ def test_photos_of_other_things_are_told_apart_as_the_metrics_say(tmp_path: Path
     said: list[str] = []
     score = score_run(folder_run, unknown=other, say=said.append)
     model = from_pretrained(folder_run)
-    photos = [predict_photo(model, file, top=2) for file in sorted(other.rglob("*.bmp"))[1:]]
+    files = sorted(other.rglob("*.bmp"))[1:]
+    photos = [predict_photo(model, file, top=2) for file in files]
     softmax = torch.tensor([photo.probabilities[0] for photo in photos])
     assert score.result["unknown_images"] == 4
     known = max_softmax(score.found.probs)
     assert score.result["unknown_auroc_softmax"] == pytest.approx(auroc(known, softmax))
     assert score.result["unknown_fpr95_softmax"] == pytest.approx(false_positive_rate(known, softmax))
+    assert model.prototypes is not None
+    away = [photo.features for photo in (predict_photo(model, file, features=True) for file in files)]
+    _, nearest = familiarity(torch.stack([one for one in away if one is not None]), model.prototypes)
+    assert score.result["unknown_auroc_nearest"] == pytest.approx(auroc(score.found.shown[:, 1], nearest))
+    assert 0 <= score.result["unknown_fpr95_nearest"] <= 1
     assert 0 <= score.result["unknown_auroc"] <= 1
     assert 0 <= score.result["unknown_found"] <= 1
     assert any("x/0.bmp" in line for line in said)

@@ -1,8 +1,29 @@
-"""What held-out photos say of a network's answers; a model folder keeps it."""
+"""What held-out photos say of a network's answers, and how training photos look to it; a model folder keeps both.
+
+K classes, D feature size, r directions, t training photos.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
 
 MOST = 1000  # scores of each kind that are kept
+
+
+class Prototypes(NamedTuple):
+    """How training photos look to the main branch, by features of length 1, all on the CPU; see `scapnet.prototypes`.
+
+    A covariance S is kept as the r directions u of its largest eigenvalues s, each times sqrt(s / (s + b)): with the
+    shrinkage b, d' (S + b I)^-1 d is (|d|^2 - |d' directions|^2) / b, exactly where all directions are kept.
+    """
+
+    means: Tensor  # (K, D) of the classes; far from everything for a class without a photo
+    centre: Tensor  # (D,) the mean of all
+    within: Tensor  # (D, r) of the covariance within classes
+    total: Tensor  # (D, r) of the covariance of all
+    photos: Tensor  # (t, r) the photos less the centre, in the directions of `total` (of length 1)
+    labels: Tensor  # (t,) their classes
 
 
 @dataclass(frozen=True)
@@ -16,7 +37,7 @@ class Calibration:
     temperature: float  # of `scapnet.metrics.calibration.fit_temperature`
     conformity: tuple[float, ...]  # in rising order: 1 - the probability of the true class
     known: tuple[float, ...]  # in rising order: `scapnet.metrics.unknowns.known_score`
-    part_weight: float = 0.0  # of the parts in that score
+    weights: tuple[float, ...] = (1.0, 0.0, 0.0)  # of the evidence in that score
     prototypes: bool = False  # whether that score is of the model's prototypes, and means nothing without them
 
     def known_rank(self, score: float) -> float:

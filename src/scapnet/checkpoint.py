@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
-from torch import Tensor
 
 from scapnet import __version__
 from scapnet.backbones.weights import model_folder, replaced
 from scapnet.build import build_model
-from scapnet.calibration import Calibration
+from scapnet.calibration import Calibration, Prototypes
 from scapnet.card import TrainingFacts, model_card
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
@@ -107,13 +106,19 @@ def keep_calibration(model: Network, path: Path, parents: Sequence[str] = ()) ->
 
 def _write_prototypes(model: Network, folder: Path) -> None:
     if model.prototypes is not None:
-        save_file({"prototypes": model.prototypes.half()}, folder / PROTOTYPES)
+        tensors = model.prototypes._asdict().items()
+        halves = {name: one.half().contiguous() if one.is_floating_point() else one for name, one in tensors}
+        save_file(halves, folder / PROTOTYPES)
 
 
-def _read_prototypes(folder: Path) -> Tensor | None:
-    """The prototypes of a model folder, (K, D) float32; None where it has none."""
+def _read_prototypes(folder: Path) -> Prototypes | None:
+    """The prototypes of a model folder in float32; None where it has none."""
     try:
-        return load_file(folder / PROTOTYPES)["prototypes"].float()
+        found = load_file(folder / PROTOTYPES)
+        if found.keys() == {"prototypes"}:  # of an earlier version; scapnet eval RUN --split val replaces it
+            return None
+        tensors = {name: found[name] for name in Prototypes._fields}
+        return Prototypes(**{name: one.float() if one.is_floating_point() else one for name, one in tensors.items()})
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError) as error:
@@ -125,7 +130,7 @@ class Known(NamedTuple):
 
     parents: tuple[str, ...] = ()
     calibration: Calibration | None = None
-    prototypes: Tensor | None = None
+    prototypes: Prototypes | None = None
 
 
 def read_known(folder: Path) -> Known:
@@ -139,7 +144,8 @@ def read_known(folder: Path) -> Known:
 
 def _told(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Calibration | None]:
     """The parents and the calibration of a config.json."""
-    calibration = from_dict(Calibration, about["calibration"]) if about.get("calibration") else None
+    kept = about.get("calibration") or {}
+    calibration = from_dict(Calibration, kept) if "weights" in kept else None  # an earlier version had another score
     return tuple(str(name) for name in about.get("parents", ())), calibration
 
 

@@ -111,7 +111,7 @@ class Rules:
             if calibration.prototypes and prototypes is None:
                 raise ValueError("the model folder has lost its prototypes.safetensors; copy it from the run")
             seen = evidence(said.probs, said.part_logits, said.features, prototypes)
-            scores = known_score(seen, calibration.part_weight).tolist()
+            scores = known_score(seen, calibration.weights).tolist()
             ranks = [calibration.known_rank(score) for score in scores]
             unknown = [one or (r is not None and r <= self.false_alarms) for one, r in zip(unknown, ranks, strict=True)]
         among: Sequence[tuple[int, ...] | None] = sets

@@ -37,7 +37,7 @@ from scapnet.metrics.skipping import PartsFor, parts_cost, sure_of, sure_thresho
 from scapnet.metrics.unknowns import evidence
 from scapnet.network import Network
 from scapnet.outputs import check_folder
-from scapnet.prototypes import class_means_of_run
+from scapnet.prototypes import prototypes_of_run
 from scapnet.summary import write_tables
 from scapnet.unknown import unknown_scores
 
@@ -52,8 +52,8 @@ class Evaluation(NamedTuple):
     probs: Tensor  # (n, K) the final answer
     samples: Tensor  # (n,) their indices
     marks: dict[str, dict[str, float]]  # by mark name, if the data has marks: see `coverage_by_mark`
-    shown: Tensor  # (n, 2) `scapnet.metrics.unknowns.evidence` of being known
-    hidden: Tensor  # (n, 2) the same with the true class of each sample hidden
+    shown: Tensor  # (n, 3) `scapnet.metrics.unknowns.evidence` of being known
+    hidden: Tensor  # (n, 3) the same with the true class of each sample hidden
     main: Tensor | None = None  # (n, K) the main branch's answer, if all photos have parts
 
     @property
@@ -217,7 +217,7 @@ def score_run(
     # What a model is calibrated on.
     own = chosen.split == "val" and chosen.other is None and parts_for == "all" and engine == "torch"
     if own and not tta and model.prototypes is None:  # of an earlier version, or the best one
-        model.prototypes = class_means_of_run(run, config.data, model, root, table, workers)
+        model.prototypes = prototypes_of_run(run, config.data, model, root, table, workers)
     found = evaluate_model(net, prepared, accelerator, tta, sure)
     if own and not tta and accelerator.is_main_process:
         model.calibration = calibrate(found.held, model.prototypes is not None)

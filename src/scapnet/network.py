@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import Backbone
-from scapnet.calibration import Calibration
+from scapnet.calibration import Calibration, Prototypes
 from scapnet.config import LossConfig, ModelConfig, ViewConfig
 from scapnet.losses import BranchOutput
 
@@ -72,7 +72,7 @@ class NetworkState:
     threshold: float | None = None
     sure: float | None = None
     calibration: Calibration | None = None
-    prototypes: Tensor | None = None
+    prototypes: Prototypes | None = None
     parents: tuple[str, ...] = ()
     stage: int = 2
 
@@ -86,7 +86,7 @@ class Network(Protocol):
     threshold: float | None  # the lowest probability at which an answer can be trusted; None if unknown
     sure: float | None  # the main branch's probability at which the parts can be skipped; None if unknown
     calibration: Calibration | None  # what the validation split says of its answers; None where there was none
-    prototypes: Tensor | None  # (K, D) on the CPU: see `scapnet.prototypes`
+    prototypes: Prototypes | None  # how training photos look to it; None where that is not known
     parents: tuple[str, ...]  # the coarser class of each class, "" for none; empty without a hierarchy
     stage: int  # see `set_stage`
     training: bool

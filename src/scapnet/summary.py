@@ -73,10 +73,12 @@ def _calibrated_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         value = f"{scores['set_parent']:.1%}, right in {scores['set_parent_right']:.1%}"
         rows.append(("sets with one coarser class", value))
     if "unknown_auroc" in scores:
-        value = f"AUROC {scores['unknown_auroc']:.1%}, FPR95 {scores['unknown_fpr95']:.1%}"
-        beside = f"AUROC {scores['unknown_auroc_softmax']:.1%}, FPR95 {scores['unknown_fpr95_softmax']:.1%}"
-        rows.append((f"told from {scores['unknown_images']:.0f} photos of other things", value))
-        rows.append(("the same by the maximum softmax", beside))
+        rivals = {"": f"told from {scores['unknown_images']:.0f} photos of other things"}
+        rivals |= {"_softmax": "the same by the maximum softmax", "_nearest": "the same by the nearest training photo"}
+        for key, name in rivals.items():
+            if f"unknown_auroc{key}" in scores:
+                value = f"AUROC {scores[f'unknown_auroc{key}']:.1%}, FPR95 {scores[f'unknown_fpr95{key}']:.1%}"
+                rows.append((name, value))
     if "unknown_found" in scores:
         rows.append(("of these called unknown at 5% false alarms", f"{scores['unknown_found']:.1%}"))
     return rows

@@ -13,7 +13,7 @@ from scapnet.data.files import Listing
 from scapnet.data.sources import each_photo
 from scapnet.engine import TorchEngine
 from scapnet.metrics.coverage import FALSE_ALARMS, Held
-from scapnet.metrics.unknowns import auroc, evidence, false_positive_rate, known_score, max_softmax
+from scapnet.metrics.unknowns import auroc, choose_weights, evidence, false_positive_rate, known_score, max_softmax
 from scapnet.network import Network
 from scapnet.predict import NOTHING, read_view, run_views
 from scapnet.prediction import Skipped
@@ -37,8 +37,9 @@ def unknown_scores(
 
     Returns:
         "unknown_images"; "unknown_auroc" and "unknown_fpr95" of the score, and, to compare with, those of the maximum
-        softmax, "unknown_auroc_softmax" and "unknown_fpr95_softmax"; and where the model is calibrated
-        "unknown_found", the share of the photos that are called unknown at 5% false alarms.
+        softmax, "unknown_auroc_softmax" and "unknown_fpr95_softmax", and, where the model has prototypes, those of the
+        distance to the nearest training photo, "unknown_auroc_nearest" and "unknown_fpr95_nearest"; and where it is
+        calibrated "unknown_found", the share of the photos that are called unknown at 5% false alarms.
 
     Raises:
         ValueError: no such folder, or no photo in it that can be read.
@@ -58,17 +59,16 @@ def unknown_scores(
             views = []
     if not scores:
         raise ValueError(f"{folder}: {NOTHING}")
-    weight = 0.0 if model.calibration is None else model.calibration.part_weight
-    known, unknown = known_score(held.shown, weight), known_score(torch.cat(scores), weight)
-    softmax, probs = torch.cat(tops), held.probs
-    found = {
-        "unknown_images": float(len(unknown)),
-        "unknown_auroc": auroc(known, unknown),
-        "unknown_fpr95": false_positive_rate(known, unknown),
-        "unknown_auroc_softmax": auroc(max_softmax(probs), softmax),
-        "unknown_fpr95_softmax": false_positive_rate(max_softmax(probs), softmax),
-    }
-    if model.calibration is not None:
-        ranks = [model.calibration.known_rank(score) for score in unknown.tolist()]
+    calibration, others = model.calibration, torch.cat(scores)
+    weights = choose_weights(held.shown, held.hidden) if calibration is None else calibration.weights
+    known, unknown = known_score(held.shown, weights), known_score(others, weights)
+    pairs = {"": (known, unknown), "_softmax": (max_softmax(held.probs), torch.cat(tops))}
+    if model.prototypes is not None:
+        pairs["_nearest"] = held.shown[:, 1], others[:, 1]
+    found = {"unknown_images": float(len(unknown))}
+    for name, pair in pairs.items():
+        found |= {f"unknown_auroc{name}": auroc(*pair), f"unknown_fpr95{name}": false_positive_rate(*pair)}
+    if calibration is not None:
+        ranks = [calibration.known_rank(score) for score in unknown.tolist()]
         found["unknown_found"] = sum(rank <= FALSE_ALARMS for rank in ranks) / len(ranks)
     return found

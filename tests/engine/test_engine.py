@@ -21,6 +21,7 @@ from scapnet.exported import ExportedGraph
 from scapnet.model import SCAPNet
 from scapnet.predictor import Predictor
 from scapnet.processor import bf16_in_hardware, describe, flags
+from scapnet.prototypes import prototypes_of
 
 
 def graph_of(model: SCAPNet, kind: Any = "uint8", pixels: Any = "view") -> ExportedGraph:
@@ -130,12 +131,12 @@ def test_a_graph_knows_what_its_model_folder_knows(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
     monkeypatch.setattr("scapnet.engine.cached.export_model", lambda *_, **__: None)
     model = make()
-    model.parents, model.prototypes = ("a", "a", "b", "b"), torch.eye(4, 8)
+    model.parents, model.prototypes = ("a", "a", "b", "b"), prototypes_of(torch.eye(8), torch.arange(8) % 4, 4)
     engine = exported_engine("onnx", save_pretrained(model, tmp_path / "model"), None)
     assert isinstance(engine, GraphEngine)
     assert engine.parents == model.parents
     assert engine.prototypes is not None
-    assert engine.prototypes.shape == (4, 8)
+    assert engine.prototypes.means.shape == (4, 8)
 
 
 def test_the_processor_is_described() -> None:

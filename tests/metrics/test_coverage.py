@@ -24,7 +24,7 @@ def test_a_calibration_is_of_its_own_photos() -> None:
     assert found.images == 50
     expected = sorted(1 - float(p[k]) for p, k in zip(held.probs, held.target, strict=True))
     assert list(found.conformity) == pytest.approx(expected)
-    assert list(found.known) == pytest.approx(sorted(known_score(held.shown, found.part_weight).tolist()))
+    assert list(found.known) == pytest.approx(sorted(known_score(held.shown, found.weights).tolist()))
 
 
 def test_the_figures_are_the_loop() -> None:
@@ -41,7 +41,7 @@ def test_the_figures_are_the_loop() -> None:
     assert backed
     assert found["set_parent"] == pytest.approx(len(backed) / 60)
     assert found["set_parent_right"] == pytest.approx(sum(labels[i] in (0, 1) for i in backed) / len(backed))
-    scores = known_score(held.shown, before.part_weight).tolist()
+    scores = known_score(held.shown, before.weights).tolist()
     low = sum((1 + sum(k <= s for k in before.known)) / 100 <= 0.05 for s in scores)
     assert found["false_alarms"] == pytest.approx(low / 60)
     assert found["calibration_error"] == calibration_error(held.target, held.probs)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from scapnet.calibration import Prototypes
 from scapnet.engine.base import Engine
 
 
@@ -25,10 +26,10 @@ class ScoredEngine(nn.Module):
 
     Args:
         engine: see `scapnet.engine`.
-        prototypes: (K, D) of the network that the engine runs; see `scapnet.prototypes`.
+        prototypes: of the network that the engine runs; see `scapnet.prototypes`.
     """
 
-    def __init__(self, engine: Engine, prototypes: Tensor | None) -> None:
+    def __init__(self, engine: Engine, prototypes: Prototypes | None) -> None:
         super().__init__()
         self.engine, self.prototypes = engine, prototypes
         self.classifier = nn.Identity()  # whose input an evaluation takes the features from

@@ -12,7 +12,7 @@ from torch import Tensor
 from scapnet.calibration import Calibration, thinned
 from scapnet.metrics.calibration import calibration_error, fit_temperature, tempered
 from scapnet.metrics.conformal import lac_scores, prediction_sets, quantile
-from scapnet.metrics.unknowns import choose_weight, known_score
+from scapnet.metrics.unknowns import choose_weights, known_score
 
 ERROR_RATE = 0.1
 FALSE_ALARMS = 0.05
@@ -23,8 +23,8 @@ class Held(NamedTuple):
 
     target: Tensor  # (n,) labels
     probs: Tensor  # (n, K)
-    shown: Tensor  # (n, 2) `scapnet.metrics.unknowns.evidence`
-    hidden: Tensor  # (n, 2) the same with the true class of each photo hidden
+    shown: Tensor  # (n, 3) `scapnet.metrics.unknowns.evidence`
+    hidden: Tensor  # (n, 3) the same with the true class of each photo hidden
 
     def some(self, mine: Tensor) -> "Held":
         """The photos where a mask (n,) is true."""
@@ -39,11 +39,11 @@ def calibrate(held: Held, prototypes: bool = False) -> Calibration:
         prototypes: whether their evidence is of the network's prototypes.
     """
     conformity = lac_scores(held.probs).gather(1, held.target[:, None])[:, 0]
-    weight = choose_weight(held.shown, held.hidden)
-    known = known_score(held.shown, weight)
+    weights = choose_weights(held.shown, held.hidden)
+    known = known_score(held.shown, weights)
     temperature = fit_temperature(held.target, held.probs)
     return Calibration(
-        len(held.target), temperature, thinned(conformity.tolist()), thinned(known.tolist()), weight, prototypes
+        len(held.target), temperature, thinned(conformity.tolist()), thinned(known.tolist()), weights, prototypes
     )
 
 
@@ -78,7 +78,7 @@ def calibrated_scores(
         assert found is not None
         hot[mine] = tempered(probs[mine], found.temperature)
         sets[mine] = prediction_sets(lac_scores(probs[mine]), quantile(found.conformity, error_rate))
-        scores = known_score(held.shown[mine], found.part_weight).tolist()
+        scores = known_score(held.shown[mine], found.weights).tolist()
         alarms += sum(found.known_rank(score) <= FALSE_ALARMS for score in scores)
     covered, sizes = sets.gather(1, target[:, None])[:, 0], sets.sum(1)
     return {

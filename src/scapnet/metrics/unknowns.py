@@ -4,73 +4,122 @@ B batch, M parts, K classes, D feature size, n known photos, m unknown ones, t t
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the parts' evidence, that are tried
+from scapnet.calibration import Prototypes
+
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)  # of the parts' evidence, that are tried
+NOWHERE = 1e3  # a squared distance that is larger than all others
 
 
 def evidence(
     probs: Tensor,
     part_logits: Tensor | None,
     features: Tensor | None = None,
-    prototypes: Tensor | None = None,
+    prototypes: Prototypes | None = None,
     hidden: Tensor | None = None,
 ) -> Tensor:
     """How familiar photos look, to the main branch and to the parts.
 
-    The main branch's evidence is the cosine of its features and the nearest class's prototype (see
-    `scapnet.prototypes`); where either is missing, the maximum softmax of the answer. The parts' evidence is the mean
-    over the parts of the probability that each alone gives the answered class; 0 without parts.
+    The main branch's evidence is that of `familiarity`; where features or prototypes are missing, the maximum softmax
+    of the answer and 0. The parts' evidence is their `agreement`; 0 without parts.
 
     Args:
         probs: (B, K) the answer.
         part_logits: (B, M, K).
         features: (B, D) of the main branch.
-        prototypes: (K, D) of length 1.
+        prototypes: of the training photos.
         hidden: (B,) a class for each photo that is left out, as if the network did not know it.
 
     Returns:
-        (B, 2) float32 on the CPU: the main branch's, and the parts'.
+        (B, 3) float32 on the CPU: the main branch's two columns, and the parts'.
     """
     probs = probs.detach().double().cpu()
     gone = torch.zeros_like(probs, dtype=torch.bool)
     if hidden is not None:
         gone.scatter_(1, hidden.cpu()[:, None], True)
     left = probs.masked_fill(gone, 0)
-    best, answer = (left / left.sum(1, keepdim=True).clamp(min=1e-300)).max(1)
+    best, none = (left / left.sum(1, keepdim=True).clamp(min=1e-300)).max(1).values, torch.zeros(len(probs))
+    main = [best, none]
     if features is not None and prototypes is not None:
-        cosine = normalize(features.detach().double().cpu(), dim=1) @ prototypes.double().T
-        best = cosine.masked_fill(gone, -1).max(1).values
-    parts = torch.zeros_like(best)
+        exact = Prototypes(*(one.double() if one.is_floating_point() else one for one in prototypes))
+        main = list(familiarity(features.detach().double().cpu(), exact, gone))
+    parts = none
     if part_logits is not None:
-        own = part_logits.detach().double().cpu().masked_fill(gone[:, None], -math.inf).softmax(-1)  # (B, M, K)
-        parts = own.gather(2, answer[:, None, None].expand(-1, own.shape[1], 1))[..., 0].mean(1)
-    return torch.stack([best, parts], 1).float()
+        parts = agreement(left, part_logits.detach().double().cpu().masked_fill(gone[:, None], -math.inf))
+    return torch.stack([one.float() for one in (*main, parts)], 1)
 
 
-def known_score(evidence: Tensor, part_weight: float) -> Tensor:
-    """The score (B,) of being known: the main branch's evidence and ``part_weight`` times the parts'.
+def familiarity(features: Tensor, prototypes: Prototypes, gone: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """How near photos are to what training has shown, in two ways; both are higher for familiar ones.
 
-    Args:
-        evidence: (B, 2) of `evidence`.
-        part_weight: of `choose_weight`.
-    """
-    return evidence[:, 0] + part_weight * evidence[:, 1]
-
-
-def choose_weight(shown: Tensor, hidden: Tensor) -> float:
-    """The weight of the parts that best tells photos from the same photos with their own class hidden.
-
-    Unknown photos are not needed for it: a photo whose class the network is made to forget stands for one.
+    The relative Mahalanobis distance (Ren et al., 2021), as a ratio: minus the squared distance to the nearest class's
+    mean, by the covariance within classes, over that to the mean of all, by the covariance of all. And minus the
+    distance to the nearest training photo, in the main directions of all (Sun et al., ICML 2022, use all directions).
 
     Args:
-        shown: (n, 2) evidence of photos that training did not see.
-        hidden: (n, 2) the same with the true class of each hidden.
+        features: (B, D).
+        prototypes: of the same precision.
+        gone: (B, K) classes that are left out.
+
+    Returns:
+        (B,) each.
     """
-    return max(WEIGHTS, key=lambda weight: auroc(known_score(shown, weight), known_score(hidden, weight)))
+    x = normalize(features, dim=1)
+    away = x - prototypes.centre
+    spread = away.square().sum(1) - (away @ prototypes.total).square().sum(1)
+    own = squared(x, prototypes.means) - squared(x @ prototypes.within, prototypes.means @ prototypes.within)  # (B, K)
+    near = squared(away @ normalize(prototypes.total, dim=0), prototypes.photos)  # (B, t)
+    if gone is not None:
+        own, near = own.masked_fill(gone, NOWHERE), near.masked_fill(gone[:, prototypes.labels], NOWHERE)
+    return -own.amin(1) / spread.clamp(min=1e-6), -near.amin(1).clamp(min=0).sqrt()
+
+
+def squared(rows: Tensor, others: Tensor) -> Tensor:
+    """Squared distances (B, n) of rows (B, D) and (n, D)."""
+    return rows.square().sum(1, keepdim=True) - 2 * rows @ others.T + others.square().sum(1)
+
+
+def agreement(probs: Tensor, part_logits: Tensor) -> Tensor:
+    """The mean (B,) over the parts of the probability that each alone gives the answered class.
+
+    Args:
+        probs: (B, K), or any multiple of them.
+        part_logits: (B, M, K).
+    """
+    own, answer = part_logits.softmax(-1), probs.argmax(1)[:, None, None]
+    return own.gather(2, answer.expand(-1, own.shape[1], 1))[..., 0].mean(1)
+
+
+def known_score(evidence: Tensor, weights: Sequence[float]) -> Tensor:
+    """The score (B,) of being known: a weighted sum.
+
+    Args:
+        evidence: (B, 3) of `evidence`.
+        weights: of `choose_weights`.
+    """
+    return evidence @ torch.tensor(weights, dtype=evidence.dtype)
+
+
+def choose_weights(shown: Tensor, hidden: Tensor) -> tuple[float, ...]:
+    """The weights of the evidence: the main branch's columns count alike, and the parts as far as they help.
+
+    Each column is divided by its standard deviation. Of `WEIGHTS`, the parts get the one that best tells photos from
+    the same photos with their own class hidden. Unknown photos are not needed for it: a photo whose class the network
+    is made to forget stands for one.
+
+    Args:
+        shown: (n, 3) evidence of photos that training did not see.
+        hidden: (n, 3) the same with the true class of each hidden.
+    """
+    deviations = shown.double().std(0, correction=0).tolist()
+    first, second, parts = (1 / one if one > 1e-9 else 0.0 for one in deviations)
+    tried = [(first or 1.0, second, weight * parts) for weight in WEIGHTS]
+    return max(tried, key=lambda weights: auroc(known_score(shown, weights), known_score(hidden, weights)))
 
 
 def max_softmax(probs: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from scapnet.evaluate import Evaluation
 from scapnet.jsonfile import write_json
 from scapnet.metrics.coverage import ERROR_RATE, calibrate
 from scapnet.metrics.per_class import rejection_threshold
-from scapnet.prototypes import class_means
+from scapnet.prototypes import look_at_training
 from scapnet.summary import show_classes, show_scores, write_tables
 from scapnet.terminal.console import ProgressBar
 from scapnet.training.run import Run
@@ -70,7 +70,7 @@ def early_stop(run: Run) -> dict[str, int]:
 def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     """Score photos, write the answers and their tables, and calibrate the model on its validation split."""
     model, folder = run.scored, run.folder.path
-    model.prototypes = class_means(model, run.data.train, workers=run.workers)
+    model.prototypes = look_at_training(model, run.data.train, workers=run.workers)
     if held.split != "val" and run.data.val is not None:
         bar.note(f"calibrating on {len(run.data.val)} val images")
         model.calibration = calibrate(run.score(run.eval_loader(run.data.val)).held, True)
