@@ -1,14 +1,13 @@
 """Answers for many photos as a table, JSON or CSV, written one by one."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from scapnet.csvfile import csv_line
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.sources import COUNTED, counted, expand
 from scapnet.engine import TorchEngine
@@ -31,7 +30,7 @@ def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
     """Lines of a CSV: a row per photo and rank; a photo's first row has the kept share, and the parts as JSON."""
     for i, prediction in enumerate(predictions):
         if not i:
-            yield _csv_line(COLUMNS)
+            yield csv_line(COLUMNS)
         kept = "" if prediction.kept is None else f"{prediction.kept:.4f}"
         once = [kept, json.dumps(prediction.to_dict()["parts"])]
         known = "" if prediction.known is None else f"{prediction.known:.4f}"
@@ -39,13 +38,7 @@ def as_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
         verdict = [prediction.answer, known, among, prediction.parent or ""]
         for rank, (name, p) in enumerate(zip(prediction.names, prediction.probabilities, strict=True), 1):
             row = [prediction.path, rank, name, f"{p:.6f}", *(once if rank == 1 else ["", ""]), *verdict]
-            yield _csv_line(row)
-
-
-def _csv_line(values: list[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(values)  # quotes fields with either half of its line end
-    return buffer.getvalue().removesuffix("\r\n")
+            yield csv_line(row)
 
 
 def as_json(predictions: Iterable[Prediction]) -> Iterator[str]:

@@ -33,6 +33,7 @@ def data_show(
     from scapnet.data.load import load_data
     from scapnet.data.record import lists_of
     from scapnet.summary import show_data
+    from scapnet.terminal.console import say
     from scapnet.visualize import check_picture, contact_sheet, save_picture
 
     out = check_picture(out)
@@ -42,7 +43,7 @@ def data_show(
         raise ValueError(f"{data.name} has no {split} split; it has {' and '.join(lists_of(splits))}")
     show_data(describe(splits, data))
     save_picture(contact_sheet(chosen, count), out)
-    print(out)
+    say(str(out))
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,10 @@ def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path
         photos: files, folders of photos, and patterns such as "photos/*.jpg"; the first 24 readable ones are drawn.
         out: the picture file.
     """
+    from scapnet.terminal.console import say
     from scapnet.visualize import show_parts
 
-    print(show_parts(model, photos, out))
+    say(str(show_parts(model, photos, out)))
 
 
 def explain(

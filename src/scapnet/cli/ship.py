@@ -32,7 +32,7 @@ def export(
     from scapnet.terminal.console import say
 
     found = export_model(model, out, format, precision, input, pixels, photos, say)
-    print(f"{out}: {found}")
+    say(f"{out}: {found}")
 
 
 def serve(
@@ -87,4 +87,4 @@ def report(
     from scapnet.terminal.console import make_console, say
 
     console = make_console(stderr=True)
-    print(write_report(run, out, split, root, table, workers, lambda text: say(text, console)))
+    say(str(write_report(run, out, split, root, table, workers, lambda text: say(text, console))))

@@ -14,7 +14,7 @@ from scapnet.explain.pairpicture import draw_pair
 from scapnet.explain.photo import class_number, explain
 from scapnet.explain.picture import draw_explanation
 from scapnet.network import Network
-from scapnet.terminal.console import make_console, say
+from scapnet.terminal.console import make_console, printable, say
 from scapnet.visualize import check_picture, save_picture
 
 
@@ -82,7 +82,7 @@ def _show_photo(
     answer, other = (None, *numbers)[-2:] if numbers else (None, None)
     found = explain(network, photo, other, answer, training)
     save_picture(draw_explanation(found, image, training.data if training else None), out)
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else f"{found.table()}\n{out}")
+    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else f"{found.table()}\n{printable(out)}")
 
 
 def _show_pair(
@@ -97,4 +97,4 @@ def _show_pair(
 ) -> None:
     found, data = explain_pair_of_run(Path(model), network, versus[0], versus[1], split, root, table, _note)
     save_picture(draw_pair(found, data), out)
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else f"{found.table()}\n{out}")
+    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else f"{found.table()}\n{printable(out)}")

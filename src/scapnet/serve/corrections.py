@@ -8,22 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from scapnet.csvfile import safe_row
 from scapnet.data.images import to_photo
 from scapnet.outputs import check_folder, writing
 
 HEADER = ("path", "label", "predicted", "probability", "model", "time")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def harmless(text: str) -> str:
-    """A cell that a spreadsheet does not run as a formula: one that begins like one gets an apostrophe.
-
-    >>> harmless('=HYPERLINK("http://example.org")')
-    '\\'=HYPERLINK("http://example.org")'
-    >>> harmless("rook")
-    'rook'
-    """
-    return "'" + text if text.startswith(FORMULA) else text
 
 
 class Corrections:
@@ -50,7 +39,7 @@ class Corrections:
         pixels = image.contiguous().numpy().tobytes()
         name = f"photos/{hashlib.blake2b(pixels, digest_size=8).hexdigest()}.png"
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        row = (name, harmless(label), harmless(predicted), f"{probability:.4f}", harmless(model), time)
+        row = safe_row((name, label, predicted, f"{probability:.4f}", model, time))
         with self.lock:
             if not (self.folder / name).exists():
                 with writing(self.folder / name) as draft:

@@ -12,7 +12,7 @@ from scapnet.metrics.coverage import ERROR_RATE, calibrate
 from scapnet.metrics.per_class import rejection_threshold
 from scapnet.prototypes import look_at_training
 from scapnet.summary import show_classes, show_scores, write_tables
-from scapnet.terminal.console import ProgressBar
+from scapnet.terminal.console import ProgressBar, say
 from scapnet.training.run import Run
 from scapnet.visualize import part_grid
 
@@ -102,4 +102,6 @@ def show(run: Run, result: dict[str, Any], found: Evaluation | None) -> None:
         show_classes(found.target, found.probs, run.model.classes)
     folder = run.folder.path
     shown = folder / "parts.png"
-    print(f"run folder: {folder}" + (f"\nparts of some photos: {shown}" if shown.exists() else ""))
+    say(f"run folder: {folder}")
+    if shown.exists():
+        say(f"parts of some photos: {shown}")
