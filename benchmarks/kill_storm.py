@@ -90,7 +90,12 @@ class Attempt:
             return child
         os.setpgid(0, 0)  # with its loader processes
         if processes > 1:
-            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+            place: dict[str, object] = {
+                "RANK": rank,
+                "LOCAL_RANK": rank,
+                "WORLD_SIZE": processes,
+                "LOCAL_WORLD_SIZE": processes,
+            }
             place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
             os.environ |= {key: str(value) for key, value in place.items()}
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

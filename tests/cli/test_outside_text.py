@@ -19,7 +19,7 @@ from scapnet.card import escaped
 from scapnet.csvfile import FORMULA, harmless
 from scapnet.terminal.console import printable
 
-MARKUP, SCRIPT, FORMULA_NAME = "[/b]\x1b]0;x\x07", "<script>x<img src=q onerror=y>", "=1+1|`x`[a](b)"
+MARKUP, SCRIPT, FORMULA_NAME = "[red]\x1b]0;x\x07", "<script>x<img src=q onerror=y>", "=1+1|`x`[a](b)"
 
 
 class Tags(HTMLParser):
@@ -37,7 +37,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("outside")
+    root = tmp_path_factory.mktemp("outside") / "[" / "b]"  # a closing tag
     for split, count in (("train", 4), ("val", 2)):
         for name, colour in ((MARKUP, "red"), (SCRIPT, "lime"), (FORMULA_NAME, "blue")):
             for i in range(count):
@@ -57,13 +57,16 @@ def test_hostile_names_go_through_every_output(root: Path, tmp_path: Path, comma
     settings = {f"data.{key}": value for key, value in data.items()} | {"model.parts.size": 32, "model.weights": "none"}
     settings |= {f"train.{key}": value for key, value in train.items()}
     flags = [word for key, value in settings.items() for word in (f"--{key}", value)]
-    said = command("train", "demo", *flags, "--out", run)
-    said += command("eval", run)
-    said += command("predict", run, root / "val")
-    said += command("predict", run, root / "val", "--format", "csv", "--out", tmp_path / "answers.csv")
-    said += command("report", run)
-    assert "\x1b]" not in "".join(said)
-    assert r"[/b]\x1b]0;x\x07" in "".join(said)
+    commands: list[tuple[object, ...]] = [
+        ("train", "demo", *flags, "--out", run),
+        ("eval", run),
+        ("predict", run, root / "val"),
+        ("predict", run, root / "val", "--format", "csv", "--out", tmp_path / "answers.csv"),
+        ("report", run),
+    ]
+    said = "".join(text for words in commands for text in command(*words))
+    assert "\x1b]" not in said
+    assert r"[red]\x1b]0;x\x07" in said
 
     for table in (*run.glob("*.csv"), tmp_path / "answers.csv"):
         text = table.read_text(encoding="utf-8")
