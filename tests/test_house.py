@@ -19,7 +19,7 @@ ROOT = Path(scapnet.__file__).parent
 LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli"},
-    {"report"},
+    {"bench", "report"},
     {"experiments", "serve"},
     {"training"},
     {"faithfulness"},
@@ -48,6 +48,13 @@ LAYERS: list[set[str]] = [
     {"allocator", "devices", "errors", "outputs"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
+    "bench": [
+        {"__init__"},
+        {"findings"},
+        {"inference", "peers", "result", "training"},
+        {"floors", "photos", "subject"},
+        {"timing"},
+    ],
     "cli": [{"__init__"}, {"data", "flags", "predict", "ship", "train"}, {"places"}],
     "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
     "baselines": [{"__init__"}, {"nts", "plain", "rra"}, {"anchors", "settings"}],
@@ -111,7 +118,19 @@ INSIDE: dict[str, list[set[str]]] = {
         {"finish", "loop"},
         {"run"},
         {"resuming"},
-        {"health", "lock", "meter", "mixing", "optim", "runfolder", "schedule", "signals", "syncbn", "tracking"},
+        {
+            "checkpointing",
+            "health",
+            "lock",
+            "meter",
+            "mixing",
+            "optim",
+            "runfolder",
+            "schedule",
+            "signals",
+            "syncbn",
+            "tracking",
+        },
         {"manifest"},
     ],
     "experiments": [

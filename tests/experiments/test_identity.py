@@ -19,7 +19,7 @@ from toy_runs import BASE
 RESULTS = Path(__file__).parents[2] / "results" / "reproduce"
 IGNORED = {
     *("preset", "data.root", "data.workers", "data.download"),
-    *("train.precision", "train.log_every", "train.checkpoint_steps", "train.tracker"),
+    *("train.precision", "train.log_every", "train.checkpoint_steps", "train.grad_checkpointing", "train.tracker"),
     "loss.distill_tau",  # without distillation
 }
 

@@ -35,6 +35,40 @@ def export(
     say(f"{out}: {found}")
 
 
+def bench(
+    what: Positional[str] = "paper",
+    size: int | None = None,
+    batch: int = 1,
+    rounds: int = 5,
+    threads: int = 1,
+    rows: tuple[str, ...] = ("quick",),
+    training: bool = True,
+    peer: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Time a network here, in inference and training, beside its backbones, its engines and other people's networks.
+
+    Args:
+        what: a preset, which is built with random weights, or a run or model folder.
+        size: another side of a preset's view in pixels; its parts change in proportion.
+        batch: number of images in a batch.
+        rounds: number of rounds, in each of which everything runs once.
+        threads: number of CPU threads; with one, CPU time is measured, which other work on the machine hardly changes.
+        rows: quick, all, or some of backbones, convolutions, plain, channels_first, bf16, folded, compiled, onnx,
+            openvino and int8; the last four take a minute or more to prepare.
+        training: also time training steps.
+        peer: ntsnet=FOLDER or pmg=FOLDER, a checkout of their authors' code, whose forward pass is timed too.
+        out: a .json file for the figures; the page is written beside it.
+    """
+    from scapnet.bench import ALL, QUICK, bench
+    from scapnet.terminal.console import make_console, say
+
+    names = {"quick": QUICK, "all": ALL}
+    chosen = [name for row in rows for name in names.get(row, (row,))]
+    console = make_console(stderr=True)
+    print(bench(what, size, batch, rounds, threads, chosen, training, peer, out, lambda text: say(text, console)))
+
+
 def serve(
     models: Positional[list[str]],
     host: str = "127.0.0.1",

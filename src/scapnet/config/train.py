@@ -91,6 +91,8 @@ class TrainConfig:
     """Early stopping: end training with the best model after this many epochs without a better validation accuracy."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
+    grad_checkpointing: bool = False
+    """Compute the activations of the backbones' blocks again in the backward pass: less memory, more time."""
     seed: int = 0
     """Seed of the weights, the order, the augmentation and the noise."""
     log_every: int = 20

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from scapnet.backbones.cnn import evaluation_mode
 from scapnet.build import build_model
 from scapnet.config import Config
 from scapnet.experiments.environment import hardware
@@ -46,8 +47,6 @@ def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cos
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     times: list[float] = []
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter, _lstm_macs(as_module(model)) as lstms:
-            model(images[:1], None, torch.zeros(1, dtype=torch.long, device=device))
         for _ in range(repeats + 1):
             started = clock()
             model(images, None, torch.arange(batch, device=device))
@@ -55,9 +54,18 @@ def cost_of(model: Network, size: int, batch: int = 16, repeats: int = 3) -> Cos
                 torch.cuda.synchronize(device)
             times.append(clock() - started)
     model.train(training)
-    # A multiply-add is counted as two operations.
-    macs = counter.get_total_flops() / 2 + sum(lstms)
-    return Cost(location_parameters(model), macs / 1e9, min(times[1:]))
+    return Cost(location_parameters(model), macs_of(model, size) / 1e9, min(times[1:]))
+
+
+@torch.no_grad()
+def macs_of(model: Network, size: int) -> float:
+    """Multiply-adds for an image of ``size`` pixels, of convolutions, matrix products and LSTMs."""
+    device = device_of(model)
+    image, index = torch.zeros(1, 3, size, size, device=device), torch.zeros(1, dtype=torch.long, device=device)
+    counting = FlopCounterMode(display=False)
+    with evaluation_mode(as_module(model)), counting as counter, _lstm_macs(as_module(model)) as lstms:
+        model(image, None, index)
+    return float(counter.get_total_flops()) / 2 + sum(lstms)  # a multiply-add is counted as two operations
 
 
 def measured_on() -> str:

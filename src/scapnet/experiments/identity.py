@@ -9,7 +9,7 @@ from scapnet.serialization import to_dict
 
 # These determine where and how fast a run is made, but not its result.
 PLACE = ("root", "workers", "download")
-PACE = ("precision", "log_every", "checkpoint_steps", "tracker")
+PACE = ("precision", "grad_checkpointing", "log_every", "checkpoint_steps", "tracker")
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from scapnet.data.transforms import Views
 from scapnet.evaluate import Evaluation, evaluate_model
 from scapnet.network import Loss, Network, as_module
 from scapnet.terminal.hints import option
+from scapnet.training.checkpointing import checkpoint_blocks
 from scapnet.training.health import check_weights
 from scapnet.training.mixing import check_maps
 from scapnet.training.optim import backbones_of, freeze_backbones, make_average, make_optimizer
@@ -87,6 +88,8 @@ class Run:
         check_data(config.train, self.data)
         self.model = self._build()
         self.average = make_average(self.model, config.train.ema)
+        if config.train.grad_checkpointing:
+            checkpoint_blocks(as_module(self.model))
         # The network to score and save: the average of the weights, if there is one.
         self.scored = self.model if self.average is None else cast(Network, self.average.module)
         self.loss = self._make_loss()
