@@ -35,7 +35,7 @@ from scapnet.metrics.batch import averaged
 from scapnet.metrics.coverage import calibrate, calibrated_scores
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.per_class import rejection_threshold
-from scapnet.metrics.skipping import sure_threshold
+from scapnet.metrics.skipping import parts_cost, sure_threshold
 from scapnet.metrics.unknowns import auroc, false_positive_rate, familiarity, max_softmax
 from scapnet.model import SCAPNet
 from scapnet.predict import predict_photo
@@ -433,7 +433,9 @@ def test_a_trained_model_knows_when_to_skip_parts(tmp_path: Path, folder_run: Pa
     run = shutil.copytree(folder_run, tmp_path / "run")
     found = score_run(run, "val").found
     assert found.main is not None
-    assert from_pretrained(run).sure == sure_threshold(found.target, found.main, found.probs)
+    model = from_pretrained(run)
+    share = parts_cost(model).affordable()
+    assert model.sure == sure_threshold(found.target, found.main, found.probs, share=share)
     with safe_open(run / "answers.safetensors", "pt") as file:
         assert torch.equal(file.get_tensor("main"), found.main)
     result = evaluate(run, "val", parts_for=0.5)

@@ -33,7 +33,7 @@ from scapnet.metrics.following import follow_columns
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.localization import coverage_by_mark
 from scapnet.metrics.per_class import mean_per_class
-from scapnet.metrics.skipping import PartsFor, parts_cost, sure_of, sure_threshold
+from scapnet.metrics.skipping import PartsFor, can_skip, parts_cost, sure_of, sure_threshold
 from scapnet.metrics.unknowns import evidence
 from scapnet.network import Network
 from scapnet.outputs import check_folder
@@ -69,9 +69,11 @@ class Evaluation(NamedTuple):
         """The content of a result file."""
         return self.scores | ({"marks": self.marks} if self.marks else {})
 
-    def sure(self) -> float | None:
-        """See `sure_threshold`; None where there are no parts."""
-        return None if self.main is None else sure_threshold(self.target, self.main, self.probs)
+    def sure(self, model: Network) -> float | None:
+        """The model's threshold for skipping parts, see `sure_threshold`; None for a network that cannot skip them."""
+        if self.main is None or not can_skip(model):
+            return None
+        return sure_threshold(self.target, self.main, self.probs, share=parts_cost(model).affordable())
 
     def save(self, path: Path, classes: Sequence[str]) -> None:
         """Write the answers, "target", "probs", "samples" and, if any, "main", as safetensors, with the K classes."""

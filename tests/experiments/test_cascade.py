@@ -1,11 +1,13 @@
 """Rows made of other rows' answers: a branch alone, and cascades with a second pass for unsure images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from scapnet.config import ModelConfig, PartsConfig
 from scapnet.experiments.cascade import from_cascade, second_pass
 from scapnet.experiments.record import unpack
 from scapnet.metrics.skipping import sure_threshold
@@ -46,8 +48,12 @@ def test_a_branch_alone(tmp_path: Path) -> None:
 
 def test_a_network_looks_again_with_its_final_answer(tmp_path: Path) -> None:
     folder = run(tmp_path / "a", 1)
-    record = from_cascade("again", 0, ("a.main", "a"), {"a": folder}, BASE, "c")
-    answer, looked = second_pass(torch.arange(COUNT), TARGET, guesses(101), guesses(1))
+    model = ModelConfig(parts=PartsConfig(keep=(0, 2), size=72))
+    config = replace(BASE, data=replace(BASE.data, size=72, resize=72), model=model)
+    record = from_cascade("again", 0, ("a.main", "a"), {"a": folder}, config, "c")
+    share = 0.1  # two parts as large as the view: 0.4 of 3 times the cost is 1.2 times, 0.2 of 2 more
+    answer, looked = second_pass(torch.arange(COUNT), TARGET, guesses(101), guesses(1), share)
+    assert looked.double().mean() >= share
     assert unpack(record.right) == (answer.argmax(1) == TARGET).tolist()
     assert record.scores["looked"] == pytest.approx(float(looked.double().mean()))
     assert record.scores["accuracy_main"] == pytest.approx(float((guesses(101).argmax(1) == TARGET).double().mean()))

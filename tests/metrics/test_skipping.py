@@ -52,6 +52,23 @@ def test_a_loss_is_made_up_for_by_photos_that_the_parts_get_wrong() -> None:
     assert sure_threshold(TARGET, main, probs, 0.0) == pytest.approx(0.85)
 
 
+@pytest.mark.parametrize(("share", "at_least"), [(0.0, 0.5), (0.1, 0.55), (0.25, 0.65), (0.9, 0.95), (1.0, None)])
+def test_the_parts_of_a_share_are_looked_at_in_any_case(share: float, at_least: float | None) -> None:
+    main = answers([True] * 10, SURE)
+    found = sure_threshold(TARGET, main, ALL_RIGHT, 0.0, share)
+    assert found == (None if at_least is None else pytest.approx(at_least))
+    if found is not None:
+        assert (main.amax(1) < found).double().mean() >= share
+
+
+def test_what_a_part_of_the_full_cost_pays_for() -> None:
+    cost = PartsCost(1.0, 4.5)
+    assert cost.average(cost.affordable(0.4)) == pytest.approx(0.4)
+    assert PartsCost(1.0, 2.0).affordable(0.4) == 0.0  # the main branch alone costs more
+    assert PartsCost(1.0, 2.0).affordable(1.0) == 1.0
+    assert PartsCost(1.0, 1.0).affordable(0.4) == 0.0
+
+
 def test_equal_probabilities_skip_together() -> None:
     main = answers([True, True, False, *[True] * 7], [0.9, *[0.8] * 9])
     assert sure_threshold(TARGET, main, ALL_RIGHT, 0.0) == pytest.approx(0.9)

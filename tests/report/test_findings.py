@@ -13,13 +13,14 @@ from torch.nn.functional import normalize
 from report_runs import make_run
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.scored import choose
+from scapnet.metrics.parts_gain import paired_gain
 from scapnet.report.answered import Answered, answer_split, main_branch_only
 from scapnet.report.calibration import calibration, cross_fitted
 from scapnet.report.collect import class_rows, mean_class_accuracy, photos_to_show, share
 from scapnet.report.doctor import correlation, distances, near_pairs, same_pictures, unusual
 from scapnet.report.looks import look
 from scapnet.report.pairs import confused
-from scapnet.report.worth import paired_gain, skipping
+from scapnet.report.worth import skipping
 
 
 def answered(seed: int = 0, photos: int = 60, classes: int = 4) -> Answered:

@@ -15,10 +15,13 @@ from scapnet.experiments.environment import environment
 from scapnet.experiments.record import Record, pack, without_paths
 from scapnet.experiments.rows import source_of
 from scapnet.jsonfile import read_json
-from scapnet.metrics.skipping import sure_threshold
+from scapnet.metrics.skipping import PartsCost, sure_threshold
+from scapnet.training.schedule import work_of
 
 
-def second_pass(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
+def second_pass(
+    samples: Tensor, target: Tensor, first: Tensor, both: Tensor, share: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Answers of a cascade, whose second pass is for images with an unsure first answer.
 
     The threshold of each half of the images is set on the other half.
@@ -28,6 +31,7 @@ def second_pass(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) ->
         target: (n,) labels.
         first: (n, K) answers.
         both: (n, K) answers after the second pass.
+        share: of the images, the least sure, that get a second pass in any case.
 
     Returns:
         The answers (n, K), and which images had a second pass, (n,) bool.
@@ -35,7 +39,7 @@ def second_pass(samples: Tensor, target: Tensor, first: Tensor, both: Tensor) ->
     looked = torch.ones(len(samples), dtype=torch.bool)
     for half in (0, 1):
         mine = samples % 2 == half
-        sure = sure_threshold(target[~mine], first[~mine], both[~mine])
+        sure = sure_threshold(target[~mine], first[~mine], both[~mine], share=share)
         if sure is not None:
             looked[mine] = first[mine].float().amax(1) < sure
     return torch.where(looked[:, None], both, first), looked
@@ -69,7 +73,11 @@ def from_cascade(
     answer = first
     if len(found) > 1:
         second = found[1][2]
-        answer, looked = second_pass(samples, target, first, second if len(folders) == 1 else (first + second) / 2)
+        if len(folders) == 1:  # the parts of one network, as `predict --parts unsure` looks at them
+            share = PartsCost(1.0, work_of(config, config.train.epochs - 1)).affordable()
+            answer, looked = second_pass(samples, target, first, second, share)
+        else:
+            answer, looked = second_pass(samples, target, first, (first + second) / 2)
         scores["looked"] = float(looked.double().mean())
         scores["accuracy_main"] = float((first.argmax(1) == target).double().mean())
     right = answer.argmax(1) == target

@@ -15,16 +15,22 @@ from scapnet.network import Network, as_module, device_of
 
 PartsFor = float | Literal["all", "unsure", "none"]
 LOSS = 0.001  # of accuracy, a tenth of a point
+BUDGET = 0.4  # of the cost of looking at all parts
 
 
-def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LOSS) -> float | None:
+def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LOSS, share: float = 0.0) -> float | None:
     """The smallest probability t such that photos whose main branch gives t or more can do without their parts.
+
+    On a few hundred photos, chance alone makes a threshold look harmless that loses most of what the parts bring
+    (docs/lab-notebook.md, "A threshold for small validation splits"). The parts of a fixed share of the photos are
+    therefore looked at in any case.
 
     Args:
         target: (n,) labels.
         main: (n, K) softmax of the main branch.
         probs: (n, K) the final answer, with the parts.
         loss: of accuracy on these photos that is accepted, as a share.
+        share: of these photos, the least sure, that are below t in any case.
 
     Returns:
         t, or None where the parts of even the surest photo are missed.
@@ -35,8 +41,14 @@ def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LO
     total = change[order].cumsum(0)
     # Photos of equal probability skip together.
     whole = torch.cat([top[:-1] != top[1:], top.new_ones(min(1, len(top)), dtype=torch.bool)])
-    good = top[whole & (total >= -loss * len(top) - 1e-9)]
+    few = torch.arange(1, len(top) + 1) <= (1 - share) * len(top) + 1e-9
+    good = top[whole & few & (total >= -loss * len(top) - 1e-9)]
     return float(good[-1]) if len(good) else None
+
+
+def can_skip(model: Network) -> bool:
+    """Whether a network has parts that it can skip."""
+    return isinstance(model, SCAPNet) and model.selection is not None
 
 
 def sure_of(model: Network, parts_for: PartsFor) -> float | None:
@@ -51,7 +63,7 @@ def sure_of(model: Network, parts_for: PartsFor) -> float | None:
     """
     if parts_for == "all":
         return None
-    if not isinstance(model, SCAPNet) or model.selection is None:
+    if not can_skip(model):
         raise ValueError("this model looks at no parts that could be skipped; leave the choice of parts at all")
     if parts_for == "none":
         return 0.0
@@ -76,6 +88,10 @@ class PartsCost(NamedTuple):
     def average(self, looked: float) -> float:
         """The mean cost relative to looking at all parts, where a share of the photos is looked at."""
         return (self.main + looked * (self.full - self.main)) / self.full
+
+    def affordable(self, budget: float = BUDGET) -> float:
+        """The share of the photos whose parts can be looked at for a part of the full cost, from 0 to 1."""
+        return min(max((budget * self.full - self.main) / max(self.full - self.main, 1e-12), 0.0), 1.0)
 
 
 @torch.no_grad()

@@ -11,10 +11,9 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from scapnet.metrics.parts_gain import Z95
 from scapnet.metrics.per_class import class_scores, mean_per_class
 from scapnet.report.answered import Answered
-
-Z95 = 1.959964  # half the width of a 95% interval, in standard deviations
 
 
 @dataclass(frozen=True)

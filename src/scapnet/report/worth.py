@@ -10,9 +10,9 @@ import torch
 from scipy.stats import binomtest
 
 from scapnet.experiments.cost import Cost, cost_of, measured_on
+from scapnet.metrics.parts_gain import parts_gain
 from scapnet.network import Network, as_module
 from scapnet.report.answered import Answered, main_branch_only
-from scapnet.report.collect import Z95
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ def worth(model: Network, found: Answered) -> Worth | None:
     """
     if found.parts is None:
         return None
-    both, alone = found.right, found.main.argmax(1) == found.target
-    fixed, broken = int((both & ~alone).sum()), int((alone & ~both).sum())
-    gain, half = paired_gain(fixed, broken, len(both))
+    gain, half, fixed, broken = parts_gain(found.target, found.main, found.probs)
     p_value = float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
     whole = cost_of(model, model.view.size, 4, 2)
     with main_branch_only(model):
@@ -80,22 +78,6 @@ def worth(model: Network, found: Answered) -> Worth | None:
     return Worth(
         gain, gain - half, gain + half, fixed, broken, p_value, whole, main, parameters, where, skipping(found)
     )
-
-
-def paired_gain(fixed: int, broken: int, photos: int) -> tuple[float, float]:
-    """The difference of two accuracies on the same photos, and half of its 95% interval.
-
-    >>> paired_gain(8, 4, 100)[0]
-    0.04
-
-    Args:
-        fixed: photos that only the first gets right.
-        broken: photos that only the second gets right.
-        photos: all of them.
-    """
-    gain = (fixed - broken) / photos
-    variance = ((fixed + broken) / photos - gain**2) / photos
-    return gain, Z95 * math.sqrt(max(variance, 0.0))
 
 
 def skipping(found: Answered, steps: int = 20) -> tuple[Skipping, ...]:

@@ -9,7 +9,9 @@ from scapnet.data.sample import FineGrained
 from scapnet.evaluate import Evaluation
 from scapnet.jsonfile import write_json
 from scapnet.metrics.coverage import ERROR_RATE, calibrate
+from scapnet.metrics.parts_gain import advice
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.metrics.skipping import can_skip, parts_cost
 from scapnet.prototypes import look_at_training
 from scapnet.summary import show_classes, show_scores, write_tables
 from scapnet.terminal.console import ProgressBar, say
@@ -79,7 +81,7 @@ def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     if model.calibration is not None or held.split == "val":
         found = found.calibrated(model.calibration, model.parents, ERROR_RATE)
     if held.split == "val":
-        model.threshold, model.sure = rejection_threshold(found.target, found.probs), found.sure()
+        model.threshold, model.sure = rejection_threshold(found.target, found.probs), found.sure(model)
         model.calibration = calibrate(found.held, True)
     if run.accelerator.is_main_process:
         found.save(folder / "answers.safetensors", model.classes)
@@ -100,6 +102,9 @@ def show(run: Run, result: dict[str, Any], found: Evaluation | None) -> None:
     show_scores(result)
     if found is not None:
         show_classes(found.target, found.probs, run.model.classes)
+    if found is not None and found.main is not None and can_skip(run.scored):
+        told = advice(found.target, found.main, found.probs, run.scored.sure, parts_cost(run.scored))
+        say(f"on these photos {told.sentence}")
     folder = run.folder.path
     shown = folder / "parts.png"
     say(f"run folder: {folder}")

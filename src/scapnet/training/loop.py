@@ -204,7 +204,7 @@ def validate(run: Run, bar: ProgressBar) -> None:
         return
     found, position, epoch = run.score(run.val_loader), run.position, run.position.epoch
     run.scored.threshold = position.threshold = rejection_threshold(found.target, found.probs)
-    run.scored.sure = position.sure = found.sure()
+    run.scored.sure = position.sure = found.sure(run.scored)
     accuracy = found.scores["accuracy"]
     bar.note(f"epoch {epoch + 1}: validation accuracy {accuracy:.1%}")
     log(run, {"epoch": epoch, "split": "val"}, found.scores, "val_")
