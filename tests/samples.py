@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from scapnet.build import build_model
+from scapnet.calibration import thinned
 from scapnet.config import (
     Config,
     DataConfig,
@@ -25,16 +26,20 @@ from scapnet.config import (
     TrainConfig,
     ViewConfig,
 )
+from scapnet.data.images import to_tensor
 from scapnet.data.inputs import Photo
 from scapnet.data.photos import PhotoList
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.engine import TorchEngine
 from scapnet.experiments.rows import changed
+from scapnet.metrics.coverage import Held, calibrate
+from scapnet.metrics.unknowns import evidence, known_score
 from scapnet.model import SCAPNet
 from scapnet.network import Network
-from scapnet.predict import PredictOptions, predict_stream
+from scapnet.predict import PredictOptions, predict_stream, run_views, view_of
 from scapnet.prediction import Prediction, Skipped
+from scapnet.prototypes import prototypes_of
 from scapnet.terminal.console import ProgressBar
 from scapnet.training.loop import fit
 from scapnet.training.run import Run
@@ -212,6 +217,21 @@ def make(**changes: Any) -> SCAPNet:
             for parameter in module.parameters() if module is not None else ():
                 parameter.mul_(3)
     return model.eval()
+
+
+def calibrated() -> SCAPNet:
+    """The network of `make`, calibrated on painted photos, with coarser classes."""
+    model, labels = make(), torch.arange(16) % len(NAMES)
+    views = [view_of(to_tensor(painted(70, 70 + i, i)), "", model.view) for i in range(16)]
+    said = run_views(TorchEngine(model), views, range(16))
+    assert said.features is not None
+    model.prototypes, model.parents = prototypes_of(said.features[:8], labels[:8], len(NAMES)), ("a", "a", "b", "b")
+    seen = said.probs, said.part_logits, said.features, model.prototypes
+    found = calibrate(Held(labels, said.probs, evidence(*seen), evidence(*seen, labels)), True)
+    weights = *found.weights[:2], 0.5  # the parts count, too
+    known = thinned(known_score(evidence(*seen), weights).tolist())
+    model.calibration = replace(found, weights=weights, known=known)
+    return model
 
 
 def finches(count: int) -> list[Sample]:

@@ -66,8 +66,8 @@ def calibration_of(engine: Calibrated) -> Calibration:
     found = getattr(_known_by(engine), "calibration", None)
     if not isinstance(found, Calibration):
         raise ValueError(
-            "this model was not calibrated: it is an exported file, or it was trained without a validation split or by "
-            "an earlier version; calibrate the model of a run with: scapnet eval RUN --split val"
+            "this model was not calibrated: it was trained without a validation split, or trained or exported by an "
+            "earlier version; calibrate the model of a run with: scapnet eval RUN --split val"
         )
     return found
 
@@ -107,11 +107,7 @@ class Rules:
         ranks: list[float | None] = [None] * len(best)
         if self.false_alarms is not None:
             calibration = calibration_of(engine)
-            prototypes = getattr(_known_by(engine), "prototypes", None)
-            if calibration.prototypes and prototypes is None:
-                raise ValueError("the model folder has lost its prototypes.safetensors; copy it from the run")
-            seen = evidence(said.probs, said.part_logits, said.features, prototypes)
-            scores = known_score(seen, calibration.weights).tolist()
+            scores = _known_scores(engine, said, calibration)
             ranks = [calibration.known_rank(score) for score in scores]
             unknown = [one or (r is not None and r <= self.false_alarms) for one, r in zip(unknown, ranks, strict=True)]
         among: Sequence[tuple[int, ...] | None] = sets
@@ -120,6 +116,17 @@ class Rules:
         parents = tuple(getattr(_known_by(engine), "parents", ()))
         rows = zip(order.tolist(), unknown, ranks, among, strict=True)
         return [_verdict(classes, parents, *row) for row in rows]
+
+
+def _known_scores(engine: Calibrated, said: Answers, calibration: Calibration) -> list[float]:
+    """The score of being known of each photo of a batch."""
+    if said.known is not None:
+        found: list[float] = said.known.tolist()
+        return found
+    prototypes = getattr(_known_by(engine), "prototypes", None)
+    if calibration.prototypes and prototypes is None:
+        raise ValueError("the model folder has lost its prototypes.safetensors; copy it from the run")
+    return known_score(evidence(said.probs, said.part_logits, said.features, prototypes), calibration.weights).tolist()
 
 
 def sets_of(probs: Tensor, calibration: Calibration, error_rate: float) -> list[tuple[int, ...]]:

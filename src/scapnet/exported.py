@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scapnet.calibration import Calibration
 from scapnet.config import ViewConfig
 from scapnet.errors import reason
 from scapnet.serialization import from_dict
@@ -42,6 +43,17 @@ class ExportedGraph(NamedTuple):
         """The lowest probability at which an answer can be trusted."""
         found: float | None = json.loads(self.metadata["threshold"])
         return found
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The coarser class of each class, "" for none; empty without a hierarchy."""
+        return tuple(json.loads(self.metadata.get("parents", "[]")))
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the validation split says of the answers; None where it is not known."""
+        found = json.loads(self.metadata.get("calibration", "null"))
+        return None if found is None else from_dict(Calibration, found)
 
     @property
     def pixels(self) -> str:

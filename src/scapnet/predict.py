@@ -108,17 +108,26 @@ def run_views(engine: Engine, views: Sequence[PhotoView], index: Iterable[int], 
 
     Args:
         engine: see `scapnet.engine`.
-        views: of B photos.
+        views: of B photos; an engine that takes whole photos needs them, too, and reads them again.
         index: their numbers, which random parts are drawn by.
         tta: average the answer with that for the mirrored views. Parts and gate are those of the plain views.
     """
+    of_photos = getattr(engine, "of_photos", None)
+    if of_photos is not None:
+        photos = [load_photo(view.photo, view.path) for view in views if view.photo is not None]
+        assert len(photos) == len(views)
+        found: Answers = of_photos(photos)
+        return _with_mirrored(found, of_photos([photo.flip(-1) for photo in photos])) if tta else found
     image, source = _inputs(views, engine.view)
     numbers = torch.tensor(list(index))
     found = engine(image, source, numbers)
     if tta:
-        mirrored = engine(image.flip(-1), None if source is None else source.flip(-1), numbers)
-        found = found._replace(probs=(found.probs + mirrored.probs) / 2)
+        found = _with_mirrored(found, engine(image.flip(-1), None if source is None else source.flip(-1), numbers))
     return found
+
+
+def _with_mirrored(found: Answers, mirrored: Answers) -> Answers:
+    return found._replace(probs=(found.probs + mirrored.probs) / 2)
 
 
 @torch.inference_mode()

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from samples import make
+from samples import calibrated
 from scapnet.export.formats import metadata_of, onnx_model
 from scapnet.export.graph import trace
 
 
 @pytest.fixture(scope="session")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The network of `make`, from photos of any size."""
+    """The network of `calibrated`, from photos of any size."""
     pytest.importorskip("onnxscript", reason="needs the extra: pip install scapnet[export]")
     pytest.importorskip("onnxruntime", reason="needs the extra: pip install scapnet[export]")
     onnx = pytest.importorskip("onnx")
@@ -20,7 +20,7 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     file = (base if worker_id == "master" else base.parent) / "exported" / "photo.onnx"
     with FileLock(file.parent.with_suffix(".lock")):
         if not file.exists():
-            program, names = trace(make())
+            program, names = trace(calibrated())
             file.parent.mkdir()
-            onnx.save(onnx_model(program, names, metadata_of(make(), "photo", "uint8", "fp32")), file)
+            onnx.save(onnx_model(program, names, metadata_of(calibrated(), "photo", "uint8", "fp32")), file)
     return file

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from samples import NAMES, Refuse, finches, make
+from samples import NAMES, Refuse, calibrated, finches, make
 from scapnet.data.images import to_photo
+from scapnet.engine import TorchEngine
 from scapnet.export import export_model
 from scapnet.export.check import Agreement
 from scapnet.export.formats import save_openvino
 from scapnet.export.precision import half_nodes, to_half, to_int8
 from scapnet.exported import open_graph
+from scapnet.metrics.unknowns import evidence, known_score
 from scapnet.model import SCAPNet
-from scapnet.predict import predict_images
+from scapnet.predict import predict_images, run_views, view_of
 from scapnet.prediction import Prediction
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
@@ -59,6 +61,17 @@ def test_photos_of_every_size_and_batches_of_one_size(
     batch = graph.run(torch.stack([birds[0], birds[1], birds[0]]).numpy())
     for row, answer in enumerate((expected[0], expected[1], expected[0])):
         agree(batch, answer, row)
+
+
+def test_the_file_knows_which_photos_look_familiar(onnx_file: Path, birds: list[torch.Tensor]) -> None:
+    model, graph = calibrated(), open_graph(onnx_file)
+    assert (graph.calibration, graph.parents) == (model.calibration, model.parents)
+    assert model.calibration is not None
+    for bird in birds:
+        said = run_views(TorchEngine(model), [view_of(bird, "", model.view)], [0])
+        seen = evidence(said.probs, said.part_logits, said.features, model.prototypes)
+        expected = known_score(seen, model.calibration.weights)
+        np.testing.assert_allclose(graph.run(bird[None].numpy())["known"], expected.numpy(), rtol=1e-3, atol=1e-2)
 
 
 def test_the_file_says_what_it_is(onnx_file: Path, model: SCAPNet) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from samples import NO_MODULES, make, painted
+from samples import NO_MODULES, calibrated, make, painted
 from scapnet.config import ViewConfig
 from scapnet.data.images import to_tensor
 from scapnet.engine import TorchEngine
@@ -16,7 +16,7 @@ from scapnet.predict import predict_images, run_views, view_of
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("size", [(1, 1), (31, 200), (300, 211)])
 def test_it_answers_as_prediction_does(fit: Any, size: tuple[int, int]) -> None:
-    model = make()
+    model = calibrated()
     model.view = ViewConfig(64, 72, 96, fit=fit)
     photo = to_tensor(painted(*size))
     with torch.no_grad():

@@ -26,7 +26,7 @@ def predict(
     """Classify photos, with probabilities and the parts that the answers rest on.
 
     Args:
-        model: a run folder, a model folder, a hub id, or a file that export wrote with --input view.
+        model: a run folder, a model folder, a hub id, or a file that export wrote.
         photos: files, folders of photos, and patterns such as "photos/*.jpg".
         format: how to write the answers; by default by the suffix of `out`, or as a table.
         out: a .txt, .json or .csv file for the answers; by default they are printed.

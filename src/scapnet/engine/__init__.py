@@ -105,7 +105,7 @@ def file_engine(path: Path) -> Engine | None:
     """The engine of an exported file, or None for what is a folder or the name of a model on the hub.
 
     Raises:
-        ValueError: see `scapnet.exported.open_graph` and `GraphEngine`.
+        ValueError: see `scapnet.exported.open_graph`.
     """
     return GraphEngine(open_graph(path)) if path.suffix in SUFFIXES.values() and not path.is_dir() else None
 

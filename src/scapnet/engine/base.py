@@ -25,6 +25,7 @@ class Answers(NamedTuple):
     features: Tensor | None = None  # (B, D) the main branch's input to its classifier
     looked: Tensor | None = None  # (B,) whose parts were looked at; None where all are, or none can be
     logits: Tensor | None = None  # (B, K) of the main branch
+    known: Tensor | None = None  # (B,) the score of being known, where a graph computes it
 
     @classmethod
     def of(cls, output: NetworkOutput, features: Tensor | None = None) -> "Answers":
@@ -53,7 +54,7 @@ class Engine(Protocol):
         """The probability from which on an answer can be trusted; None where it is not known."""
 
     # An engine that knows them also has ``calibration``, ``prototypes`` and ``parents``, as a `Network` does, or such a
-    # network as ``model``.
+    # network as ``model``. One that takes whole photos has ``of_photos``, as a `GraphEngine` of such a file.
 
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
         """Classify a batch.

@@ -19,11 +19,14 @@ from scapnet.serialization import to_dict
 
 
 def metadata_of(model: Network, pixels: Pixels, kind: Kind, precision: str) -> dict[str, str]:
-    """The metadata of the file; classes, view and threshold are JSON."""
+    """The metadata of the file; classes, view, threshold, parents and calibration are JSON."""
+    calibration = None if model.calibration is None else to_dict(model.calibration)
     return {
         "classes": json.dumps(list(model.classes), ensure_ascii=False),
         "view": json.dumps(to_dict(model.view)),
         "threshold": json.dumps(model.threshold),
+        "parents": json.dumps(list(model.parents), ensure_ascii=False),
+        "calibration": json.dumps(calibration),
         "input": pixels,
         "pixels": kind,
         "precision": precision,

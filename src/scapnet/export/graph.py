@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torchvision.ops import box_convert
 
+from scapnet.calibration import Prototypes
 from scapnet.data.augment import sides
 from scapnet.export.resize import Side, photo_sides, resized_view, shrunk
+from scapnet.metrics.unknowns import agreement, familiarity, known_score
 from scapnet.network import Network, as_module
 
 Pixels = Literal["photo", "view"]
@@ -26,6 +28,7 @@ OUTPUTS = {
     "scores": "(B, M) the gate's probability of keeping each part",
     "scales": "(B, M) sides of the parts in units of the grid",
     "gate": "(B, N, N) 1 for the units of the grid that the gate kept, 0 for the others",
+    "known": "(B,) how familiar the photo looks; see `scapnet.metrics.unknowns`",
 }
 
 
@@ -46,6 +49,9 @@ class PixelNetwork(nn.Module):
         self.classifier = model.classifier
         for name, values in (("mean", model.view.mean), ("std", model.view.std)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self.weights = familiar_weights(model)
+        for name, tensor in model.prototypes._asdict().items() if self.weights and model.prototypes else ():
+            self.register_buffer(f"prototypes_{name}", tensor, persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Classify photos of one size.
@@ -75,7 +81,17 @@ class PixelNetwork(nn.Module):
             found |= {"view_boxes": corners * side, "scores": output.parts.scores, "scales": output.parts.scales}
         if output.gate is not None:
             found["gate"] = output.gate.mask.float()
+        if self.weights:
+            found["known"] = self._known(found)
         return found
+
+    def _known(self, found: dict[str, Tensor]) -> Tensor:
+        """`known_score` (B,) of outputs."""
+        kept = Prototypes(*(getattr(self, f"prototypes_{name}") for name in Prototypes._fields))
+        columns = [*familiarity(found["embedding"], kept)]
+        if "part_logits" in found:
+            columns.append(agreement(found["probabilities"], found["part_logits"]))
+        return known_score(torch.stack(columns, 1), self.weights[: len(columns)])
 
     def _run(self, source: Tensor) -> tuple[Any, Tensor]:
         """The network's output for a source (B, 3, S', S') of whole numbers, and its classifier's input."""
@@ -98,6 +114,12 @@ class PixelNetwork(nn.Module):
         scale = torch.stack([horizontal.scale, vertical.scale] * 2)
         end = torch.stack([torch.full((), length, dtype=torch.float32) for length in (width, height) * 2])
         return torch.minimum(((boxes + offset) / scale).clamp(min=0), end)
+
+
+def familiar_weights(model: Network) -> tuple[float, ...]:
+    """The weights of a calibrated network's score of being known; none where the score is not of its prototypes."""
+    found = model.calibration
+    return found.weights if found is not None and found.prototypes and model.prototypes is not None else ()
 
 
 def trace(model: Network, pixels: Pixels = "photo", kind: Kind = "uint8") -> tuple[ExportedProgram, list[str]]:

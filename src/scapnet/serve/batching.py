@@ -44,7 +44,8 @@ class Batcher:
         """
         future: Future[Prediction] = Future()
         try:
-            self.waiting.put_nowait((view_of(image, "", self.engine.view), future))
+            whole = image if getattr(self.engine, "of_photos", None) is not None else None
+            self.waiting.put_nowait((view_of(image, "", self.engine.view, whole), future))
         except queue.Full:
             raise Refused(503, "the server is busy; try again in a few seconds") from None
         return future
