@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"evaluate"},
     {"explain"},
     {"answers", "summary", "unknown", "visualize"},
-    {"predictor"},
+    {"predictor", "shards"},
     {"predict"},
     {"decision"},
     {"prototypes"},

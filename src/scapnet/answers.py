@@ -18,6 +18,7 @@ from scapnet.outputs import check_file, partial_name, writing
 from scapnet.predict import NOTHING, AtLeast, PredictOptions, predict_stream
 from scapnet.prediction import Prediction, Skipped
 from scapnet.predictor import Predictor
+from scapnet.shards import Shard
 from scapnet.terminal.console import ProgressBar, make_console, printable, say
 
 Format = Literal["table", "json", "csv"]
@@ -89,6 +90,7 @@ def write_answers(
     parts_for: PartsFor = "all",
     error_rate: float | None = None,
     false_alarms: float | None = None,
+    shard: str | None = None,
 ) -> None:
     """Predict photos and write each answer as soon as it is ready; stderr gets the progress and what was skipped.
 
@@ -99,30 +101,38 @@ def write_answers(
         out: a file; by default stdout.
         features: a file for the main branch's features.
         top, batch_size, at_least, tta, engine, parts_for, error_rate, false_alarms: see `scapnet.Predictor`.
+        shard: "I/N" predicts the I-th of N parts of the photos, and names the files after it; see `scapnet.shards`.
 
     Raises:
         ValueError: an output cannot be written (raised before the model is loaded), or there is no model or no readable
             photo.
     """
     options = PredictOptions(top, batch_size, at_least, tta, features is not None, None, error_rate, false_alarms)
+    part = None if shard is None else Shard.parse(shard)
     form = choose_format(form, out)
     features = features and check_file(features, FEATURE_SUFFIXES, FEATURE_SUFFIXES[0])
+    if part is not None:
+        out, features = out and part.file(out), features and part.file(features)
     listing = Listing()
-    files = expand(photos, listing)
+    files: Iterator[Path] = expand(photos, listing)
     predictor = Predictor.from_pretrained(model, engine=engine, **vars(options), parts_for=parts_for)
     runs = predictor.engine
     cost = parts_cost(runs.model) if isinstance(runs, TorchEngine) and parts_for != "all" else None
     # Answers printed on a terminal show the progress themselves, and a bar would disturb them.
     on_terminal = out is None and sys.stdout.isatty()
     with ProgressBar("images", live=not on_terminal) as bar, ExitStack() as stack:
-        files, total = counted(files)
+        if part is None:
+            files, total = counted(files)
+        else:
+            listings = iter([listing if part.number == 1 else Listing(), Listing()])  # one job reports for all
+            files, total = part.take(lambda: expand(photos, next(listings)), batch_size)
         _say_skipped(listing, bar)
         if not on_terminal:
             bar.start("photos", total)
         rows = stack.enter_context(feature_file(features)) if features else None
         write = stack.enter_context(_lines_to(out))
         found = predict_stream(runs, files, predictor.options)
-        for line in LINES[form](_followed(found, bar, rows, cost)):
+        for line in LINES[form](_followed(found, bar, rows, cost, part is not None)):
             write(line)
             if len(listing.skipped) >= COUNTED:
                 _say_skipped(listing, bar)
@@ -137,7 +147,11 @@ def _say_skipped(listing: Listing, bar: ProgressBar) -> None:
 
 
 def _followed(
-    found: Iterable[Prediction | Skipped], bar: ProgressBar, rows: FeatureFile | None, cost: PartsCost | None
+    found: Iterable[Prediction | Skipped],
+    bar: ProgressBar,
+    rows: FeatureFile | None,
+    cost: PartsCost | None,
+    may_be_empty: bool,
 ) -> Iterator[Prediction]:
     """The predictions; skipped files are reported and counted, and so are parts; features go to their file."""
     answered = skipped = looked = 0
@@ -154,9 +168,9 @@ def _followed(
         yield one
     if skipped:
         bar.note(f"{skipped} of {answered + skipped} files are not readable images")
-    if not answered:
+    if not answered and not may_be_empty:
         raise ValueError(NOTHING)
-    if cost is not None:
+    if cost is not None and answered:
         bar.note(
             f"looked at the parts of {looked} of {answered} photos: {cost.average(looked / answered):.0%} of the "
             f"multiply-adds that the parts of all would have taken"

@@ -22,6 +22,7 @@ def predict(
     parts: float | Literal["all", "unsure", "none"] = "all",
     features: Path | None = None,
     engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
+    shard: str | None = None,
 ) -> None:
     """Classify photos, with probabilities and the parts that the answers rest on.
 
@@ -43,11 +44,26 @@ def predict(
         engine: what runs the network: torch, or auto, the fastest here: openvino, else onnx, else folded, which is
             torch with batch norm folded into the convolutions, all in bf16 where the processor has it in hardware. For
             onnx and openvino the model is exported once, into the user's cache; int8 needs a run folder.
+        shard: predict the I-th of N parts of the photos, as one of N jobs; give I/N, for example 2/8. The number is
+            added to the names of out and features, and scapnet merge puts them together.
     """
     from scapnet.answers import write_answers
 
     answer = top, batch_size, at_least, tta, engine, parts, error_rate, false_alarms
-    write_answers(model, photos, format, out, features, *answer)
+    write_answers(model, photos, format, out, features, *answer, shard)
+
+
+def merge(out: Positional[list[Path]]) -> None:
+    """Put together what the jobs of predict --shard wrote, in the order of the photos.
+
+    Args:
+        out: the files as they were named to predict, without the numbers of the shards.
+    """
+    from scapnet.shards import merge
+    from scapnet.terminal.console import say
+
+    for path in out:
+        say(f"{path}: {len(merge(path))} shards")
 
 
 def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path("parts.png")) -> None:
