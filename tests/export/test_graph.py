@@ -37,7 +37,7 @@ def test_it_answers_as_prediction_does(fit: Any, size: tuple[int, int]) -> None:
 
 
 def test_floats_whole_numbers_and_views_give_one_answer() -> None:
-    model, photo = make(), to_tensor(painted(120, 90))
+    model, photo = calibrated(), to_tensor(painted(120, 90))
     view = view_of(photo, "a", model.view)
     with torch.no_grad():
         whole, floats = PixelNetwork(model)(photo[None]), PixelNetwork(model)(photo[None] / 255)
