@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones.cnn import Backbone, create, evaluation_mode
+from scapnet.backbones.cnn import Backbone, create
 from scapnet.backbones.weights import network_name
 from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.losses import SCAPNetLoss
@@ -249,10 +249,7 @@ def make_gate(backbone: Backbone, config: GateConfig, size: int) -> GridGate:
     Raises:
         ValueError: the grid does not fit the map.
     """
-    with torch.no_grad(), evaluation_mode(backbone):
-        features = backbone.head(torch.zeros(1, 3, size, size, device=next(backbone.parameters()).device))
-        last = features if config.mask != "stage4" else backbone.tail(features)
-    cells = min(last.shape[-2:])
+    cells = min(backbone.map_cells(size, 4 if config.mask == "stage4" else 3))
     if config.grid > cells:
         raise ValueError(
             f"a grid of {config.grid} does not fit the {cells} x {cells} map of {network_name(backbone.net)} at "

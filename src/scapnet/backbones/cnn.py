@@ -12,12 +12,14 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from scapnet.backbones.weights import Loaded, load_weights, network_name, weight_file
 from scapnet.errors import reason
 from scapnet.terminal.hints import option
 
 STRIDE = 16
+SMALL = 96  # side of the image on which a network that takes any size is checked
 
 
 @contextmanager
@@ -35,11 +37,12 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 class Backbone(nn.Module):
     """A network without its classifier, in two halves.
 
-    ``pool(tail(head(x)))`` equals the pooled features of the whole network; this is checked on construction.
+    ``pool(tail(head(x)))`` equals the pooled features of the whole network; this is checked on construction, on a small
+    image where the network takes any size.
 
     Args:
         net: a timm network.
-        size: side of its input in pixels, for the check.
+        size: side of its input in pixels.
         cut: False for a network that only extracts features (a sub-network, a baseline without a gate).
 
     Raises:
@@ -52,8 +55,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.net = net
         self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        known = getattr(net, "pretrained_cfg", None) or {}
+        side = size if known.get("fixed_input_size") else min(size, SMALL)
         # A generator of its own, so that building a network does not advance torch's.
-        example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+        example = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(), evaluation_mode(net):
             expected = self(example)
             self.dim = int(expected.shape[-1])
@@ -94,6 +99,20 @@ class Backbone(nn.Module):
         pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
         return pooled
 
+    @torch.no_grad()
+    def map_cells(self, size: int, stage: int) -> tuple[int, int]:
+        """Height and width of the stage-3 or stage-4 map of an image of ``size`` pixels; nothing is computed."""
+        maps = _Maps(self, stage)
+        names = [*maps.named_parameters(remove_duplicate=False), *maps.named_buffers(remove_duplicate=False)]
+        with evaluation_mode(self):
+            try:
+                shapes = {name: tensor.to("meta") for name, tensor in names}
+                found = functional_call(maps, shapes, torch.zeros(1, 3, size, size, device="meta"))
+            except (RuntimeError, NotImplementedError):  # a network that makes tensors of its own
+                found = maps(torch.zeros(1, 3, size, size, device=next(self.parameters()).device))
+        height, width = found.shape[-2:]
+        return height, width
+
     def last_map(self, x: Tensor) -> Tensor:
         """Images (B, 3, h, w) to the last map (B, D, H', W') of the uncut network.
 
@@ -109,6 +128,18 @@ class Backbone(nn.Module):
         """Images (B, 3, h, w) to features (B, D) through the uncut network."""
         features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)  # type: ignore[operator]
         return features
+
+
+class _Maps(nn.Module):
+    """The map of a stage, as a module's forward pass."""
+
+    def __init__(self, backbone: Backbone, stage: int) -> None:
+        super().__init__()
+        self.backbone, self.stage = backbone, stage
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.backbone.head(x)
+        return features if self.stage == 3 else self.backbone.tail(features)
 
 
 def _refusal(net: nn.Module, reason: str) -> str:
