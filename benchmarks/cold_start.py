@@ -73,7 +73,7 @@ def main() -> None:
     """Measure all commands by turns and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/cold-start"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as name:
@@ -118,10 +118,11 @@ def page(head: Mapping[str, str], rows: list[dict[str, Any]], beyond: list[tuple
     lines = [
         "# Cold start of `scapnet predict` on one photo",
         "",
-        f"`{head['command']}`, {head['hardware']}, commit {head['commit']}, torch {head['torch']}, timm {head['timm']}:",
-        f"CPU seconds of a new process on one thread, medians of {head['rounds']} rounds by turns with quartiles. More is",
-        f"the difference to `{BASE}` within a round. The first answer is that of a process which has imported everything;",
-        "the model, or its graph from the cache, is loaded in it.",
+        f"`{head['command']}`, {head['hardware']}, commit {head['commit']}, torch {head['torch']},",
+        f"timm {head['timm']}:",
+        f"CPU seconds of a new process on one thread, medians of {head['rounds']} rounds by turns with quartiles. More",
+        f"is the difference to `{BASE}` within a round. The first answer is that of a process which has",
+        "imported everything; the model, or its graph from the cache, is loaded in it.",
         "",
         "| command | CPU s | more | first answer, CPU s | first answer, s on a shared machine |",
         "|---|---|---|---|---|",

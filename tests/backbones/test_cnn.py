@@ -135,3 +135,19 @@ def test_pretrained_weights_that_cannot_be_had_name_the_way_out(
     monkeypatch.setattr(timm, "create_model", fail)
     with pytest.raises(ValueError, match=r"test_resnet cannot be downloaded .*--model\.weights"):
         create("test_resnet", "pretrained", 64)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "mobilenetv2_035"])
+def test_maps_are_measured_without_computing_them(name: str) -> None:
+    backbone = create(name, "none", 96)
+    devices = set[str]()
+    hook = backbone.net.get_submodule("conv_stem" if "mobile" in name else "conv1").register_forward_hook(
+        lambda _, given, __: devices.add(given[0].device.type)
+    )
+    found = backbone.map_cells(72, 3), backbone.map_cells(72, 4)
+    hook.remove()
+    assert devices == {"meta"}
+    with torch.no_grad():
+        head = backbone.head(torch.zeros(1, 3, 72, 72))
+        assert found == (tuple(head.shape[-2:]), tuple(backbone.tail(head).shape[-2:]))
+    assert all(not parameter.is_meta for parameter in backbone.parameters())

@@ -47,6 +47,8 @@ def test_pool_windows_equals_the_reference(shape: tuple[int, int], grid: int) ->
     x = torch.randn(2, 3, *shape)
     for scale in range(1, grid + 1):
         pooled = pool_windows(x, grid, scale)
+        last = pool_windows(x.contiguous(memory_format=torch.channels_last), grid, scale)
+        torch.testing.assert_close(last, pooled)
         n = grid - scale + 1
         assert pooled.shape == (2, n, n, 3)
         for b, image in enumerate(x.double().tolist()):
