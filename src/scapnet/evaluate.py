@@ -169,11 +169,11 @@ def score_run(
     best: bool = False,
     table: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
-    workers: int | None = None,
     tta: bool = False,
     parts_for: PartsFor = "all",
     error_rate: float = ERROR_RATE,
     unknown: Path | None = None,
+    workers: int | None = None,
     engine: str = "torch",
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
@@ -285,5 +285,5 @@ def evaluate(
     Raises:
         ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
-    options = tta, parts_for, error_rate, unknown, engine
-    return score_run(Path(run), split, root, best, table, lambda _: None, None, *options).result
+    options = tta, parts_for, error_rate, unknown
+    return score_run(Path(run), split, root, best, table, lambda _: None, *options, engine=engine).result

@@ -106,7 +106,7 @@ def eval_(
         from scapnet.faithfulness.measure import check_images
 
         check_images(explain_images)
-    score = score_run(run, split, root, best, table, say, workers, tta, parts, error_rate, unknown, engine)
+    score = score_run(run, split, root, best, table, say, tta, parts, error_rate, unknown, workers, engine)
     first = is_first_process()
     if first:
         show_scores(score.result)
