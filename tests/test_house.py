@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli"},
     {"bench", "report"},
-    {"experiments", "serve"},
+    {"experiments", "probing", "serve"},
     {"training"},
     {"faithfulness"},
     {"evaluate"},
@@ -102,6 +102,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "modules": [{"__init__"}, {"alternatives", "ggau", "scaps", "prm"}, {"boxes"}],
     "plot": [{"__init__"}, {"caption", "compare", "maps", "relation"}, {"parts"}, {"canvas"}],
+    "probing": [{"probe"}, {"cached", "linear"}, {"__init__"}],
     "report": [
         {"__init__"},
         {"write"},

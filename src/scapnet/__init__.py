@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from scapnet.prediction import Part, Prediction, Skipped
     from scapnet.predictor import Predictor
     from scapnet.presets import get_preset
+    from scapnet.probing.probe import probe
     from scapnet.report import write_report
     from scapnet.training.train import resume, train
 
@@ -102,6 +103,7 @@ _HOME = {
     ),
     "predictor": ("Predictor",),
     "presets": ("get_preset",),
+    "probing.probe": ("probe",),
     "report": ("write_report",),
     "training.train": (
         "resume",
@@ -154,6 +156,7 @@ __all__ = [
     "part_loss",
     "predict",
     "predict_photo",
+    "probe",
     "resume",
     "save_pretrained",
     "train",

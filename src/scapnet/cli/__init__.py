@@ -16,7 +16,7 @@ from scapnet.cli.data import data_check, data_show
 from scapnet.cli.flags import check_resume, with_new_flags
 from scapnet.cli.predict import explain, merge, predict, show
 from scapnet.cli.ship import bench, export, report, serve
-from scapnet.cli.train import eval_, reproduce, resume, train
+from scapnet.cli.train import eval_, probe, reproduce, resume, train
 from scapnet.config.checks import collected_errors, raised_errors
 from scapnet.errors import last_line
 from scapnet.terminal import hints
@@ -46,8 +46,11 @@ def checked(command: Callable[..., None], errors: Sequence[str]) -> Callable[...
 def app(errors: Sequence[str] = ()) -> SubcommandApp:
     """All commands; ``errors`` is filled while the arguments are parsed."""
     commands, data = SubcommandApp(), SubcommandApp()
-    train_and_use = train, resume, eval_, report, predict, merge, show, explain, export, serve, bench, reproduce
-    for command in list[Callable[..., None]](train_and_use):
+    first, then = (
+        (train, resume, eval_, probe, report),
+        (predict, merge, show, explain, export, serve, bench, reproduce),
+    )
+    for command in list[Callable[..., None]]([*first, *then]):
         commands.command(name=command.__name__.rstrip("_"))(checked(command, errors))
     data.command(name="show")(checked(data_show, errors))
     data.command(name="check")(checked(data_check, errors))

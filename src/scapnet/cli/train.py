@@ -1,5 +1,6 @@
 """The commands that train and score: train, resume, eval and reproduce."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from scapnet.cli.places import DataRoot, DataTable
-from scapnet.config import Config
+from scapnet.config import Config, DataConfig
 from scapnet.presets import PRESETS
 
 PresetConfig = tyro.extras.subcommand_type_from_defaults(
@@ -117,6 +118,27 @@ def eval_(
 
         show_faithfulness(explain_run(score, explain_images, root, table))
     leave_processes()
+
+
+def probe(
+    backbone: Positional[str],
+    data: DataConfig = replace(PRESETS["photos"]().data, size=224, resize=256),  # noqa: B008
+    weights: str = "pretrained",
+    out: Path | None = None,
+    against: tuple[Path, ...] = (),
+) -> None:
+    """Score a frozen backbone with a linear classifier and nearest neighbours: what training has to be ahead of.
+
+    Args:
+        backbone: the name of a timm network, such as vit_small_patch14_dinov2.lvd142m.
+        data: the data.
+        weights: pretrained for timm's own, none, or a file, run folder, model folder or hub id.
+        out: the run folder; by default runs/probe.
+        against: finished runs that were scored on the same photos, to compare with.
+    """
+    from scapnet.probing.probe import probe
+
+    probe(data, backbone, weights, out, against)
 
 
 def reproduce(
