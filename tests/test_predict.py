@@ -9,23 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from samples import NAMES as CLASSES
 from samples import Command, make, painted, predict_photos
 from scapnet.checkpoint import save_pretrained
 from scapnet.data.files import Listing
-from scapnet.data.inputs import Photo
+from scapnet.data.inputs import Photo, decode_input, load_photo
 from scapnet.data.sources import expand
+from scapnet.engine import TorchEngine
 from scapnet.model import SCAPNet
 from scapnet.predict import (
     AtLeast,
+    PhotoView,
+    PredictOptions,
     predict,
     predict_images,
     predict_photo,
+    predict_views,
+    read_view,
     run_model,
     threshold_of,
+    view_of,
 )
 from scapnet.prediction import UNKNOWN, Prediction, Skipped
 
@@ -242,3 +248,29 @@ def test_predict_takes_a_photo_a_folder_or_both(tmp_path: Path) -> None:
     assert next(predict(model, image)).path == "image"
     with pytest.raises(ValueError, match="no file or folder"):
         list(predict(model, [tmp_path / "b.png", tmp_path / "gone"]))
+
+
+@pytest.mark.parametrize(("orientation", "wide", "tall", "level"), [(1, 1024, 1280, 1), (6, 1000, 1250, 2)])
+def test_a_large_jpeg_is_decoded_at_a_reduced_size(
+    orientation: int, wide: int, tall: int, level: int, tmp_path: Path
+) -> None:
+    model = make()  # which needs 108 px along the shorter side
+    photo, exif = painted(25, 20).resize((wide, tall), Image.Resampling.BICUBIC), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    photo.save(tmp_path / "large.jpg", quality=95, exif=exif)
+    for given in (tmp_path / "large.jpg", (tmp_path / "large.jpg").read_bytes()):
+        view = read_view(given, model.view)
+        assert isinstance(view, PhotoView)
+        assert (view.height, view.width) == ((tall, wide) if orientation == 1 else (wide, tall))
+        whole = view_of(load_photo(given), "", model.view)
+        assert decode_input(given, None, 108).image.shape[1] < 700
+        assert view.frame.side == whole.frame.side
+        for reduced, full in ((view.frame.scale, whole.frame.scale), (view.frame.offset, whole.frame.offset)):
+            assert reduced == pytest.approx(full, rel=0.01, abs=1)
+        apart = (view.source.int() - whole.source.int()).abs()
+        assert 0 < apart.float().mean() <= level
+        assert apart.max() <= 16
+        said, same = (predict_views(TorchEngine(model), [one], PredictOptions(4))[0] for one in (view, whole))
+        assert said.probabilities == pytest.approx(same.probabilities, abs=0.02)
+        for part, other in zip(said.parts, same.parts, strict=True):
+            assert part.box == pytest.approx(other.box, abs=6)

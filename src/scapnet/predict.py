@@ -13,9 +13,10 @@ from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
 from scapnet.config import ViewConfig
+from scapnet.data.augment import sides
 from scapnet.data.files import Listing
 from scapnet.data.images import UnreadableImage
-from scapnet.data.inputs import Photo, content_of, load_photo, photo_name
+from scapnet.data.inputs import Photo, content_of, decode_input, load_photo, photo_name
 from scapnet.data.sources import Photos, each_photo, needs_this_thread, read_ahead
 from scapnet.data.transforms import ViewGeometry, centre_view, to_input
 from scapnet.decision import AtLeast as AtLeast
@@ -78,14 +79,24 @@ def view_of(image: Tensor, path: str, view: ViewConfig, photo: Photo | None = No
 def read_view(photo: Photo, view: ViewConfig) -> PhotoView | Skipped:
     """The view of a photo of any kind, or why it cannot be read.
 
+    A JPEG of many more pixels than the view needs is decoded at a reduced size; see `scapnet.data.images.decode_photo`.
+
     Raises:
         ValueError: something that is no photo.
     """
     name, photo = photo_name(photo), content_of(photo)
     try:
-        return view_of(load_photo(photo, name), name, view, photo)
+        image, height, width = decode_input(photo, name, sides(view)[1])
+        return PhotoView(name, *centre_view_of(image, height, width, view), height, width, photo)
     except UnreadableImage as error:
         return Skipped(name, str(error))
+
+
+def centre_view_of(image: Tensor, height: int, width: int, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
+    """`centre_view` of pixels (3, h, w), and where it is in the whole photo of that height and width."""
+    found, frame = centre_view(image, view)
+    scale = frame.scale[0] * image.shape[-1] / width, frame.scale[1] * image.shape[-2] / height
+    return found, frame._replace(scale=scale)
 
 
 def photo_boxes(boxes: Tensor, frame: ViewGeometry, height: int, width: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,17 +26,31 @@ class UnreadableImage(ValueError):
     """A file that is not a readable image; the message names it and says why."""
 
 
+class Decoded(NamedTuple):
+    """A photo as a screen shows it, perhaps with fewer pixels than its file has."""
+
+    image: Tensor  # (3, h, w) uint8
+    height: int  # of the whole photo
+    width: int
+
+
 def read_image(path: Path, shorter: int | None = None) -> Tensor:
+    """The pixels of `decode_photo`."""
+    return decode_photo(path, shorter).image
+
+
+def decode_photo(path: Path, shorter: int | None = None) -> Decoded:
     """A photo as a screen shows it; of an animation, the first frame.
 
     Args:
         path: the file.
         shorter: how many pixels are needed along the shorter side. A JPEG with many more is decoded at a half, a
             quarter or an eighth of its size, but never to less than twice this. Once resized to ``shorter``, the photo
-            differs by at most 1 level of 255 on average and 16 at any pixel (a test checks this).
+            differs by at most 1 level of 255 on average and 16 at any pixel (a test checks this); by up to 2 on average
+            where a side is no multiple of the reduction, whose last row is then incomplete.
 
     Returns:
-        (3, H, W) uint8; in memory it is (H, W, 3), the fastest layout for resizing.
+        Its pixels, and the size of the whole photo. In memory the pixels are (h, w, 3), the fastest layout to resize.
 
     Raises:
         UnreadableImage: a ValueError with the file's name and the reason. A JPEG may have 178 million pixels (0.6 GB
@@ -47,12 +61,10 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
             check_size(photo)
             if photo.format in ("JPEG", "MPO") and photo.info.get("progressive"):
                 check_scans(photo, path.read_bytes())
-            if is_plain_jpeg(photo):
-                if shorter is not None and min(photo.size) >= 2 * SPARE * shorter:
-                    photo.draft("RGB", (SPARE * shorter, SPARE * shorter))
-                elif decode_image is not None:
-                    return _decode(path, photo)
-            return photo_to_tensor(photo)
+            if is_plain_jpeg(photo) and decode_image is not None and not can_shrink(photo, shorter):
+                image = _decode(path, photo)
+                return Decoded(image, *image.shape[-2:])
+            return decode_opened(photo, shorter)
     except Image.DecompressionBombError as error:
         raise UnreadableImage(
             f"{path} is not a readable image (it is too large; shrink it below {MOST_PIXELS:,} pixels)"
@@ -61,6 +73,23 @@ def read_image(path: Path, shorter: int | None = None) -> Tensor:
     except Exception as error:
         why = why_unreadable(error, _head(path)).replace(str(path), "file")
         raise UnreadableImage(f"{path} is not a readable image ({why})") from error
+
+
+def can_shrink(photo: Image.Image, shorter: int | None) -> bool:
+    """Whether a photo is a JPEG with so many pixels that it is decoded at a reduced size; see `decode_photo`."""
+    return shorter is not None and is_plain_jpeg(photo) and min(photo.size) >= 2 * SPARE * shorter
+
+
+def decode_opened(photo: Image.Image, shorter: int | None = None) -> Decoded:
+    """`decode_photo` for a photo that Pillow has opened and not decoded yet."""
+    size = photo.size
+    if shorter is not None and can_shrink(photo, shorter):
+        photo.draft("RGB", (SPARE * shorter, SPARE * shorter))
+    image = photo_to_tensor(photo)
+    if photo.size == size:
+        return Decoded(image, *image.shape[-2:])
+    turns = orientation(photo) > 4
+    return Decoded(image, *(size if turns else size[::-1]))
 
 
 def _head(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from scapnet.data.formats import why_unreadable
-from scapnet.data.images import UnreadableImage, photo_to_tensor, read_image
+from scapnet.data.images import Decoded, UnreadableImage, decode_opened, decode_photo, photo_to_tensor
 from scapnet.data.opening import check_scans, check_size, open_photo
 from scapnet.errors import reason
 
@@ -35,6 +35,11 @@ TAKES = (
 
 
 def load_photo(photo: Photo, name: str | None = None) -> Tensor:
+    """The pixels of `decode_input`: one photo, as the user sees it, (3, H, W) uint8."""
+    return decode_input(photo, name).image
+
+
+def decode_input(photo: Photo, name: str | None = None, shorter: int | None = None) -> Decoded:
     """One photo, as the user sees it.
 
     Args:
@@ -44,30 +49,36 @@ def load_photo(photo: Photo, name: str | None = None) -> Tensor:
             tensor (3, H, W), (4, H, W), (1, H, W) or (H, W) on any device. Arrays and tensors hold integers from 0 to
             255 or floats from 0 to 1.
         name: what errors call it; by default `photo_name`.
+        shorter: how many pixels are needed along the shorter side of a file or of bytes; see
+            `scapnet.data.images.decode_photo`.
 
     Returns:
-        (3, H, W) uint8, as `scapnet.data.images.read_image` gives it.
+        Its pixels, and the size of the whole photo.
 
     Raises:
         UnreadableImage: a ValueError; a file or bytes that are not a readable image.
         ValueError: any other object; the message lists what is accepted.
     """
     if is_address(photo):
-        return _from_address(str(photo))
+        return _from_address(str(photo), shorter)
     if isinstance(photo, str | os.PathLike):
-        return read_image(Path(os.fsdecode(photo)))
+        return decode_photo(Path(os.fsdecode(photo)), shorter)
     if isinstance(photo, Image.Image):
         return _from_pillow(photo, name or photo_name(photo))
     if isinstance(photo, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(photo), name or IN_MEMORY)
+        return _from_bytes(bytes(photo), name or IN_MEMORY, shorter)
     if isinstance(photo, Tensor):
-        return _from_array(_channels_last(photo.detach().cpu()))
+        return _whole(_from_array(_channels_last(photo.detach().cpu())))
     if hasattr(photo, "__array__"):
-        return _from_array(np.asarray(photo))
+        return _whole(_from_array(np.asarray(photo)))
     content = content_of(photo)
     if isinstance(content, bytes):
-        return _from_bytes(content, name or photo_name(photo))
+        return _from_bytes(content, name or photo_name(photo), shorter)
     raise ValueError(f"{TAKES}, not {_called(photo)}")
+
+
+def _whole(image: Tensor) -> Decoded:
+    return Decoded(image, *image.shape[-2:])
 
 
 def is_address(photo: object) -> bool:
@@ -89,18 +100,18 @@ def _called(photo: object) -> str:
     return names.get(kind, f"a {kind}")
 
 
-def _from_address(address: str) -> Tensor:
+def _from_address(address: str, shorter: int | None) -> Decoded:
     """A photo from an address on this machine; no other machine is asked."""
     parts = urlsplit(address)
     if parts.scheme == "file" and parts.hostname in (None, *HERE):
-        return read_image(Path(url2pathname(parts.path)))
+        return decode_photo(Path(url2pathname(parts.path)), shorter)
     if parts.scheme not in ("http", "https") or parts.hostname not in HERE:
         raise ValueError(f"{address} is not on this machine; download the photo, or give its path")
     try:
         content = _fetch(address)
     except (requests.RequestException, ValueError) as error:
         raise UnreadableImage(f"{address} is not a readable image ({reason(error)})") from error
-    return _from_bytes(content, address)
+    return _from_bytes(content, address, shorter)
 
 
 def _fetch(address: str) -> bytes:
@@ -135,20 +146,20 @@ def content_of(photo: Photo) -> Photo:
     return content
 
 
-def _from_bytes(content: bytes, name: str) -> Tensor:
+def _from_bytes(content: bytes, name: str, shorter: int | None) -> Decoded:
     try:
         photo = open_photo(io.BytesIO(content))
         check_scans(photo, content)
     except Exception as error:  # of many kinds, as in `read_image`
         raise UnreadableImage(f"{name} is not a readable image ({why_unreadable(error, content[:64])})") from error
     with photo:
-        return _from_pillow(photo, name)
+        return _from_pillow(photo, name, shorter)
 
 
-def _from_pillow(photo: Image.Image, name: str) -> Tensor:
+def _from_pillow(photo: Image.Image, name: str, shorter: int | None = None) -> Decoded:
     try:
         check_size(photo)
-        return photo_to_tensor(photo)
+        return decode_opened(photo, shorter)
     except Exception as error:
         raise UnreadableImage(f"{name} is not a readable image ({reason(error)})") from error
 

@@ -152,8 +152,8 @@ def train_loader(
 ) -> tuple[DataLoader[Views], EpochSampler]:
     """Shuffled, augmented batches, and the sampler whose epoch the caller sets. An incomplete last batch is dropped.
 
-    Only here are large photos decoded at a reduced size: evaluation reads them in full, as `predict` does, and must
-    know where the marks are.
+    Large photos are decoded at a reduced size, as `predict` does; evaluation reads them in full, since it must know
+    where the marks are.
 
     Args:
         data: the training split.
