@@ -109,7 +109,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"content", "page"},
         {"findings"},
         {"material"},
-        {"calibration", "charts", "doctor", "gallery", "pairs", "worth"},
+        {"calibration", "charts", "doctor", "gallery", "measured", "pairs", "worth"},
         {"collect", "curves", "looks", "pictures"},
         {"answered"},
     ],

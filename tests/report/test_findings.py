@@ -1,26 +1,37 @@
 """What the sections of a report are computed from."""
 
+import json
 import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image, ImageOps
+from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from report_runs import make_run
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.scored import choose
+from scapnet.jsonfile import write_json
+from scapnet.metrics.label_faults import label_faults
 from scapnet.metrics.parts_gain import paired_gain
-from scapnet.report.answered import Answered, answer_split, main_branch_only
+from scapnet.report import write_report
+from scapnet.report.answered import Answered, answer_split, main_branch_only, saved_answers
 from scapnet.report.calibration import calibration, cross_fitted
 from scapnet.report.collect import class_rows, mean_class_accuracy, photos_to_show, share
-from scapnet.report.doctor import correlation, distances, near_pairs, same_pictures, unusual
+from scapnet.report.doctor import correlation, distances, examine, near_pairs, same_pictures, unusual
 from scapnet.report.looks import look
+from scapnet.report.material import Photos
+from scapnet.report.measured import measured
 from scapnet.report.pairs import confused
 from scapnet.report.worth import skipping
+
+FAKE: Any = None  # data that is not looked at
+SETS = {"error_rate": 0.1, "set_coverage": 0.91, "set_size": 1.5, "set_single": 0.6, "false_alarms": 0.04}
 
 
 def answered(seed: int = 0, photos: int = 60, classes: int = 4) -> Answered:
@@ -155,3 +166,65 @@ def test_a_look_is_what_the_network_answers(run: Path) -> None:
         assert found.kept is not None
         assert one.gate is not None
         assert sum(map(sum, one.gate)) / 16 == pytest.approx(float(found.kept[one.sample]))
+
+
+def test_labels_are_judged_over_the_folds_together() -> None:
+    first, second = answered(1), answered(2)
+    alone = {split: (FAKE, one) for split, one in (("test", first), ("val", second))}
+    assert {one.split for one in examine(alone, None, None).labels} == {"test", "val"}
+    found = examine({"test": (FAKE, first)}, None, None, {"fold 2": second})
+    target, probs = torch.cat([first.target, second.target]), torch.cat([first.probs, second.probs])
+    expected = {(("test", "fold 2")[fault.row // 60], fault.row % 60) for fault in label_faults(target, probs)}
+    assert {(one.split, one.sample) for one in found.labels} == expected
+    assert {split for split, _ in expected} == {"test", "fold 2"}
+    assert found.photos == {"test": 60, "fold 2": 60}
+
+
+def save_answers(run: Path) -> Path:
+    """The answers that training would have saved."""
+    model = from_pretrained(run)
+    found = answer_split(model, choose(run, read_run(run).data, model.classes, None, None, None).data, workers=0)
+    tensors = {name: getattr(found, name).contiguous() for name in ("target", "probs", "samples")}
+    save_file(tensors, run / "answers.safetensors", {"classes": json.dumps(list(model.classes))})
+    return run
+
+
+def test_a_report_joins_the_runs_of_other_folds(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "second").mkdir()
+    other = save_answers(make_run(tmp_path / "second"))
+    with pytest.raises(ValueError, match="both held out"):
+        write_report(run, tmp_path / "page.html", folds=[other])
+    names = Photos.names.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(Photos, "names", property(lambda self: [f"{self.root}/{name}" for name in names(self)]))
+    text = write_report(run, tmp_path / "page.html", folds=[other]).read_text(encoding="utf-8")
+    assert "18 photos of fold 2 (run) were examined" in text
+    (other / "answers.safetensors").unlink()
+    with pytest.raises(ValueError, match="has no answers to held-out photos"):
+        write_report(run, tmp_path / "page.html", folds=[other])
+    save_answers(other)
+    model, data = from_pretrained(other), read_run(other).data
+    photos = choose(other, data, model.classes, None, None, None).data
+    assert len(saved_answers(other / "answers.safetensors", model.classes, photos).target) == 18
+    with pytest.raises(ValueError, match="has other classes or photos"):
+        saved_answers(other / "answers.safetensors", model.classes[:-1], photos)
+
+
+def test_what_eval_measured_is_on_the_page(tmp_path: Path) -> None:
+    assert measured(tmp_path, "test") == []
+    write_json(tmp_path / "results.json", {"split": "test"} | SETS)
+    (only,) = measured(tmp_path, "test")
+    assert only.rows[0] == ("sets with the true class", "91.0% (wanted 90%)")
+    assert measured(tmp_path, "val") == []
+    unknown = {"unknown_images": 300.0, "unknown_auroc": 0.814, "unknown_fpr95": 0.687, "unknown_auroc_softmax": 0.776}
+    write_json(tmp_path / "eval-test.json", SETS | unknown | {"unknown_fpr95_softmax": 0.81, "unknown_found": 0.22})
+    rows = {"parts": {"deletion": 0.25, "insertion": None}, "cam": {"deletion": 0.5}}
+    write_json(tmp_path / "eval-test-explain.json", {"photos": {"images": 50, "explanations": rows}, "slots": None})
+    _, others, explained = measured(tmp_path, "test")
+    assert others.rows == (
+        ("the score of predict --false-alarms", "81.4%", "68.7%"),
+        ("maximum softmax", "77.6%", "81.0%"),
+    )
+    assert "22.0% of the other photos" in others.note
+    assert explained.columns == ("Explanation", "deletion (low is good)")
+    assert explained.rows == (("parts", "0.25"), ("CAM x gate", "0.50"))
+    assert measured(tmp_path, "test", mine=False) == []

@@ -88,6 +88,19 @@ def test_photos_are_left_out_to_keep_the_limit(
     assert any(f"shows {count} of 18 photos" in line for line in said)
 
 
+def test_classes_are_left_out_where_no_photo_is_left(
+    run: Path, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = re.compile(r'<th scope="row" data-value')
+    assert len(row.findall(page)) == 6
+    monkeypatch.setattr(writer, "MOST_CLASSES", 6)
+    monkeypatch.setattr(writer, "LIMIT", 1)  # nothing fits: as little as there can be
+    found = write_report(run, tmp_path / "tiny.html").read_text(encoding="utf-8")
+    assert data_of(found) == {"classes": [], "photos": []}
+    assert len(row.findall(found)) == 1
+    assert "The 1 classes with the lowest accuracy, of 6, as many as fit the page" in found
+
+
 def test_a_network_without_parts_and_a_run_without_test_photos(tmp_path: Path) -> None:
     run = make_run(tmp_path, PLAIN, ("rook", "jay"), test=False)
     (run / "log.jsonl").unlink()

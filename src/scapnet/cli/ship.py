@@ -106,6 +106,7 @@ def report(
     root: Annotated[Path | None, arg(aliases=["--data.root"])] = None,
     table: Annotated[Path | None, arg(aliases=["--data.table"])] = None,
     workers: int | None = None,
+    folds: tuple[Path, ...] = (),
 ) -> None:
     """Write one HTML page about a run: its scores, its mistakes, and what it looked at on the held-out photos.
 
@@ -116,9 +117,10 @@ def report(
         root: the data set's folder now, if it has moved.
         table: likewise for a table of photos.
         workers: number of loader processes; by default chosen by the number of cores.
+        folds: runs on other folds of the same data; false labels are looked for in all photos that any held out.
     """
     from scapnet.report import write_report
     from scapnet.terminal.console import make_console, say
 
     console = make_console(stderr=True)
-    say(str(write_report(run, out, split, root, table, workers, lambda text: say(text, console))))
+    say(str(write_report(run, out, split, root, table, workers, folds, lambda text: say(text, console))))

@@ -3,19 +3,25 @@
 n photos, K classes, D feature size.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from scapnet.data.loaders import default_workers, eval_loader
 from scapnet.data.sample import FineGrained, Sample
+from scapnet.errors import reason
 from scapnet.explain.evidence import NEEDED, capturing, main_features
 from scapnet.network import Network, device_of
 from scapnet.terminal.console import ProgressBar
+
+ANSWERS = "answers.safetensors"  # of a run folder
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,29 @@ class Answered:
     def right(self) -> Tensor:
         """(n,) bool."""
         return self.predicted == self.target
+
+
+def saved_answers(file: Path, classes: Sequence[str], data: FineGrained) -> Answered:
+    """The answers that training saved for the photos that it held out; the branches and features are not among them.
+
+    Args:
+        file: of a run folder.
+        classes: names of the K classes.
+        data: the held-out photos.
+
+    Raises:
+        ValueError: no such file, or answers to other photos or with other classes.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            names = json.loads((opened.metadata() or {})["classes"])
+            target, probs, samples = (opened.get_tensor(name) for name in ("target", "probs", "samples"))
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} has no answers to held-out photos ({reason(error)}); finish the run first") from error
+    labels = torch.tensor(data.labels)
+    if names != list(classes) or int(samples.max()) >= len(labels) or not torch.equal(labels[samples], target):
+        raise ValueError(f"{file} has other classes or photos; give runs on folds of the same data")
+    return Answered(samples, target, probs, probs, None, None, probs.new_zeros(len(probs), 0), 0)
 
 
 @torch.inference_mode()

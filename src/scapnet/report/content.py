@@ -28,8 +28,17 @@ class Tile:
     note: str
 
 
-def content(material: Material, photos: Sequence[Photo], doctor: DoctorPage | None) -> dict[str, Any]:
-    """The names that the templates use."""
+def content(
+    material: Material, photos: Sequence[Photo], doctor: DoctorPage | None, most: int = MOST_CLASSES
+) -> dict[str, Any]:
+    """The names that the templates use.
+
+    Args:
+        material: the report.
+        photos: of the gallery.
+        doctor: the findings on the data.
+        most: rows of the table of classes, at most.
+    """
     found, classes = material.found, [printable(name) for name in material.model.classes]
     accuracies, rows = scores(found), class_rows(found, material.model.classes)
     curves = read_curves(material.run / "log.jsonl")
@@ -53,8 +62,10 @@ def content(material: Material, photos: Sequence[Photo], doctor: DoctorPage | No
         "findings": findings(material, rows),
         "curves": curves,
         "curve_groups": curve_groups(curves),
-        "classes": rows[:MOST_CLASSES],
-        "class_text": class_text(rows),
+        "measured": material.measured,
+        "measured_text": measured_text(material),
+        "classes": rows[:most],
+        "class_text": class_text(rows, most),
         "has_parts": found.parts is not None,
         "photos": [
             {
@@ -80,7 +91,7 @@ def content(material: Material, photos: Sequence[Photo], doctor: DoctorPage | No
         "gallery_text": gallery_text(material, photos),
         "facts": facts(material),
         "notes": material.chosen.notes,
-        "data": {"classes": classes, "photos": [photo.values for photo in photos]},
+        "data": {"classes": classes if photos else [], "photos": [photo.values for photo in photos]},
     }
 
 
@@ -91,6 +102,7 @@ def sections(material: Material) -> list[tuple[str, str]]:
         ("training", "Training"),
         ("calibration", "Calibration"),
         *([("worth", "Parts")] if material.worth else []),
+        *([("measured", "Measured")] if material.measured else []),
         ("classes", "Classes"),
         ("pairs", "Confused pairs"),
         ("gallery", "Photos"),
@@ -152,11 +164,19 @@ def curve_groups(curves: Curves) -> list[tuple[str, Any, bool]]:
     return [group for group in groups if group[1]]
 
 
-def class_text(rows: Sequence[ClassRow]) -> str:
+def class_text(rows: Sequence[ClassRow], most: int) -> str:
     """What the table of classes holds."""
-    if len(rows) <= MOST_CLASSES:
+    if len(rows) <= most:
         return f"All {len(rows):,} classes, the lowest accuracy first."
-    return f"The {MOST_CLASSES:,} classes with the lowest accuracy, of {len(rows):,}."
+    fit = "" if most == MOST_CLASSES else ", as many as fit the page; eval-…-classes.csv in the run folder has all"
+    return f"The {most:,} classes with the lowest accuracy, of {len(rows):,}{fit}."
+
+
+def measured_text(material: Material) -> str:
+    """Where the figures of the section come from."""
+    which = "all of it" if len(material.measured) > 2 else "more of it"
+    command = "scapnet eval RUN --unknown FOLDER --explain"
+    return f"Measured on {material.split} photos by scapnet eval; {command} measures {which}."
 
 
 def gallery_text(material: Material, photos: Sequence[Photo]) -> str:

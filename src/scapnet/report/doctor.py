@@ -79,24 +79,29 @@ def examine(
     held: Mapping[str, tuple[FineGrained, Answered]],
     train: tuple[FineGrained, Answered] | None,
     duplicates: Mapping[str, Sequence[tuple[str, ...]]] | None,
+    folds: Mapping[str, Answered] | None = None,
 ) -> Doctor:
     """Examine held-out photos by a network's answers and features.
 
     Args:
-        held: by split: photos that training did not see, and their answers.
+        held: by split: photos that training did not see, and their answers; first those that are reported.
         train: training photos and what the main branch makes of them.
         duplicates: of `same_pictures`; None where the files were not compared.
+        folds: answers of runs on other folds of the data, by name. Labels are then judged over the first of ``held``
+            and all these together, each photo by the run that did not see it.
     """
-    suspects, far, near = list[Suspect](), list[Outlier](), list[NearPair]()
+    pools = [{split: found} for split, (_, found) in held.items()]
+    if folds:
+        pools = [pools[0] | dict(folds)]
+    suspects, far, near = [one for pool in pools for one in suspects_of(pool)], list[Outlier](), list[NearPair]()
     for split, (data, found) in held.items():
-        for fault in label_faults(found.target, found.probs):
-            suspects.append(Suspect(split, int(found.samples[fault.row]), fault))
         if train is not None:
             far += _far(split, found, train[1])
             near += near_pairs(split, (data, found), train)
     suspects.sort(key=lambda one: one.fault.own)
+    answers = {split: found for split, (_, found) in held.items()} | dict(folds or {})
     return Doctor(
-        {split: len(found.target) for split, (_, found) in held.items()},
+        {split: len(found.target) for split, found in answers.items()},
         tuple(suspects),
         tuple(sorted(far, key=lambda one: -one.distance)),
         tuple(sorted(near, key=lambda one: -one.correlation)),
@@ -105,6 +110,13 @@ def examine(
         0 if train is None else len(train[1].target),
         duplicates is not None,
     )
+
+
+def suspects_of(pool: Mapping[str, Answered]) -> list[Suspect]:
+    """Photos of several lists whose labels look false, by thresholds over all of them; see `label_faults`."""
+    places = [(name, int(sample)) for name, found in pool.items() for sample in found.samples]
+    target, probs = (torch.cat([getattr(found, key) for found in pool.values()]) for key in ("target", "probs"))
+    return [Suspect(*places[fault.row], fault) for fault in label_faults(target, probs)]
 
 
 def distances(features: Tensor, reference: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:

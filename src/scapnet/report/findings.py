@@ -120,7 +120,8 @@ def _files(title: str, groups: Sequence[tuple[str, ...]]) -> Group:
 
 def _text(doctor: Doctor) -> str:
     held = " and ".join(
-        f"{count:,} {SPLITS[split]} photos".replace("  ", " ") for split, count in doctor.photos.items()
+        f"{count:,} {SPLITS[split]} photos".replace("  ", " ") if split in SPLITS else f"{count:,} photos of {split}"
+        for split, count in doctor.photos.items()
     )
     against = f" and compared with {doctor.compared:,} training photos" if doctor.compared else ""
     files = "" if doctor.checked else " The files of the splits were not compared with each other."

@@ -1,19 +1,20 @@
 """What a report is made from: a run's answers, and what follows from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scapnet.checkpoint import from_pretrained
+from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.config import Config
 from scapnet.data.record import names_of
 from scapnet.data.sample import FineGrained
 from scapnet.data.scored import Chosen, choose
 from scapnet.engine import best_device
 from scapnet.network import Network
-from scapnet.report.answered import Answered, answer_split, main_features_of
+from scapnet.report.answered import ANSWERS, Answered, answer_split, main_features_of, saved_answers
 from scapnet.report.calibration import Calibration, calibration
 from scapnet.report.doctor import Doctor, examine, same_pictures
+from scapnet.report.measured import Figures, measured
 from scapnet.report.pairs import ConfusedPair, confused_pairs, training_of
 from scapnet.report.pictures import Budget
 from scapnet.report.worth import Worth, worth
@@ -54,6 +55,7 @@ class Material:
     worth: Worth | None  # None without parts
     pairs: list[ConfusedPair]
     doctor: Doctor | None  # None for photos that the run was trained on
+    measured: list[Figures]
 
     @property
     def found(self) -> Answered:
@@ -76,6 +78,7 @@ class Request:
     root: Path | None
     table: Path | None
     workers: int | None
+    folds: tuple[Path, ...]
     say: Callable[[str], None]
 
     @property
@@ -101,11 +104,16 @@ def gather(request: Request, budget: Budget) -> Material:
         train = photos.get("train")
         lists = {split: one.data for split, one in photos.items()} if chosen.other is None else {}
         same = same_pictures(lists, run, chosen.root, request.say)
-        doctor = examine(held, None if train is None else (train.data, train.found), same)
+        folds = answers_of_folds(request, model.classes, photos[chosen.split])
+        answers = {name: one.found for name, one in folds.items()}
+        doctor = examine(held, None if train is None else (train.data, train.found), same, answers)
+        photos |= folds
     training = training_of(run, model, *moved)
     pairs = confused_pairs(model, chosen.data, found, chosen.split, budget, training)
     val = photos["val"].found if "val" in photos and chosen.split != "val" else None
-    return Material(run, config, model, chosen, photos, calibration(found, val), worth(model, found), pairs, doctor)
+    figures = measured(run, chosen.split, chosen.other is None)
+    one = calibration(found, val)
+    return Material(run, config, model, chosen, photos, one, worth(model, found), pairs, doctor, figures)
 
 
 def _photos(
@@ -130,4 +138,30 @@ def _photos(
             bar.start(f"answers on {split}", len(other.data))
             answers = answer_split(model, other.data, size, workers, bar)
         found[split] = Photos(other.data, answers, other.root)
+    return found
+
+
+def answers_of_folds(request: Request, classes: Sequence[str], mine: Photos) -> dict[str, Photos]:
+    """The photos that runs on other folds of the data held out, and the answers that each saved, by the run's name.
+
+    Args:
+        request: has the runs.
+        classes: the model's classes.
+        mine: the photos that the run itself held out.
+
+    Raises:
+        ValueError: a run of other classes, without answers, or with a photo that another run held out as well.
+    """
+    found, seen = dict[str, Photos](), dict.fromkeys(mine.names, request.run)
+    for run in request.folds:
+        chosen = choose(run, read_run(run).data, classes, None, request.root, request.table)
+        answered = saved_answers(run / ANSWERS, classes, chosen.data)
+        photos = Photos(chosen.data, answered, chosen.root)
+        twice = next((name for name in photos.names if name in seen), None)
+        if twice is not None:
+            raise ValueError(
+                f"{run} and {seen[twice]} both held out {twice}; give runs with other --data.fold settings"
+            )
+        seen |= dict.fromkeys(photos.names, run)
+        found[f"fold {len(found) + 2} ({run.resolve().name})"] = photos
     return found

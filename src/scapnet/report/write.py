@@ -1,12 +1,12 @@
 """`scapnet report`: look at a run, and write the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scapnet.checkpoint import read_run
 from scapnet.outputs import check_file, writing
 from scapnet.report.collect import photos_to_show
-from scapnet.report.content import content
+from scapnet.report.content import MOST_CLASSES, content
 from scapnet.report.findings import DoctorPage, doctor_page
 from scapnet.report.gallery import photos_of
 from scapnet.report.material import Material, Request, gather
@@ -26,6 +26,7 @@ def write_report(
     root: Path | None = None,
     table: Path | None = None,
     workers: int | None = None,
+    folds: Sequence[Path] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write one HTML page about a run, of at most 5 MB, which needs neither a network nor other files.
@@ -37,6 +38,8 @@ def write_report(
         root: where the run's data is now, if it has moved.
         table: likewise for a table of photos.
         workers: number of loader processes; by default chosen by the number of cores.
+        folds: runs on other folds of the same data, by whose answers labels are judged, too: each photo by the run that
+            did not see it.
         say: receives sentences on what is looked at, and on what the page leaves out.
 
     Returns:
@@ -49,7 +52,7 @@ def write_report(
     run = Path(run)
     config = read_run(run)
     out = check_file(run / "report.html" if out is None else out, (".html", ".htm"), ".html")
-    request = Request(run, config, split, root, table, workers, say)
+    request = Request(run, config, split, root, table, workers, tuple(folds), say)
     extra = Budget(SMALL)
     material = gather(request, extra)
     doctor = doctor_page(material, extra)
@@ -77,4 +80,8 @@ def _within_limit(material: Material, doctor: DoctorPage | None, budget: int, ba
     while len(text.encode()) > LIMIT and photos:
         photos = photos[: int(0.8 * len(photos))]
         text = render(content(material, photos, doctor))
+    most = MOST_CLASSES
+    while len(text.encode()) > LIMIT and most > 1:
+        most //= 2
+        text = render(content(material, photos, doctor, most))
     return text, len(photos)
