@@ -1,8 +1,10 @@
 """Converting settings to JSON-compatible values and back."""
 
 import dataclasses
+import math
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -21,14 +23,16 @@ def from_dict(cls: type[T], values: dict[str, Any]) -> T:
     A class whose settings have been renamed or moved lists them in ``RENAMED``: ``{"old": "section.new"}``.
 
     Raises:
-        ValueError: a setting that this version does not know.
+        ValueError: a setting that this version does not know, or a value of another type than the setting's.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{cls.__name__} is {_short(values)} instead of its settings")
     values = _moved(getattr(cls, "RENAMED", {}), values)
     hints = {field.name: get_type_hints(cls)[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}; it was written by another version")
-    return cls(**{key: _read(hints[key], value) for key, value in values.items()})
+    return cls(**{key: _read(f"{cls.__name__}.{key}", hints[key], value) for key, value in values.items()})
 
 
 def _moved(renamed: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +49,40 @@ def _moved(renamed: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read(hint: Any, value: Any) -> Any:
+def _read(name: str, hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_dict(hint, value)
+    if not _fits(hint, value):
+        wanted = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+        raise ValueError(f"{name} is {_short(value)} instead of {wanted}")
     if isinstance(value, list):
-        return tuple(value)
+        return _tuple(value)
     return Path(value) if hint == Path | None and value is not None else value
+
+
+def _tuple(values: Any) -> Any:
+    return tuple(map(_tuple, values)) if isinstance(values, list) else values
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a JSON value is one of a type, which is any that the settings have; of others, all are."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(one, value) for one in inner)
+    if origin is Literal:  # which strings they are, each section checks
+        return any(type(value) is type(one) for one in inner)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            return False
+        each = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return len(each) == len(value) and all(map(_fits, each, value))
+    if hint in (NoneType, bool, int, str):
+        return type(value) is hint
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, str | Path) if hint is Path else True

@@ -101,3 +101,14 @@ def test_moved_data_is_looked_for_at_its_new_place(tmp_path: Path) -> None:
     assert moved(table, new, None).table == new / "lists" / "all.csv"
     assert moved(table, new, Path("x.csv")).table == Path("x.csv")
     assert moved(table, None, Path("x.csv")) == replace(table, table=Path("x.csv"))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [{"labels": {"train": [[0]]}}, {"labels": {"train": [5]}}, {"classes": 3}, {"classes": [1]}, {"train": [3]}],
+)
+def test_a_damaged_record_is_said(tmp_path: Path, harm: dict[str, object]) -> None:
+    values = {"classes": ["a", "b"], "train": ["a/0.bmp"], "labels": {"train": [0]}} | harm
+    (tmp_path / "split.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"split.json is damaged"):
+        read_record(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from accelerate import Accelerator
 
-from samples import own_photos
+from samples import log_of, own_photos
 from scapnet.config import Config
 from scapnet.evaluate import evaluate_model
 from scapnet.training import run as runs
@@ -87,3 +87,23 @@ def test_work_that_changes_nothing_is_not_begun_after_a_signal() -> None:
     stop(signal.SIGTERM)
     with pytest.raises(Interrupted), stop.at_once(Accelerator(cpu=True)):
         raise AssertionError
+
+
+def test_a_signal_while_the_best_model_is_saved_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_photos(tmp_path / "data")
+    train(config, tmp_path / "whole")
+    save = runs.Run.save
+
+    def interrupted(run: runs.Run, name: str, scores: dict[str, Any]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(run, name, scores)
+
+    monkeypatch.setattr(runs.Run, "save", interrupted)
+    with pytest.raises(Stopped, match="after epoch 1"):
+        train(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
+    resume(tmp_path / "run")
+    assert log_of(tmp_path / "run") == log_of(tmp_path / "whole")
+    best = [(tmp_path / name / "best" / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert best[0] == best[1]

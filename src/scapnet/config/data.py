@@ -41,6 +41,8 @@ class ViewConfig:
 
     def __post_init__(self) -> None:
         one_of("data.fit", self.fit, ("crop", "pad", "squash"))
+        if min(self.std) <= 0:
+            refuse(f"data.std is {self.std}; a photo cannot be divided by that")
         if self.size < 32:
             refuse(f"a view of {self.size} px is too small for a network; use at least 32")
         for name in ("size", "resize", "source_size"):

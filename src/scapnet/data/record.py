@@ -96,20 +96,29 @@ def read_record(run: Path) -> DataRecord:
     """
     values = read_json(run / FILE) if (run / FILE).exists() else {}
     files = {name: values.pop(name) for name in SPLITS if name in values}
-    classes = tuple(values.pop("classes", ())) or _model_classes(run)
+    named = values.pop("classes", [])
+    classes = (tuple(named) if isinstance(named, list) else (None,)) or _model_classes(run)
     labels, sizes, images = (values.pop(key, {}) for key in ("labels", "sizes", "images"))
-    if not _fit(files, labels, sizes) or not isinstance(images, dict):
+    numbers = [label for found in labels.values() for label in found] if _fit(files, labels, sizes) else [-1]
+    known = _all(str, list(classes)) and isinstance(images, dict) and _all(int, list(images.values()))
+    if not known or not all(0 <= number < len(classes) for number in numbers):
         raise ValueError(f"{run / FILE} is damaged (its lists do not match each other); restore it, or train a new run")
     return DataRecord(classes, files, labels, sizes, images, values)
 
 
 def _fit(files: dict[str, Any], *tables: Any) -> bool:
     """Whether there is a training split, and other tables have one value for each file of a split."""
-    lists = all(isinstance(names, list) for names in files.values()) and ("train" in files or not files)
+    lists = all(_all(str, names) for names in files.values()) and ("train" in files or not files)
     return lists and all(
-        isinstance(table, dict) and all(len(found) == len(files.get(name, ())) for name, found in table.items())
+        isinstance(table, dict)
+        and all(_all(int, found) and len(found) == len(files.get(name, ())) for name, found in table.items())
         for table in tables
     )
+
+
+def _all(kind: type, values: Any) -> bool:
+    """Whether it is a list of one type."""
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 def _model_classes(run: Path) -> tuple[str, ...]:

@@ -34,8 +34,7 @@ def fit(run: Run, bar: ProgressBar) -> None:
             begin_epoch(run)
             train_epoch(run, bar, stop)
             try:
-                with stop.at_once(run.accelerator):
-                    validate(run, bar)
+                validate(run, bar, stop)
             except Interrupted:  # resumed, the run validates first
                 leave(run, stop.number)
             position.epoch, position.step = position.epoch + 1, 0
@@ -198,11 +197,24 @@ def count_broken(run: Run, meter: Meter, bar: ProgressBar) -> int:
     return len(position.broken)
 
 
-def validate(run: Run, bar: ProgressBar) -> None:
-    """Score the validation split and keep the best model; the test split is never used to choose it."""
+def validate(run: Run, bar: ProgressBar, stop: StopRequest | None = None) -> None:
+    """Score the validation split and keep the best model; the test split is never used to choose it.
+
+    Args:
+        run: what is validated.
+        bar: shows the accuracy.
+        stop: ends the scoring.
+
+    Raises:
+        Interrupted: a signal has ended the scoring; nothing has changed.
+    """
     if run.val_loader is None:
         return
-    found, position, epoch = run.score(run.val_loader), run.position, run.position.epoch
+    with (stop or StopRequest()).at_once(
+        run.accelerator
+    ):  # what follows is finished, or the log would get its line twice
+        found = run.score(run.val_loader)
+    position, epoch = run.position, run.position.epoch
     run.scored.threshold = position.threshold = rejection_threshold(found.target, found.probs)
     run.scored.sure = position.sure = found.sure(run.scored)
     accuracy = found.scores["accuracy"]
