@@ -89,6 +89,7 @@ def evaluate_model(
     accelerator: Accelerator,
     tta: bool = False,
     sure: float | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
@@ -98,6 +99,7 @@ def evaluate_model(
         accelerator: the one that prepared them.
         tta: score the mean of the answers for the view and for its mirror image; see `averaged`.
         sure: photos whose main branch is this sure skip their parts; see `SCAPNet.forward`.
+        before: called before each batch; may end the work with an error.
 
     Returns:
         Mean scores in [0, 1]: the accuracy of both branches together, of the main branch and of the parts; the mean of
@@ -116,6 +118,8 @@ def evaluate_model(
     count = len(loader.dataset)  # type: ignore[arg-type]
     options = {} if sure is None else {"sure": sure}  # other networks do not know it
     for batch in loader:
+        if before is not None:
+            before()
         with captured_features(inner) as features:
             output = model(batch["image"], batch.get("source"), batch["index"], **options)
         if tta:

@@ -35,8 +35,8 @@ def fit(run: Run, bar: ProgressBar) -> None:
             train_epoch(run, bar, stop)
             try:
                 validate(run, bar, stop)
-            except Interrupted:  # resumed, the run validates first
-                leave(run, stop.number)
+            except Interrupted as interrupted:  # resumed, the run validates first
+                leave(run, interrupted.number)
             position.epoch, position.step = position.epoch + 1, 0
             if number := stop.agreed(run.accelerator):
                 leave(run, number)
@@ -203,17 +203,15 @@ def validate(run: Run, bar: ProgressBar, stop: StopRequest | None = None) -> Non
     Args:
         run: what is validated.
         bar: shows the accuracy.
-        stop: ends the scoring.
+        stop: ends the scoring; what follows it is finished, or the log would get its line twice.
 
     Raises:
         Interrupted: a signal has ended the scoring; nothing has changed.
     """
     if run.val_loader is None:
         return
-    with (stop or StopRequest()).at_once(
-        run.accelerator
-    ):  # what follows is finished, or the log would get its line twice
-        found = run.score(run.val_loader)
+    check = (stop or StopRequest()).check
+    found = run.score(run.val_loader, lambda: check(run.accelerator))
     position, epoch = run.position, run.position.epoch
     run.scored.threshold = position.threshold = rejection_threshold(found.target, found.probs)
     run.scored.sure = position.sure = found.sure(run.scored)

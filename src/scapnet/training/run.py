@@ -183,12 +183,17 @@ class Run:
         for backbone in backbones_of(self.model) if self.phase.frozen else ():
             backbone.eval()
 
-    def score(self, loader: DataLoader[Views]) -> Evaluation:
-        """The answers and scores of the network to be saved, for a prepared loader."""
+    def score(self, loader: DataLoader[Views], before: Callable[[], None] | None = None) -> Evaluation:
+        """The answers and scores of the network to be saved.
+
+        Args:
+            loader: a prepared loader.
+            before: called before each batch; may end the scoring with an error.
+        """
         if self.average is None:
-            return evaluate_model(self.net, loader, self.accelerator)
+            return evaluate_model(self.net, loader, self.accelerator, before=before)
         broadcast(list(self.average.buffers()))  # each process has averaged its own batch statistics
-        return evaluate_model(self.average, loader, self.accelerator)
+        return evaluate_model(self.average, loader, self.accelerator, before=before)
 
     def place(self) -> str:
         """Where training is, for a sentence."""

@@ -34,7 +34,6 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number, self.since = 0, 0.0
-        self.immediate = False
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         """Handle a signal."""
@@ -45,8 +44,6 @@ class StopRequest:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             signal.raise_signal(number)
         self.number, self.since = number, time.monotonic()
-        if self.immediate:
-            raise Interrupted
 
     def agreed(self, accelerator: "Accelerator") -> int:
         """The signal that any of the processes has got, the same on all of them; 0 for none."""
@@ -56,24 +53,26 @@ class StopRequest:
 
         return int(accelerator.gather(torch.tensor([self.number], device=accelerator.device)).max())
 
-    @contextmanager
-    def at_once(self, accelerator: "Accelerator") -> Iterator[None]:
-        """A block of work that a signal ends at once, with `Interrupted`.
+    def check(self, accelerator: "Accelerator") -> None:
+        """End work that changes nothing, between two steps of it: an exception out of a handler may get lost.
 
-        Of several processes, one that left would make the others wait for it, so all of them finish the block.
+        Raises:
+            Interrupted: any of the processes has got a signal; on all of them.
         """
-        alone = accelerator.num_processes == 1
-        if alone and self.number:
-            raise Interrupted
-        self.immediate = alone
-        try:
-            yield
-        finally:
-            self.immediate = False
+        if number := self.agreed(accelerator):
+            raise Interrupted(number)
 
 
 class Interrupted(Exception):
-    """Work that changes nothing was ended by a signal."""
+    """Work that changes nothing was ended by a signal.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 @contextmanager
