@@ -16,7 +16,7 @@ from scapnet.engine import TorchEngine
 from scapnet.export import export_model
 from scapnet.export.check import Agreement
 from scapnet.export.formats import save_openvino
-from scapnet.export.precision import half_nodes, to_half, to_int8
+from scapnet.export.precision import half_nodes, inner_convolutions, to_half, to_int8
 from scapnet.exported import open_graph
 from scapnet.metrics.unknowns import evidence, known_score
 from scapnet.model import SCAPNet
@@ -193,3 +193,12 @@ def test_files_of_others_are_refused(tmp_path: Path, onnx_file: Path) -> None:
     ):
         with pytest.raises(ValueError, match=expected):
             open_graph(tmp_path / name)
+
+
+def test_int8_leaves_pixels_and_outputs_of_convolutions_as_they_are(onnx_file: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load(onnx_file)
+    inner, shapes = inner_convolutions(proto), {one.name: list(one.dims) for one in proto.graph.initializer}
+    left = [node for node in proto.graph.node if node.op_type == "Conv" and node.name not in inner]
+    assert [shapes[node.input[1]][1] for node in left] == [3, 3]  # the first of each backbone
+    assert len(inner) > 10

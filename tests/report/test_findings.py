@@ -225,6 +225,6 @@ def test_what_eval_measured_is_on_the_page(tmp_path: Path) -> None:
         ("maximum softmax", "77.6%", "81.0%"),
     )
     assert "22.0% of the other photos" in others.note
-    assert explained.columns == ("Explanation", "deletion (low is good)")
+    assert explained.columns == ("Explanation", "deletion (low)")
     assert explained.rows == (("parts", "0.25"), ("CAM x gate", "0.50"))
     assert measured(tmp_path, "test", mine=False) == []

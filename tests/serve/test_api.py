@@ -2,15 +2,22 @@
 
 import io
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
+from torch import Tensor
 
-from samples import NAMES, make
-from scapnet.predict import predict_photo
+from samples import NAMES, calibrated, make
+from scapnet.data.inputs import load_photo
+from scapnet.engine import Answers, TorchEngine
+from scapnet.predict import PredictOptions, predict_photo
+from scapnet.predictor import Predictor
+from scapnet.serve import make_service
+from scapnet.serve.limits import Limits
 
 Client = Callable[..., Any]
 Upload = Callable[..., bytes]
@@ -96,3 +103,50 @@ def test_the_answer_is_documented(client: Client) -> None:
     assert {"200", "400", "413", "415", "503"} <= set(predict["responses"])
     for field in schema["components"]["schemas"]["Answer"]["properties"].values():
         assert field["description"]
+
+
+def test_the_servers_settings_decide(upload: Upload) -> None:
+    testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra: pip install scapnet[serve]")
+    options = PredictOptions(error_rate=0.2, false_alarms=0.3, tta=True)
+    from scapnet.serve.api import make_app
+
+    service = make_service({"birds": TorchEngine(calibrated())}, options=options)
+    photo = upload()
+    expected = Predictor(calibrated(), error_rate=0.2, false_alarms=0.3, tta=True)(photo)
+    with testclient.TestClient(make_app(service)) as here:
+        found = here.post("/predict", content=photo).json()
+        unsure = here.post("/predict", params={"at_least": 1}, content=photo).json()
+    assert expected.among is not None
+    assert (found["answer"], found["known"], found["parent"]) == (expected.answer, expected.known, expected.parent)
+    assert found["among"] == list(expected.among)
+    assert found["probabilities"] == pytest.approx(expected.probabilities[:5], abs=1e-6)
+    assert unsure["answer"] == "unknown"
+    with pytest.raises(ValueError, match="this model was not calibrated"):
+        make_service({"birds": TorchEngine(make())}, options=options)
+
+
+def test_a_full_queue_is_503_over_http(upload: Upload) -> None:
+    testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra: pip install scapnet[serve]")
+    from scapnet.serve.api import make_app
+
+    began, go = threading.Event(), threading.Event()
+
+    class Slow(TorchEngine):
+        def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
+            began.set()
+            go.wait(60)
+            return super().__call__(image, source, index)
+
+    service, photo = make_service({"birds": Slow(make())}, Limits(queue=1), 1), upload()
+    batcher = service.models["birds"]
+    with testclient.TestClient(make_app(service)) as here:
+        waiting = [batcher.submit(load_photo(photo))]
+        assert began.wait(60)  # one runs
+        waiting.append(batcher.submit(load_photo(photo)))  # and one waits
+        refused = here.post("/predict", content=photo)
+        go.set()
+        assert [len(one.result(60).names) for one in waiting] == [4, 4]
+        again = here.post("/predict", content=photo)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+    assert "the server is busy" in refused.json()["detail"]
+    assert again.status_code == 200

@@ -78,6 +78,11 @@ def serve(
     engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
     device: str | None = None,
     batch_size: int = 8,
+    at_least: float | Literal["auto"] | None = None,
+    false_alarms: float | None = None,
+    error_rate: float | None = None,
+    tta: bool = False,
+    parts: float | Literal["all", "unsure", "none"] = "all",
     limits: Limits = Limits(),  # noqa: B008
 ) -> None:
     """Answer photos over HTTP, and on a page where photos are dropped, pasted or taken.
@@ -91,12 +96,18 @@ def serve(
         engine: what runs the network; see predict.
         device: where to run it, such as cpu or cuda:1.
         batch_size: photos that go through the network together, of those that wait.
+        at_least: answer "unknown" below this probability; auto is the model's own threshold.
+        false_alarms: answer "unknown" where a photo looks like none of the classes; see predict.
+        error_rate: answer with a set of classes, or with their coarser class; see predict.
+        tta: average each answer with that for the mirrored photo.
+        parts: whose parts are looked at; see predict.
         limits: bounds on what clients can ask.
     """
     from scapnet.serve import serve
     from scapnet.terminal.console import say
 
-    serve(models, host, port, limits, page, corrections, engine, device, batch_size, say)
+    answer = at_least, false_alarms, error_rate, tta, parts
+    serve(models, host, port, limits, page, corrections, engine, device, batch_size, *answer, say)
 
 
 def report(

@@ -53,7 +53,7 @@ def exported_engine(
 
 
 def int8_engine(format: Literal["onnx", "openvino"], folder: Path, device: torch.device | str | None) -> Engine:
-    """A run's model with convolutions in 8-bit whole numbers, calibrated on its held-out photos; exported once.
+    """A run's model with convolutions in 8-bit whole numbers, calibrated on its training photos; exported once.
 
     Raises:
         ValueError: as `exported_engine`; or no photos to calibrate on.

@@ -101,7 +101,7 @@ def _write(
         raise ValueError(f"this network cannot be exported ({last_line(error)})") from error
     file = out if form == "onnx" else out.with_name("graph.onnx")
     if precision == "int8":
-        read_photos = read(known, known.calibration, net.view.size)
+        read_photos = read(known.training or known.data, known.calibration, net.view.size)
         to_int8(proto, (as_input(image, net.view, metadata) for image, _ in read_photos), file)
     else:
         needed("onnx").save(to_half(proto) if precision == "fp16" and form == "onnx" else proto, file)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, clip_boxes_to_image
 
 from scapnet.checkpoint import read_run
-from scapnet.config import ViewConfig
+from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.images import UnreadableImage
 from scapnet.data.labelled import load_labelled
 from scapnet.data.sample import FineGrained
@@ -24,7 +24,7 @@ from scapnet.exported import open_graph
 from scapnet.network import Network, NetworkOutput, device_of
 
 MOST = 300  # photos that are compared
-CALIBRATION = 64  # photos that calibrate the ranges of int8, at most a quarter of all
+CALIBRATION = 64  # photos that calibrate the ranges of int8; at most a quarter of all that are not training photos
 CLOSE = 1e-4
 
 
@@ -35,6 +35,7 @@ class Photos(NamedTuple):
     calibration: Sequence[int] = ()
     compared: Sequence[int] = ()
     note: str = "there are no labelled photos (name some with --photos), so answers are compared on drawn pictures"
+    training: FineGrained | None = None  # what ``calibration`` numbers; None: ``data``
 
 
 class Agreement(NamedTuple):
@@ -65,6 +66,8 @@ class Agreement(NamedTuple):
 def find_photos(source: object, classes: Sequence[str], folder: Path | None) -> Photos:
     """Labelled photos: those of a folder, or else the held-out ones of a run if its data is available.
 
+    A run's training photos calibrate, so that all its held-out ones can be compared; a folder's photos do both.
+
     Args:
         source: the run folder, or anything else.
         classes: the model's classes.
@@ -73,6 +76,7 @@ def find_photos(source: object, classes: Sequence[str], folder: Path | None) -> 
     Raises:
         ValueError: the folder has no labelled photos.
     """
+    training: FineGrained | None = None
     if folder is not None:
         data: FineGrained = next(iter(load_labelled(folder, None, classes).values()))
         where = str(folder)
@@ -83,20 +87,36 @@ def find_photos(source: object, classes: Sequence[str], folder: Path | None) -> 
         except (ValueError, OSError):
             return Photos(None)
         data, where = chosen.data, f"the run's {chosen.split} split"
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()
-    count = min(CALIBRATION, len(order) // 4)
+        training = _training(Path(str(source)), config.data, classes)
+    order = _shuffled(len(data))
+    count = min(CALIBRATION, len(order) // 4) if training is None else 0
     compared = sorted(order[count : count + MOST])
-    return Photos(data, order[:count], compared, f"answers are compared on {len(compared)} photos of {where}")
+    calibration = order[:count] if training is None else _shuffled(len(training))[:CALIBRATION]
+    note = f"answers are compared on {len(compared)} photos of {where}"
+    return Photos(data, calibration, compared, note, training)
 
 
-def read(photos: Photos, indices: Sequence[int], side: int) -> Iterator[tuple[Tensor, int]]:
+def _shuffled(count: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
+
+
+def _training(run: Path, data: DataConfig, classes: Sequence[str]) -> FineGrained | None:
+    """The training photos of a run; None where they are gone or are too few to stand for all."""
+    try:
+        found = choose(run, data, classes, "train", None, None).data
+    except (ValueError, OSError):
+        return None
+    return found if len(found) >= CALIBRATION else None
+
+
+def read(data: FineGrained | None, indices: Sequence[int], side: int) -> Iterator[tuple[Tensor, int]]:
     """Photos (3, H, W) uint8 and their labels, without those that cannot be read; drawn ones have the label -1."""
-    if photos.data is None:
+    if data is None:
         yield from ((picture, -1) for picture in noise(side))
         return
     for i in indices:
         try:
-            yield photos.data[i].image, int(photos.data.labels[i])
+            yield data[i].image, int(data.labels[i])
         except UnreadableImage:
             continue
 
@@ -135,7 +155,7 @@ def compare(model: Network, file: Path, photos: Photos) -> Agreement:
     """Run both on the same photos, one by one."""
     graph, rows = open_graph(file), list[tuple[bool, bool, bool, float, bool]]()
     labelled = photos.data is not None
-    for image, target in read(photos, photos.compared, model.view.size):
+    for image, target in read(photos.data, photos.compared, model.view.size):
         output, boxes = answer(model, image, graph.pixels == "photo")
         found = graph.run(as_input(image, model.view, graph.metadata))
         expected, probs = output.probs[0].float().cpu().numpy(), found["probabilities"][0]

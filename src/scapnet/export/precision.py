@@ -21,11 +21,21 @@ BETWEEN = {"Relu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Mul", "Add", 
 BETWEEN |= {"BatchNormalization", "MaxPool", "ReduceMean", "LeakyRelu", "Gelu", "Erf", "Div", "Sub", "Softplus", "Tanh"}
 FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto
 HALF = "_half"
+PIXEL = 3  # channels
+WARNING, ERROR = 2, 3  # of onnxruntime's log; 2 is its default
 
 
 def convolutions(proto: Any) -> list[str]:
     """Names of the nodes that convolve."""
     return [node.name for node in proto.graph.node if node.op_type == "Conv"]
+
+
+def inner_convolutions(proto: Any) -> list[str]:
+    """The same without those of pixels, which are few operations and lose most in 8 bits."""
+    channels = {one.name: one.dims[1] for one in proto.graph.initializer if len(one.dims) == 4}  # in a group
+    groups = {node.name: next((one.i for one in node.attribute if one.name == "group"), 1) for node in proto.graph.node}
+    found = (node for node in proto.graph.node if node.op_type == "Conv")
+    return [node.name for node in found if channels.get(node.input[1], 0) * groups[node.name] != PIXEL]
 
 
 def half_nodes(proto: Any) -> set[str]:
@@ -83,6 +93,9 @@ def to_half(proto: Any) -> Any:
 def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
     """Write a graph whose convolutions have 8-bit weights, by channel, and 8-bit inputs.
 
+    Those of pixels stay in 32 bits, and so do the outputs of all: what follows a convolution, an activation or a sum,
+    takes them as they are, and is rounded once, as the next convolution's input.
+
     Args:
         proto: an `onnx.ModelProto`.
         photos: batches of its input (B, 3, H, W) that calibrate the ranges of the activations.
@@ -99,6 +112,8 @@ def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
 
     # The library accepts only subclasses of its reader, and is imported on demand.
     reader = type("Photos", (quantization.CalibrationDataReader,), {"get_next": following})()
+    runtime = needed("onnxruntime")
+    runtime.set_default_logger_severity(ERROR)  # the photos' batches are of another size than the traced ones
     with quiet(), tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.onnx"
         needed("onnx").save(proto, whole)
@@ -108,5 +123,7 @@ def to_int8(proto: Any, photos: Iterable[Array], out: Path) -> None:
             reader,
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            nodes_to_quantize=convolutions(proto),
+            nodes_to_quantize=inner_convolutions(proto),
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Conv"]},
         )
+    runtime.set_default_logger_severity(WARNING)

@@ -24,7 +24,7 @@ DRAWN = {
     "mean": "mean",
 }
 PHOTOS = {
-    "deletion": "deletion (low is good)",
+    "deletion": "deletion (low)",
     "insertion": "insertion (high)",
     "difference": "difference",
     "points_in_box": "points in the box",
@@ -37,7 +37,7 @@ SLOTS = {
     "stability": "stability",
     "nmi": "NMI",
     "ari": "ARI",
-    "kp": "Kp (low is good)",
+    "kp": "Kp (low)",
 }
 
 

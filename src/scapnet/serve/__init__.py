@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from scapnet.serve.limits import Limits
 
 if TYPE_CHECKING:  # the command line reads the limits' defaults and must stay light
+    from scapnet.decision import AtLeast
     from scapnet.engine import Engine
+    from scapnet.metrics.skipping import PartsFor
+    from scapnet.predict import PredictOptions
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
 NEEDS = "serving needs the extra serve: pip install scapnet[serve], or scapnet[demo] for the page too"
@@ -25,6 +28,11 @@ def serve(
     engine: str = "torch",
     device: str | None = None,
     batch_size: int = 8,
+    at_least: "AtLeast" = None,
+    false_alarms: float | None = None,
+    error_rate: float | None = None,
+    tta: bool = False,
+    parts: "PartsFor" = "all",
     say: Callable[[str], None] = print,
 ) -> None:
     """Answer requests until the process is stopped.
@@ -39,14 +47,19 @@ def serve(
         engine: what runs the network; see `scapnet.Predictor`.
         device: where to run it.
         batch_size: photos that go through the network together.
+        at_least, false_alarms, error_rate, tta: see `scapnet.Predictor`.
+        parts: whose parts are looked at; its ``parts_for``.
         say: receives what a person should know.
 
     Raises:
-        ValueError: no model there, a port that is taken, or a missing library.
+        ValueError: no model there, a setting that it does not know, a port that is taken, or a missing library.
     """
     if find_spec("fastapi") is None or find_spec("uvicorn") is None or find_spec("python_multipart") is None:
         raise ValueError(NEEDS)
-    app = build(load(models, engine, device), host, limits, page, corrections, batch_size, say)
+    from scapnet.predict import PredictOptions
+
+    options = PredictOptions(at_least=at_least, tta=tta, error_rate=error_rate, false_alarms=false_alarms)
+    app = build(load(models, engine, device, parts), host, limits, page, corrections, batch_size, say, options)
     import uvicorn
 
     listener = _listener(host, port)
@@ -60,7 +73,9 @@ def serve(
     server.run(sockets=[listener])
 
 
-def load(models: Sequence[str], engine: str = "torch", device: str | None = None) -> "dict[str, Engine]":
+def load(
+    models: Sequence[str], engine: str = "torch", device: str | None = None, parts: "PartsFor" = "all"
+) -> "dict[str, Engine]":
     """The engines of the models that `serve` is given, by their names.
 
     Raises:
@@ -70,7 +85,8 @@ def load(models: Sequence[str], engine: str = "torch", device: str | None = None
         raise ValueError(f"{len(models)} models cannot be served; give one, or two to compare")
     from scapnet.predictor import Predictor
 
-    engines = [Predictor.from_pretrained(model, engine=engine, device=device).engine for model in models]
+    settings: Any = {"engine": engine, "device": device, "parts_for": parts}
+    engines = [Predictor.from_pretrained(model, **settings).engine for model in models]
     return dict(zip(names_of(models), engines, strict=True))
 
 
@@ -82,11 +98,12 @@ def build(
     corrections: Path = Path("corrections"),
     batch_size: int = 8,
     say: Callable[[str], None] = print,
+    options: "PredictOptions | None" = None,
 ) -> Any:
     """The application of `serve`, for a server of one's own; for the arguments see there and `load`."""
     from scapnet.serve.api import make_app
 
-    service = make_service(engines, limits, batch_size)
+    service = make_service(engines, limits, batch_size, options)
     app = make_app(service, LOCAL if is_local(host) else ("*",))
     if page and find_spec("gradio") is None:
         say("gradio is not installed, so there is no page but the endpoint alone; pip install scapnet[demo] adds it")
@@ -99,14 +116,26 @@ def build(
     return add_page(app, service, Corrections(corrections))
 
 
-def make_service(engines: "dict[str, Engine]", limits: Limits | None = None, batch_size: int = 8) -> Any:
-    """What answers: a thread for each engine, by its name."""
+def make_service(
+    engines: "dict[str, Engine]",
+    limits: Limits | None = None,
+    batch_size: int = 8,
+    options: "PredictOptions | None" = None,
+) -> Any:
+    """What answers: a thread for each engine, by its name.
+
+    Raises:
+        ValueError: an option that a model does not know, such as an error rate without a calibration.
+    """
     from scapnet.serve.answers import Service
     from scapnet.serve.batching import Batcher
     from scapnet.serve.metrics import Metrics
 
     bounds, metrics = limits or Limits(), Metrics()
-    batchers = {name: Batcher(engine, bounds, batch_size, metrics.ran) for name, engine in engines.items()}
+    if options is not None:
+        for engine in engines.values():
+            options.rules.check(engine)
+    batchers = {name: Batcher(engine, bounds, batch_size, metrics.ran, options) for name, engine in engines.items()}
     return Service(batchers, {name: engine.threshold for name, engine in engines.items()}, bounds, metrics)
 
 

@@ -25,10 +25,13 @@ class Answer(BaseModel):
     """The answer for one photo."""
 
     model: str = Field(description="the model that answered")
-    answer: str = Field(description='the best class, or "unknown" where its probability is below at_least')
+    answer: str = Field(description='the best class, "unknown", or the coarser class of all classes in question')
     names: list[str] = Field(description="the best classes, best first")
     probabilities: list[float] = Field(description="of these classes")
     parts: list[PartAnswer] = Field(description="best first within each scale; empty without parts")
+    known: float | None = Field(description="share of validation photos that look no more familiar, if it is asked for")
+    among: list[str] | None = Field(description="the classes in question, best first, if the server has an error rate")
+    parent: str | None = Field(description="the coarser class that all of them belong to")
     kept: float | None = Field(description="share of the grid that the gate kept; null without a gate")
     width: int = Field(description="of the upright photo, in pixels")
     height: int = Field(description="of the upright photo, in pixels")
@@ -73,15 +76,18 @@ def to_answer(model: str, found: Prediction, size: tuple[int, int], top: int, at
         found: the prediction.
         size: width and height of the photo.
         top: how many classes to name.
-        at_least: the answer is "unknown" below this probability.
+        at_least: the answer is "unknown" below this probability, also where the server would say more.
     """
     values = found.to_dict()
     return Answer(
         model=model,
-        answer=found.names[0] if found.probabilities[0] >= at_least else UNKNOWN,
+        answer=found.answer if found.probabilities[0] >= at_least else UNKNOWN,
         names=list(found.names[:top]),
         probabilities=list(found.probabilities[:top]),
         parts=[PartAnswer(**part) for part in values["parts"]],
+        known=found.known,
+        among=None if found.among is None else list(found.among),
+        parent=found.parent,
         kept=found.kept,
         width=size[0],
         height=size[1],

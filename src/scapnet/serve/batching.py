@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -25,13 +26,19 @@ class Batcher:
         limits: has the length of the queue.
         batch_size: the most photos of a batch.
         ran: receives the size of each batch.
+        options: when an answer is "unknown" or a set of classes, and whether it is averaged with the mirrored photo's.
     """
 
     def __init__(
-        self, engine: Engine, limits: Limits, batch_size: int = 8, ran: Callable[[int], None] = lambda _: None
+        self,
+        engine: Engine,
+        limits: Limits,
+        batch_size: int = 8,
+        ran: Callable[[int], None] = lambda _: None,
+        options: PredictOptions | None = None,
     ) -> None:
         self.engine, self.size, self.ran = engine, batch_size, ran
-        self.options = PredictOptions(top=len(engine.classes), batch_size=batch_size)
+        self.options = replace(options or PredictOptions(), top=len(engine.classes), batch_size=batch_size)
         self.waiting: queue.Queue[Job | None] = queue.Queue(limits.queue)
         self.thread = threading.Thread(target=self._run, name="scapnet-batches", daemon=True)
         self.thread.start()

@@ -19,6 +19,7 @@ from scapnet.serve.uploads import decode_file
 
 ALL, GATE = "all parts", "what the gate kept"
 SIDE = 640  # of the pictures
+SEVERAL = 5  # classes in question that are named, at most
 KEPT = 3600  # seconds after which photos of the page are deleted
 INTRODUCTION = """# scapnet
 Drop a photo, paste one or take one. The boxes are the parts that the answer rests on, in a colour for each scale."""
@@ -136,9 +137,18 @@ def top(found: Prediction) -> dict[str, float]:
 
 
 def title(name: str, threshold: float | None, found: Prediction) -> str:
-    """The name of a model, and that it does not know, where its best class is below its own threshold."""
-    unsure = threshold is not None and found.probabilities[0] < threshold
-    return f"{name}: {UNKNOWN}, the best class is below {threshold:.0%}" if unsure else name
+    """The name of a model, and that it does not know, or which classes are in question.
+
+    It does not know where its best class is below its own threshold, or by the settings of the server.
+    """
+    if threshold is not None and found.probabilities[0] < threshold:
+        return f"{name}: {UNKNOWN}, the best class is below {threshold:.0%}"
+    if found.answer == UNKNOWN:
+        return f"{name}: {UNKNOWN}"
+    if found.among is None or len(found.among) < 2:
+        return name
+    some = " or ".join(found.among) if len(found.among) <= SEVERAL else f"one of {len(found.among)} classes"
+    return f"{name}: {found.parent} ({some})" if found.parent else f"{name}: {some}"
 
 
 def views(found: Sequence[Prediction]) -> list[str]:
