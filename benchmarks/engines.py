@@ -10,7 +10,7 @@ CPU time relative to eager PyTorch.
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ from scapnet.experiments.environment import environment
 from scapnet.processor import bf16_in_hardware, describe
 
 
-def engines_of(run: Path) -> dict[str, Engine]:
-    """The engines of a run; bf16 where the processor has it in hardware."""
+def engines_of(run: Path, names: Sequence[str]) -> dict[str, Engine]:
+    """Engines of a run by name; with OpenVINO in bf16, which auto takes, where the processor has it in hardware."""
     folder = model_folder(run)
-    found = {name: ENGINES[name](folder, "cpu") for name in ("torch", "folded", "onnx", "openvino", "int8")}
+    found = {name: ENGINES[name](folder, "cpu") for name in ("torch", *names)}
     if bf16_in_hardware():
         found["openvino, bf16"] = exported_engine("openvino", folder, "cpu", half=True)
     return found
@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("results/engines"))
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--engines", nargs="*", default=["folded", "onnx", "openvino", "int8"])
     options = parser.parse_args()
     torch.set_num_threads(1)
     config = read_run(options.run)
-    engines = engines_of(options.run)
+    engines = engines_of(options.run, options.engines)
     classes = engines["torch"].classes
     chosen = choose(options.run, config.data, classes, None, options.root, None)
     answers: dict[str, list[Answers]] = {name: [] for name in engines}
@@ -77,7 +78,9 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-    head = environment(f"python benchmarks/engines.py RUN --root {options.root.name}")
+    head = environment(
+        f"python benchmarks/engines.py RUN --root {options.root.name} --engines {' '.join(options.engines)}"
+    )
     facts = {
         **head,
         "processor": describe(),

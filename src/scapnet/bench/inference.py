@@ -88,7 +88,10 @@ def inference_rows(model: Network, images: Tensor, wanted: Sequence[str], scratc
 
 def graph_rows(model: Network, images: Tensor, wanted: Sequence[str], scratch: Path) -> Iterator[Row]:
     """Exported graphs in their own runtimes; see `inference_rows`."""
+    if not set(wanted) & {"onnx", "openvino", "int8"}:
+        return
     threads = torch.get_num_threads()
+    model = copy.deepcopy(model).to("cpu")
     for form in ("onnx", "openvino"):
         if form not in wanted:
             continue

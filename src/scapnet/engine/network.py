@@ -86,7 +86,7 @@ class FoldedEngine(TorchEngine):
     @torch.inference_mode()
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:
         """Run the network; the answers are float32, on its device."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+        with torch.autocast(device_of(self.model).type, torch.bfloat16, enabled=self.half):
             said = super().__call__(image, source, index)
         return Answers._make(_single(one) for one in said)
 
