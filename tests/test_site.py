@@ -1,7 +1,9 @@
 """The documentation builds as a website, strictly, and loads nothing from another server."""
 
+import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -58,3 +60,31 @@ def test_the_help_of_every_command_is_shown(site: Path) -> None:
     page = (site / "cli.html").read_text(encoding="utf-8")
     for name in ("scapnet train photos", "scapnet predict", "scapnet data check", "scapnet explain"):
         assert f"usage: {name}" in page
+
+
+def test_the_search_works_from_disk(site: Path) -> None:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+    ):
+        options.add_argument(word)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        browser.get((site / "index.html").as_uri())
+        box = browser.find_element("css selector", ".md-search__input")
+        box.click()
+        box.send_keys("conformal")
+        wait = importlib.import_module("selenium.webdriver.support.ui").WebDriverWait(browser, 60, 0.1)
+        found = wait.until(lambda page: page.find_elements("css selector", ".md-search-result__link"))
+        assert any("unknowns.html" in one.get_attribute("href") for one in found)
+    finally:
+        browser.quit()
