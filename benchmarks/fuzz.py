@@ -639,7 +639,7 @@ def main() -> None:
         "more than 5 seconds of the processor or 1 GB of memory, a program run, a connection opened, a file changed",
         "although the input was refused, or a resumed run with another model and no word about it.",
         "",
-        "| kind | cases | read | refused with a sentence | wrong | slowest, s | most memory, MB |",
+        "| kind | cases | read | refused with a sentence | wrong | slowest, s | memory above the parent's peak, MB |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

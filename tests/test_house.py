@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import pickle
 import re
 import subprocess
 import sys
@@ -259,6 +260,10 @@ def test_every_public_name_can_be_imported(name: str) -> None:
     if inspect.isfunction(found):  # every argument is explained
         described = set(re.findall(r"\w+", text))
         assert set(inspect.signature(found).parameters) <= described
+
+
+def test_the_package_is_pickled_by_name() -> None:
+    assert pickle.loads(pickle.dumps(scapnet)) is scapnet
 
 
 def test_unknown_names_are_reported() -> None:

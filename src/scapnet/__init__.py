@@ -171,6 +171,10 @@ class _Package(ModuleType):
         if name not in _MODULE_OF or not isinstance(value, ModuleType):  # an import sets the module on its package
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name: Ray and joblib pickle the modules that a script's functions use."""
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 
