@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +13,7 @@ import pytest
 import torch
 
 import scapnet
-from samples import own_photos, painted, photos
+from samples import Command, own_photos, painted, photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -113,3 +116,19 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert "image/png" in str(notebook.cells[3].outputs)
     assert "scale 3" in str(notebook.cells)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install 'ray[data]'")
+def test_ray_predict(tmp_path: Path, model_folder: Path, command: Command) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(5):
+        painted(50, 60, i).save(tmp_path / "photos" / f"{i}.png")
+    (tmp_path / "photos" / "2b.png").write_bytes(b"no photo")
+    command("predict", model_folder, tmp_path / "photos", "--batch-size", 1, "--out", tmp_path / "one.json")
+    words = [model_folder, tmp_path / "photos", tmp_path / "two.json", "--batch-size", "1", "--workers", "2"]
+    program = [sys.executable, str(EXAMPLES / "ray_predict.py"), *map(str, words)]
+    place = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(program, env=place, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "5 of 6 photos answered by 2 workers" in done.stdout
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
