@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,12 @@ import pytest
 
 from samples import painted, write
 from scapnet import cli
-from scapnet.config import Config
+from scapnet.config import Config, DataConfig
+from scapnet.probing import probe as probing
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial.md", "docs/troubleshooting.md", "docs/limits.md", "docs/predict.md"]
-PAGES += ["docs/runs.md", "docs/explain.md", "docs/data/folder.md", "docs/data/csv.md"]
+PAGES += ["docs/probe.md", "docs/runs.md", "docs/explain.md", "docs/data/folder.md", "docs/data/csv.md"]
 DONE = {"scapnet train photos --data.root photos"}  # by the workspace
 CLASSES = ("crow", "jay", "Pink Lady", "Royal Gala")
 # Tested where they are made: they need a data set, minutes, or a weight file.
@@ -90,9 +92,15 @@ def run(command: str, folder: Path) -> None:
             patch.setattr("scapnet.training.train._run", lambda begun: begun.folder.path)
         original(shrunk(config), out)
 
+    def probe(data: DataConfig, backbone: str, weights: str, out: Path | None, against: Sequence[Path]) -> Path:
+        return whole(replace(data, size=64, resize=72, workers=0), "test_resnet", "none", out, against)
+
     train.__annotations__ = original.__annotations__
     with pytest.MonkeyPatch.context() as patch:
+        whole = probing.probe
         patch.setattr(cli, "train", train)
+        patch.setattr(probing, "probe", probe)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(gc, "collect", lambda: 0)  # a quarter of the time of a tiny run
         patch.chdir(folder)
         patch.setattr(sys, "argv", shlex.split(command))

@@ -57,7 +57,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"timing"},
     ],
     "cli": [{"__init__"}, {"data", "flags", "predict", "ship", "train"}, {"places"}],
-    "backbones": [{"__init__"}, {"cnn"}, {"weights"}],
+    "backbones": [{"__init__"}, {"factory"}, {"vit"}, {"cnn"}, {"weights"}],
     "baselines": [{"__init__"}, {"nts", "plain", "rra"}, {"anchors", "settings"}],
     "config": [{"__init__"}, {"data", "model", "train"}, {"checks"}],
     "explain": [

@@ -275,7 +275,7 @@ def test_the_network_can_be_exported(row: str) -> None:
         ({"relation__geo_dim": 20}, "multiple of 8"),
         ({"relation__key_dim": 0}, "key_dim"),
         ({"parts__size": 0}, "part"),
-        ({"backbone": "vit_tiny_patch16_224"}, "vit_tiny_patch16_224 cannot be cut"),
+        ({"backbone": "test_vit_relpos"}, "test_vit_relpos cannot be cut"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(changes: dict[str, object], words: str) -> None:

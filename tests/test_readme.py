@@ -33,7 +33,7 @@ COMMANDS = sorted(
     {line for text in CURRENT.values() for line in re.findall(r"^scapnet [^#\n]*[^#\s]", text, re.MULTILINE)}
 )
 COMMAND_FUNCTIONS = ["train", "resume", "eval_", "predict", "show", "explain", "export", "serve", "report"]
-COMMAND_FUNCTIONS += ["merge", "probe", "reproduce", "data_show", "data_check"]
+COMMAND_FUNCTIONS += ["merge", "probe", "bench", "reproduce", "data_show", "data_check"]
 
 
 def blocks(text: str) -> list[str]:

@@ -8,17 +8,20 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones.cnn import Backbone, create
+from scapnet.backbones.cnn import Backbone
+from scapnet.backbones.factory import create
+from scapnet.backbones.vit import TokenBackbone, fit_positions
 from scapnet.backbones.weights import network_name
 from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier
 from scapnet.modules.alternatives.gcn import PartGraph
 from scapnet.modules.boxes import crop_parts
-from scapnet.modules.ggau import GateOutput, GridGate, apply_mask
+from scapnet.modules.ggau import GateOutput, GridGate, apply_mask, unit_cells
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
 from scapnet.network import NetworkState, enabled_sections, separate_groups
+from scapnet.terminal.hints import option
 
 
 class SCAPNetOutput(NamedTuple):
@@ -80,7 +83,8 @@ class SCAPNet(NetworkState, nn.Module):
         if config.relation.enabled and not parts.enabled:
             raise ValueError("the relation needs parts; enable them, or disable the relation")
         weights = config.weights if start else "none"
-        backbone = create(config.backbone, weights, size, cut=gate_config.enabled)
+        backbone = create(config.backbone, weights, size, gate_config.enabled, gate_config.block)
+        check_tokens(backbone, config, size)
         gate = selection = sub = part_classifier = relation = None
         if gate_config.enabled:
             gate = make_gate(backbone, gate_config, size)
@@ -143,7 +147,8 @@ class SCAPNet(NetworkState, nn.Module):
             if isinstance(part, EachClassifier | ConcatClassifier):
                 part.start_from(main.state_dict())
             elif part is not None and part is not main:
-                part.load_state_dict(main.state_dict())
+                state = main.state_dict()
+                part.load_state_dict(fit_positions(part.net, state, "net.") if isinstance(part, Backbone) else state)
         silence_relation(self.relation)
 
     def forward(
@@ -166,9 +171,14 @@ class SCAPNet(NetworkState, nn.Module):
         if self.gate is None:
             logits = self.classifier(self.backbone(image))
             return SCAPNetOutput(logits, None, logits.float().softmax(-1), None, None)
-        features = self.backbone.head(image)  # (B, C, H, W)
+        features, beside = self.backbone.start(image)  # (B, C, H, W)
         gate = self.gate(features)
-        logits = self.classifier(self.backbone.pool(masked_tail(self.backbone, features, self.gate, gate, self.mask)))
+        if isinstance(self.backbone, TokenBackbone):
+            cells = None if self.mask == "none" else unit_cells(self.gate.applied(gate.mask), *features.shape[-2:])
+            logits = self.classifier(self.backbone.finish(features, beside, cells))
+        else:
+            last = masked_tail(self.backbone, features, self.gate, gate, self.mask)
+            logits = self.classifier(self.backbone.pool(last))
         probs = logits.float().softmax(-1)
         if self.selection is None or self.stage == 1:
             return SCAPNetOutput(logits, None, probs, gate, None)
@@ -222,6 +232,24 @@ def masked_tail(backbone: Backbone, features: Tensor, gate: GridGate, said: Gate
     if mask == "stage4":
         return apply_mask(backbone.tail(features), gate.applied(said.mask))
     return backbone.tail(said.features if mask == "stage3" else features)
+
+
+def check_tokens(backbone: Backbone, config: ModelConfig, size: int) -> None:
+    """Refuse settings that a vision transformer cannot have.
+
+    Raises:
+        ValueError: a mask of stage 4, or a sub-network that shares weights with another size of image.
+    """
+    if not isinstance(backbone, TokenBackbone):
+        return
+    name = network_name(backbone.net)
+    if config.gate.mask == "stage4":
+        raise ValueError(f"{name} has tokens and no stage 4; use {option('model.gate.mask')} stage3, or none")
+    if config.parts.enabled and config.parts.shared and config.parts.size != size:
+        raise ValueError(
+            f"{name} takes images of {size} px only, so it cannot be shared with parts of {config.parts.size} px; use "
+            f"{option('model.parts.size')} {size}, or a sub-network of its own"
+        )
 
 
 def make_relation(config: RelationConfig, dim: int) -> nn.Module:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from samples import NO_MODULES, make
-from scapnet.backbones.cnn import create
+from scapnet.backbones.factory import create
 from scapnet.engine.folding import fold_batch_norm
 from scapnet.engine.network import FoldedEngine, TorchEngine, fold_backbones
 

@@ -32,6 +32,8 @@ def test_it_listens_on_this_machine(command: Command, model_folder: Path, monkey
         assert TestClient(server.config.app).get("/health").json()["models"] == ["model"]
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
+    # It closes the handlers of other libraries, and one of OpenVINO's closes the stream of the test that loaded it.
+    monkeypatch.setattr(uvicorn.Config, "configure_logging", lambda self: None)
     monkeypatch.setattr(scapnet.serve, "find_spec", without("gradio"))
     said = "".join(command("serve", model_folder, "--port", 0))
     ((address, port),) = listened

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from samples import make
-from scapnet.backbones.cnn import create
+from scapnet.backbones.factory import create
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet
 from scapnet.training.checkpointing import checkpoint_blocks

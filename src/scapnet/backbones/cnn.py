@@ -6,17 +6,12 @@ B batch, C channels of the stride-16 map, H W its size, D size of the pooled fea
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
-from importlib import resources
-from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from scapnet.backbones.weights import Loaded, load_weights, network_name, weight_file
-from scapnet.errors import reason
-from scapnet.terminal.hints import option
+from scapnet.backbones.weights import Loaded, network_name
 
 STRIDE = 16
 SMALL = 96  # side of the image on which a network that takes any size is checked
@@ -99,6 +94,10 @@ class Backbone(nn.Module):
         pooled: Tensor = self.net.forward_head(x, pre_logits=True)  # type: ignore[operator]
         return pooled
 
+    def start(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images (B, 3, h, w) to the map (B, C, H, W) that a gate looks at, and what goes past it, here nothing."""
+        return self.head(x), None
+
     @torch.no_grad()
     def map_cells(self, size: int, stage: int) -> tuple[int, int]:
         """Height and width of the stage-3 or stage-4 map of an image of ``size`` pixels; nothing is computed."""
@@ -176,42 +175,3 @@ def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
     if called.count(path) != 1:
         raise ValueError(_refusal(net, f"{path} runs {called.count(path)} times"))
     return called
-
-
-def create(name: str, weights: str, size: int, cut: bool = True) -> Backbone:
-    """A timm network by name, without its classifier.
-
-    Args:
-        name: a name that `timm.create_model` accepts.
-        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (for test_resnet), or a
-            file, run folder, model folder or hub id that holds weights.
-        size: side of its input in pixels.
-        cut: see `Backbone`.
-
-    Raises:
-        ValueError: the network is unknown or cannot be cut, or the weights are of another network.
-    """
-    if not name.startswith("hf-hub:") and not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
-        hint = f"; similar names are {', '.join(near)}" if near else ""
-        raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
-    try:
-        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-        sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
-        net = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **sized)
-    except Exception as error:  # the hub client and timm raise many kinds of errors
-        if weights != "pretrained":
-            raise ValueError(f"timm cannot create {name} ({reason(error)})") from error
-        raise ValueError(
-            f"timm's weights for {name} cannot be downloaded ({type(error).__name__}); "
-            f"name a file with {option('model.weights')} FILE, or use none to train from scratch"
-        ) from error
-    loaded = None
-    if weights == "tiny":
-        with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
-            load_weights(net, path)
-    elif weights not in ("pretrained", "none"):
-        loaded = load_weights(net, weight_file(weights))
-    backbone = Backbone(net, size, cut)
-    backbone.loaded = loaded
-    return backbone

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scapnet.backbones.cnn import Backbone, create, evaluation_mode
+from scapnet.backbones.cnn import Backbone, evaluation_mode
+from scapnet.backbones.factory import create
 from scapnet.baselines.anchors import SHAPES, anchor_count, anchor_levels, anchors, choose
 from scapnet.baselines.settings import check_parts
 from scapnet.config import LossConfig, ModelConfig

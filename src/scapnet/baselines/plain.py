@@ -8,7 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones.cnn import Backbone, create
+from scapnet.backbones.cnn import Backbone
+from scapnet.backbones.factory import create
 from scapnet.config import LossConfig, ModelConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNetOutput

@@ -9,7 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from scapnet.backbones.cnn import Backbone, create
+from scapnet.backbones.cnn import Backbone
+from scapnet.backbones.factory import create
 from scapnet.baselines.settings import check_parts
 from scapnet.config import LossConfig, ModelConfig
 from scapnet.losses import BranchOutput, activation_loss, weighted_sum

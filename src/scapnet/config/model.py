@@ -28,6 +28,8 @@ class GateConfig:
     """Initial bias of the gate; if positive, every unit is kept at the start."""
     unmasked: float = 0.0
     """Share of the training images that are not masked, so that whole images are learnt too; not in the paper."""
+    block: int = 0
+    """For a vision transformer: number of blocks before the gate; 0 is a third of them."""
     mask_in_evaluation: bool = True
     """Mask in evaluation too, as the paper does; without it the gate only scores the parts."""
 

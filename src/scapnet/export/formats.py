@@ -69,6 +69,9 @@ def onnx_model(program: ExportedProgram, outputs: list[str], metadata: Mapping[s
     assert made is not None
     proto = made.model_proto
     _name_dimensions(proto)
+    # For a vision transformer the exporter gives dimensions of different size one name, and ONNX Runtime shares memory
+    # by these names; it infers the shapes itself.
+    del proto.graph.value_info[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
     return proto
@@ -78,7 +81,7 @@ def _name_dimensions(proto: Any) -> None:
     """Name the input's free dimensions batch, height and width, which the exporter only numbers."""
     shape = proto.graph.input[0].type.tensor_type.shape.dim
     names = {dim.dim_param: name for dim, name in zip(shape, ("batch", "", "height", "width"), strict=True)}
-    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+    for value in (*proto.graph.input, *proto.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if names.get(dim.dim_param):
                 dim.dim_param = names[dim.dim_param]

@@ -60,7 +60,8 @@ def pool_windows(features: Tensor, grid: int, scale: int) -> Tensor:
     columns = averaging_matrix(width, grid, scale, device=features.device, dtype=features.dtype)
     if features.is_contiguous(memory_format=torch.channels_last):  # the same product without a copy of the map
         across = columns @ features.permute(0, 2, 3, 1)  # (B, H, N-u+1, C)
-        return torch.unflatten(rows @ across.flatten(2), 2, (len(columns), -1))
+        windows: Tensor = torch.einsum("yh,bhxc->byxc", rows, across)
+        return windows
     return (rows @ features @ columns.T).permute(0, 2, 3, 1)
 
 

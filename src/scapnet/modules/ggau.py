@@ -61,12 +61,16 @@ def apply_mask(features: Tensor, mask: Tensor) -> Tensor:
     Returns:
         (B, C, H, W).
     """
-    height, width = features.shape[-2:]
+    return features * unit_cells(mask, *features.shape[-2:]).unsqueeze(1).to(features.dtype)
+
+
+def unit_cells(mask: Tensor, height: int, width: int) -> Tensor:
+    """The value of each cell's unit: a mask (B, N, N) to (B, H, W)."""
     grid = mask.shape[-1]
     # With every weight set to one, the averaging matrices of scale 1 copy a unit's value to its cells.
     rows = (averaging_matrix(height, grid, 1, device=mask.device) > 0).to(mask.dtype)  # (N, H)
     columns = (averaging_matrix(width, grid, 1, device=mask.device) > 0).to(mask.dtype)
-    return features * (rows.T @ mask @ columns).unsqueeze(1).to(features.dtype)
+    return rows.T @ mask @ columns
 
 
 class GridGate(nn.Module):

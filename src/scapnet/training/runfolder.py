@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import pickle
 import re
 import shutil
@@ -185,6 +186,9 @@ class RunFolder:
         if self.accelerator.is_main_process:
             shutil.rmtree(draft, ignore_errors=True)
         self.accelerator.wait_for_everyone()
+        logging.getLogger("accelerate.utils.other").setLevel(
+            logging.ERROR
+        )  # names each shared tensor in every checkpoint
         self.accelerator.save_state(str(draft))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
