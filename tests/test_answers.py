@@ -15,7 +15,7 @@ import pytest
 from samples import NAMES as CLASSES
 from samples import Command, Refuse, painted, sentence
 from scapnet.answers import as_csv, as_json
-from scapnet.data.inputs import load_photo
+from scapnet.data.inputs import decode_input
 from scapnet.terminal.console import ProgressBar
 
 Answer = dict[str, Any]
@@ -174,12 +174,12 @@ def test_answers_of_work_that_failed_are_kept_under_another_name(
     command("predict", model_folder, photos, "--out", out, "--batch-size", 1)
     whole = out.read_text()
 
-    def fail(photo: Any, *name: Any) -> Any:
+    def fail(photo: Any, *rest: Any, **options: Any) -> Any:
         if photo == photos / "3.png":
             raise Gone
-        return load_photo(photo, *name)
+        return decode_input(photo, *rest, **options)
 
-    monkeypatch.setattr(importlib.import_module("scapnet.predict"), "load_photo", fail)
+    monkeypatch.setattr(importlib.import_module("scapnet.predict"), "decode_input", fail)
     features = out.with_name("rows.npy")
     with pytest.raises(Gone):
         command("predict", model_folder, photos, "--out", out, "--batch-size", 1, "--features", features)

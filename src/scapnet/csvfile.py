@@ -11,7 +11,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def harmless(text: str) -> str:
-    """A cell that a spreadsheet does not run as a formula: one that begins like one gets an apostrophe.
+    r"""A cell that a spreadsheet does not run as a formula: one that begins like one gets an apostrophe.
 
     >>> harmless('=HYPERLINK("http://example.org")')
     '\'=HYPERLINK("http://example.org")'
