@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from samples import VIEW, net, photos
 from scapnet.config import Config, DataConfig, ModelConfig, PartsConfig, TrainConfig, ViewConfig
 from scapnet.data.broken import check_share, next_readable, readable_samples
-from scapnet.data.loaders import end_workers, eval_loader, train_loader
+from scapnet.data.loaders import eval_loader, train_loader
 from scapnet.data.transforms import EvalViews, TrainViews
 from scapnet.evaluate import evaluate_model
 from scapnet.summary import score_rows
@@ -45,7 +45,6 @@ def test_a_class_without_a_readable_photo_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a readable image") as error:
         list(loader)
     assert str(error.value).strip().splitlines()[-1].startswith(f"ValueError: {tmp_path}")
-    end_workers()
 
 
 def test_too_many_broken_photos_stop_with_the_first_names(tmp_path: Path) -> None:

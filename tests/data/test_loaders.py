@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from scapnet.data.loaders import (
     default_workers,
     end_workers,
     eval_loader,
+    ignore_signals,
     train_loader,
 )
 from scapnet.data.sample import Sample
@@ -168,11 +170,23 @@ def test_class_weights_are_1_on_average_over_the_samples() -> None:
     assert float(weights[1]) == 0
 
 
-def test_no_worker_is_waited_for_at_the_end() -> None:
-    views = iter(eval_loader(Finches("test", 2, 8), VIEW, 4, 1))
-    next(views)
-    (worker,) = multiprocessing.active_children()
-    worker.terminate()  # as Python itself does, which a worker ignores
-    end_workers()
-    worker.join(30)
-    assert not worker.is_alive()
+def stay(ready: Any) -> None:
+    ignore_signals(0)
+    ready.set()
+    signal.pause()
+
+
+def test_no_worker_is_waited_for_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, before = context.Event(), signal.getsignal(signal.SIGCHLD)
+    worker = context.Process(target=stay, args=(ready,), daemon=True)
+    worker.start()
+    assert ready.wait(30)
+    worker.terminate()  # as Python itself does, which a loader process ignores
+    monkeypatch.setattr(multiprocessing, "active_children", lambda: [worker])
+    try:
+        end_workers()
+        worker.join(30)
+        assert worker.exitcode == -signal.SIGKILL
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -120,9 +120,11 @@ def ignore_signals(worker: int) -> None:
 @atexit.register
 def end_workers() -> None:
     """End loader processes that are left when Python ends, which would be waited for: they ignore SIGTERM."""
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
+    left = [process for process in multiprocessing.active_children() if process.daemon]
+    if left and hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would report their end as an error
+    for process in left:
+        process.kill()
 
 
 def _loader(dataset: TrainViews | EvalViews, batch_size: int, workers: int, **options: object) -> DataLoader[Views]:
