@@ -139,7 +139,7 @@ def run_config(root: Path) -> Config:
     photos(root / "test", "abc" * 3, {2})
     return Config(
         "test",
-        replace(CONFIG, root=root, size=64, resize=72),
+        replace(CONFIG, root=root, size=64, resize=72, workers=0),
         ModelConfig("test_resnet", "none", parts=PartsConfig(size=32)),
         train=TrainConfig(epochs=2, batch_size=8, clip=5.0, log_every=1, checkpoint_steps=2),
     )
