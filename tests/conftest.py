@@ -1,5 +1,6 @@
 """Fixtures of all tests, and one thread for each: several processes share the cores."""
 
+import gc
 import os
 import re
 import sys
@@ -54,3 +55,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that was never trained, saved."""
     return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")
+
+
+def pytest_collection_finish() -> None:
+    """Imported modules stay to the end, so garbage collections, of which runs make several, can pass them over."""
+    gc.collect()
+    gc.freeze()
