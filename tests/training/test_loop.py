@@ -34,9 +34,8 @@ def assert_the_same_run(one: Path, other: Path) -> None:
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, checkpoint_steps=2))
     whole = train(config, tmp_path / "whole")
-    for stop in (5, 12):  # at the end of stage 1, and in the last epoch
-        train_and_kill(config, tmp_path / f"killed-{stop}", stop)
-        assert_the_same_run(resume(tmp_path / f"killed-{stop}"), whole)
+    train_and_kill(config, tmp_path / "killed", 12)  # in the last epoch; the settings below are killed earlier
+    assert_the_same_run(resume(tmp_path / "killed"), whole)
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
