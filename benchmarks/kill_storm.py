@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -215,7 +216,9 @@ def storm(work: Path, processes: int, kills: int, epochs: int, rng: random.Rando
                 codes[key] = codes.get(key, 0) + 1
             said = output.read_text(encoding="utf-8", errors="replace")
             if number != signal.SIGKILL and "Traceback" in said and processes == 1:
-                faults.append(f"a traceback after {number.name}: {said[-300:]}")
+                # Files are named from their package on: a result holds no machine's own path.
+                shown = re.sub(r'File "[^"]*?(site-packages|src)/', 'File "', said)
+                faults.append(f"a traceback after {number.name}: {shown[-300:]}")
             quiet = counts["kills"] >= kills  # let the last run finish
         if done:
             found = state(run)
