@@ -1,7 +1,6 @@
 """Broken images: training continues and counts them, evaluation leaves them out and says so."""
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -98,43 +97,6 @@ def test_scores_leave_broken_photos_out(tmp_path: Path) -> None:
     assert not score_rows({"unreadable": 0.0, "train_unreadable": 0})
     with pytest.raises(ValueError, match="none of the 2 images"):
         evaluate_model(model, accelerator.prepare(eval_loader(data.subset([0, 4]), view, 4, 0)), accelerator)
-
-
-SCRIPT = """
-import json, os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from samples import VIEW, net, photos
-from scapnet.config import ViewConfig
-from scapnet.data.loaders import eval_loader
-from scapnet.evaluate import evaluate_model
-from accelerate import Accelerator
-accelerator = Accelerator(cpu=True)
-data = photos(Path(sys.argv[2]) / str(accelerator.process_index), "abcabcabcabca", {0, 4, 12})
-model, loader = accelerator.prepare(net(), eval_loader(data, ViewConfig(64, 72), 2, 0))
-found = evaluate_model(model, loader, accelerator)
-if accelerator.is_main_process:
-    print(json.dumps([accelerator.num_processes, found.samples.tolist(), found.scores]), flush=True)
-accelerator.wait_for_everyone()
-os._exit(0)  # gloo's threads may abort a process that takes itself apart
-"""
-
-
-def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    here = str(Path(__file__).parents[1])
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, str(tmp_path / "script.py"), here, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    processes, samples, scores = json.loads(done.stdout.strip().splitlines()[-1])
-    accelerator, data = Accelerator(cpu=True), photos(tmp_path / "one", "abcabcabcabca", {0, 4, 12})
-    model, loader = accelerator.prepare(net(), eval_loader(data, ViewConfig(64, 72), 2, 0))
-    found = evaluate_model(model, loader, accelerator)
-    assert processes == 2
-    assert samples == found.samples.tolist()
-    assert "gate_by_place" in scores
-    assert scores == pytest.approx(found.scores, abs=1e-6)
 
 
 # --- a whole run ---

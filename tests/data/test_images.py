@@ -181,7 +181,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 def test_a_large_picture_takes_sixteen_bytes_a_pixel_at_most(tmp_path: Path) -> None:
-    files = [tmp_path / f"{depth}-{colour}.png" for depth, colour in ((8, 0), (16, 0), (8, 2), (8, 6), (16, 6))]
+    files = [tmp_path / f"{depth}-{colour}.png" for depth, colour in ((16, 0), (8, 2), (16, 6))]
     for file in files:
         depth, colour = map(int, file.stem.split("-"))
         file.write_bytes(png(9500, 2000, depth, colour))

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import nn
 
-from samples import log_of, make, own_photos, train_and_kill
+from samples import log_of, make, net, own_photos, photos, train_and_kill
 from scapnet.config import Config, ViewConfig
 from scapnet.data.loaders import eval_loader
 from scapnet.data.synthetic.finches import Finches
@@ -34,7 +34,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1]]
 from accelerate import Accelerator
 from samples import train_and_kill
-from test_processes import config_of, one_epoch, sizes, watched
+from test_processes import config_of, one_epoch, sizes, unreadable, watched
 from scapnet.training.train import resume, train
 out, rank = Path(sys.argv[2]), os.environ["RANK"]
 config = config_of(out / "data", 4)
@@ -46,6 +46,7 @@ with watched(seen, "grown"):
 train_and_kill(config, out / "shrunk", 5)
 one_epoch(replace(config, train=replace(config.train, sync_bn=False)), out / "own")
 seen["sizes"] = sizes(Accelerator(cpu=True))
+seen["unreadable"] = unreadable(Accelerator(cpu=True), out / f"photos-{rank}")
 (out / f"seen-{rank}.json").write_text(json.dumps(seen))
 os._exit(0)  # gloo's threads may abort a process that takes itself apart
 """
@@ -93,6 +94,14 @@ def sizes(accelerator: Any) -> list[Any]:
         found.append([scored.samples.tolist(), scored.target.tolist(), scored.scores])
         accelerator.free_memory()
     return found
+
+
+def unreadable(accelerator: Any, root: Path) -> list[Any]:
+    """The scored samples and the scores where some of 13 photos cannot be read."""
+    data = photos(root, "abcabcabcabca", {0, 4, 12})
+    model, loader = accelerator.prepare(net(), eval_loader(data, ViewConfig(64, 72), 2, 0))
+    found = evaluate_model(model, loader, accelerator)
+    return [found.samples.tolist(), found.scores]
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +189,14 @@ def test_scores_are_exact_whatever_divides_the_split(out: Path) -> None:
         assert samples == own_samples == list(range(len(samples)))
         assert target == own_target
         assert scores == pytest.approx(own, abs=1e-6, nan_ok=True)
+
+
+def test_two_processes_leave_the_same_photos_out(out: Path, tmp_path: Path) -> None:
+    samples, scores = json.loads((out / "seen-0.json").read_text())["unreadable"]
+    own_samples, own = unreadable(Accelerator(cpu=True), tmp_path)
+    assert samples == own_samples == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert "gate_by_place" in scores
+    assert scores == pytest.approx(own, abs=1e-6)
 
 
 def test_what_processes_cannot_share_is_said() -> None:

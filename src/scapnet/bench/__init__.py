@@ -91,6 +91,7 @@ def bench(
         both = zip(found, peaks, strict=True)
         return [measured(row, seconds[row.name], base, images, peak) for row, peak in both]
 
+    others = list(peer_rows(peers, images))  # refused before anything is timed
     machine = products(device)
     rates = {
         row.name: 1000 * macs_of_one / row.milliseconds.median
@@ -98,7 +99,7 @@ def bench(
     }
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        forward = timed([*inference_rows(model, images, rows, scratch), *peer_rows(peers, images)], batch)
+        forward = timed([*inference_rows(model, images, rows, scratch), *others], batch)
         steps = timed(list(training_rows(model, config, images, scratch)), batch) if training else []
     clock = "CPU seconds of one thread" if device.type == "cpu" and threads == 1 else f"{threads} threads"
     about: dict[str, Any] = {
