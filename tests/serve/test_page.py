@@ -1,9 +1,12 @@
-"""The page in a browser: a photo, the scales of its parts, a correction, and what is no photo."""
+"""The page in a browser: a photo, the scales of its parts, a correction, what is no photo, and who uses it how."""
 
+import base64
 import csv
+import io
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ By = pytest.importorskip("selenium.webdriver.common.by").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 
+PASTE = """const files = new DataTransfer(), bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));
+    files.items.add(new File([bytes], "image.png", {type: "image/png"}));
+    document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));"""
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
 
@@ -54,6 +60,16 @@ class Page:
     def press(self, selector: str) -> None:
         element = self.wait(lambda browser: browser.find_elements(By.CSS_SELECTOR, selector))[0]
         self.browser.execute_script("arguments[0].click()", element)
+
+    def faults(self) -> list[str]:
+        """What axe-core calls serious or critical."""
+        spec = find_spec("axe_selenium_python")
+        if spec is None or spec.origin is None:
+            pytest.skip("axe-selenium-python, which has axe-core, is not installed")
+        axe = Path(spec.origin).parent / "node_modules" / "axe-core" / "axe.min.js"
+        self.browser.execute_script(axe.read_text(encoding="utf-8"))
+        found = self.browser.execute_async_script("axe.run(document, {}).then(arguments[0])")["violations"]
+        return [f"{one['id']} {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +120,8 @@ def test_a_visit(page: Page, tmp_path: Path) -> None:
     page.wait(lambda _: "Choose the right class first" in page.value("note"))
     box = page.browser.find_element(By.CSS_SELECTOR, "#right input")
     box.send_keys("Häher", Keys.ENTER)
+    page.wait(lambda _: box.get_attribute("aria-expanded") == "false")
+    assert page.faults() == []
     page.press("#save")
     page.wait(lambda _: "Saved" in page.value("note"))
     with (page.corrections / "corrections.csv").open(encoding="utf-8", newline="") as file:
@@ -121,9 +139,29 @@ def test_what_is_not_a_photo_gets_a_sentence(page: Page, tmp_path: Path) -> None
     assert not page.picture("parts-0")
 
 
-def test_it_fits_a_telephone(page: Page) -> None:
+def test_a_photo_is_pasted_on_a_dark_telephone(page: Page) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
     page.browser.refresh()
-    page.wait(lambda browser: browser.find_elements(By.CSS_SELECTOR, "#photo input[type=file]"))
+    page.wait(lambda browser: browser.find_elements(By.CSS_SELECTOR, "#pasted input"))
+    buffer = io.BytesIO()
+    painted(150, 200).save(buffer, "PNG")
+    page.browser.execute_script(PASTE, base64.b64encode(buffer.getvalue()).decode())
+    page.wait(lambda _: page.picture("parts-0") and page.picture("parts-1"))
     assert page.browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert page.faults() == []
+
+
+def test_the_keyboard_reaches_everything_and_leaves_it(page: Page) -> None:
+    page.browser.execute_script("document.querySelector('#show input').focus()")
+    seen = list[str]()
+    for _ in range(20):
+        now = page.browser.switch_to.active_element
+        seen.append(now.get_attribute("id") or now.get_attribute("aria-label") or now.get_attribute("type") or "")
+        if seen[-1] == "save":
+            break
+        now.send_keys(Keys.TAB)
+    assert {"radio", "Fullscreen", "Download", "the right class", "save"} <= set(seen)
+    page.wait(lambda browser: not browser.find_elements(By.CSS_SELECTOR, "[role=listbox]"))

@@ -18,6 +18,7 @@ from scapnet.serve.limits import Refused
 from scapnet.serve.uploads import decode_file
 
 ALL, GATE = "all parts", "what the gate kept"
+HEAD = Path(__file__).parent / "templates" / "page.html"
 SIDE = 640  # of the pictures
 SEVERAL = 5  # classes in question that are named, at most
 KEPT = 3600  # seconds after which photos of the page are deleted
@@ -43,6 +44,7 @@ def add_page(app: FastAPI, service: Service, corrections: Corrections) -> FastAP
         max_file_size=service.limits.megabytes * 10**6,
         show_error=False,
         ssr_mode=False,
+        head_paths=[HEAD],
         footer_links=[],
         theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
     )
@@ -66,6 +68,8 @@ def make_page(service: Service, corrections: Corrections) -> Any:
                     height=320,
                     elem_id="photo",
                 )
+                with gradio.Column(elem_id="pasted"):  # not shown; see HEAD
+                    pasted = gradio.UploadButton()
                 said = gradio.Textbox(label="message", interactive=False, visible=False, elem_id="message")
             labels = [_label(name, i) for i, name in enumerate(names)]
         choice = gradio.Radio([ALL], value=ALL, label="show", elem_id="show")
@@ -87,6 +91,7 @@ def make_page(service: Service, corrections: Corrections) -> Any:
             return gradio.update(value=_correct(service, corrections, now, label), visible=True)
 
         outputs = [seen, said, choice, note, right, *labels, *pictures]
+        pasted.upload(str, [pasted], [photo], api_visibility="private")
         photo.change(answer, [photo], outputs, api_visibility="private")
         choice.input(redraw, [seen, choice], pictures, api_visibility="private")
         save.click(correct, [seen, right], [note], api_visibility="private")
