@@ -12,6 +12,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -73,7 +74,9 @@ def main() -> None:
     """Measure all commands by turns and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/cold-start"))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
     options = parser.parse_args()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as name:
@@ -82,9 +85,10 @@ def main() -> None:
         photo = str(next(noise_photos(folder / "photos", ("a", "b"), 2).glob("a/*.jpg")))
         commands: dict[str, list[str]] = {BASE: ["-c", BASE]}
         firsts: dict[str, list[str]] = {}
-        for title, preset in MODELS.items():
+        for title in options.models:
+            preset = MODELS[title]
             model = str(save_pretrained(network_of(preset, None)[0], folder / preset))
-            for engine in ENGINES:
+            for engine in options.engines:
                 commands[f"{title}, {engine}"] = ["-c", MAIN, "predict", model, photo, "--engine", engine]
                 firsts[f"{title}, {engine}"] = ["-c", FIRST, model, photo, engine]
         for words in commands.values():  # exports graphs, and fills the system's cache of files
@@ -98,7 +102,7 @@ def main() -> None:
                 spent, clock = map(float, cpu_seconds(words, around)[1].split())
                 answers[title].append((spent, clock))
             print({title: round(median(values), 2) for title, values in cpu.items()}, flush=True)
-        beyond = imports_beyond(commands[f"{next(iter(MODELS))}, torch"], around)
+        beyond = imports_beyond(list(commands.values())[1], around)
     rows: list[dict[str, Any]] = []
     for title, values in cpu.items():
         more = Spread.of([one - base for one, base in zip(values, cpu[BASE], strict=True)])
@@ -107,7 +111,7 @@ def main() -> None:
             row["first_cpu"] = Spread.of([one[0] for one in answers[title]])._asdict()
             row["first_clock"] = Spread.of([one[1] for one in answers[title]])._asdict()
         rows.append(row)
-    head = environment("python benchmarks/cold_start.py") | {"rounds": str(options.rounds)}
+    head = environment(shlex.join(["python", *sys.argv])) | {"rounds": str(options.rounds)}
     found = {**head, "rows": rows, "imports": dict(beyond)}
     options.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     options.out.with_suffix(".md").write_text(page(head, rows, beyond), encoding="utf-8")

@@ -14,8 +14,9 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from scapnet.backbones import create
 from scapnet.checkpoint import from_pretrained
-from scapnet.modelfile import first_infinite, offline
+from scapnet.modelfile import QuickStart, first_infinite, offline
 
 
 def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -96,3 +97,16 @@ def test_the_first_tensor_that_is_not_finite_is_named() -> None:
     tensors = {"a": torch.ones(2), "b": torch.tensor([1]), "c": torch.tensor([1.0, float("-inf")]), "d": None}
     assert first_infinite(tensors.items()) == "c (infinite)"
     assert first_infinite([("a", torch.zeros(0))]) is None
+    assert first_infinite([("a", torch.full((3,), 3e38))]) is None  # their sum is infinite
+
+
+@pytest.mark.parametrize("fill", [torch.nn.init.xavier_normal_, torch.Tensor.uniform_])
+def test_quick_starting_weights_are_not_drawn(fill: Callable[[torch.Tensor], object]) -> None:
+    before = torch.get_rng_state()
+    with QuickStart():
+        backbone = create("test_resnet", "none", 64)  # whose two halves are compared, with weights that are no zeros
+        weights = torch.zeros(70, 90)
+        fill(weights)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert 0.05 < weights.std() < 0.2
+    assert backbone(torch.ones(1, 3, 64, 64)).std() > 1e-3

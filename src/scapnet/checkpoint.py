@@ -17,7 +17,7 @@ from scapnet.card import TrainingFacts, model_card
 from scapnet.config import Config, ModelConfig, ViewConfig
 from scapnet.errors import reason
 from scapnet.jsonfile import read_json, write_json
-from scapnet.modelfile import check_finite, check_header, offline, read_model_config
+from scapnet.modelfile import QuickStart, check_finite, check_header, offline, read_model_config
 from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
 
@@ -208,7 +208,7 @@ def from_pretrained(
         classes = tuple(str(name) for name in about["classes"])
         told = _told(about)
         threshold, sure = (None if about.get(key) is None else float(about[key]) for key in ("threshold", "sure"))
-        with offline():  # the weights are here, so nothing is looked up elsewhere
+        with offline(), QuickStart():  # the weights are here: nothing is looked up elsewhere, nothing drawn
             model = build_model(config, len(classes), view.size, start=False)
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model ({reason(error)})") from error

@@ -183,23 +183,26 @@ class SCAPNet(NetworkState, nn.Module):
         if self.selection is None or self.stage == 1:
             return SCAPNetOutput(logits, None, probs, gate, None)
         if sure is None:
-            parts, part_logits = self._look(features, source, index)
+            parts, part_logits = self._look(features, gate.logits, source, index)
             return SCAPNetOutput(logits, part_logits, mean_answer(probs, part_logits), gate, parts)
         looked = probs.amax(1) < sure  # (B,)
         if not looked.any():
             return SCAPNetOutput(logits, None, probs, gate, None, looked)
-        parts, part_logits = self._look(features[looked], source[looked], None if index is None else index[looked])
+        numbers = None if index is None else index[looked]
+        parts, part_logits = self._look(features[looked], gate.logits[looked], source[looked], numbers)
         probs = torch.where(looked[:, None], mean_answer(probs, spread_rows(part_logits, looked)), probs)
         boxes, scores, scales = (spread_rows(tensor, looked) for tensor in parts[:3])
         parts = PartsOutput(boxes, scores, scales, ())
         return SCAPNetOutput(logits, spread_rows(part_logits, looked), probs, gate, parts, looked)
 
-    def _look(self, features: Tensor, source: Tensor, index: Tensor | None) -> tuple[PartsOutput, Tensor]:
-        """Choose parts by a stage-3 map (B, C, H, W) and classify them; with their logits (B, M or 1, K)."""
+    def _look(
+        self, features: Tensor, units: Tensor, source: Tensor, index: Tensor | None
+    ) -> tuple[PartsOutput, Tensor]:
+        """Choose parts by a stage-3 map (B, C, H, W) and its units' logits; with the parts' logits (B, M or 1, K)."""
         assert self.gate is not None
         assert self.selection is not None
         # Scores are of the unmasked map; otherwise a closed unit could never become a part.
-        parts = self.selection(features, self.gate.score, index)
+        parts = self.selection(features, self.gate.score, index, units)
         return parts, self._parts(source, parts.boxes)
 
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from scapnet.checkpoint import MODEL_FILES, save_pretrained
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
-from scapnet.engine import ENGINES, Engine, TorchEngine, check_engine, file_engine
+from scapnet.engine import ENGINES, Engine, TorchEngine, auto_engine, check_engine, file_engine
 from scapnet.metrics.skipping import PartsFor
 from scapnet.network import Network
 from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view
@@ -96,7 +96,7 @@ class Predictor(ModelHubMixin):
             device: where to run, such as "cpu" or "cuda:1"; by default the machine's accelerator, or the CPU.
             engine: what runs the network: "torch"; "folded", PyTorch with batch norm folded into the convolutions, in
                 bf16 where the processor has it in hardware; "onnx" or "openvino"; "int8", for a run; or "auto", the
-                fastest of them here (not int8). An exported file has its own.
+                fastest of them here that keeps the answers (`scapnet.engine.chosen_way`). An exported file has its own.
             settings: of the `Predictor`, such as ``top=3``.
 
         Raises:
@@ -107,8 +107,8 @@ class Predictor(ModelHubMixin):
         made, folder = file_engine(Path(path)), None
         if made is None:
             folder = model_folder(path, revision=revision, token=token, cache_dir=cache_dir)
-            skips = settings.get("parts_for", "all") != "all"  # which a graph cannot do
-            made = ENGINES["folded" if engine == "auto" and skips else engine](folder, device)
+            graphs = settings.get("parts_for", "all") == "all"  # a graph cannot skip parts
+            made = auto_engine(folder, device, graphs) if engine == "auto" else ENGINES[engine](folder, device)
         found = cls(made, **settings)
         found.folder = folder
         return found

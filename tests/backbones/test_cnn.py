@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scapnet.backbones import Backbone, create
+from scapnet.backbones.cnn import STRIP
 
 # name, side of the input, C and D as timm documents them
 NETWORKS = [
@@ -139,16 +140,26 @@ def test_pretrained_weights_that_cannot_be_had_name_the_way_out(
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "mobilenetv2_035"])
-def test_maps_are_measured_without_computing_them(name: str) -> None:
+def test_maps_are_measured_on_a_strip(name: str) -> None:
     backbone = create(name, "none", 96)
-    devices = set[str]()
+    shapes = set[tuple[int, ...]]()
     hook = backbone.net.get_submodule("conv_stem" if "mobile" in name else "conv1").register_forward_hook(
-        lambda _, given, __: devices.add(given[0].device.type)
+        lambda _, given, __: shapes.add(tuple(given[0].shape[-2:]))
     )
     found = backbone.map_cells(72, 3), backbone.map_cells(72, 4)
     hook.remove()
-    assert devices == {"meta"}
+    assert shapes == {(72, STRIP)}
     with torch.no_grad():
         head = backbone.head(torch.zeros(1, 3, 72, 72))
         assert found == (tuple(head.shape[-2:]), tuple(backbone.tail(head).shape[-2:]))
-    assert all(not parameter.is_meta for parameter in backbone.parameters())
+
+
+def test_maps_of_a_network_of_squares_are_measured_on_a_square() -> None:
+    backbone = create("test_resnet", "none", 96)
+    stem = backbone.net.get_submodule("conv1")
+
+    def refuse(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        assert given[0].shape[-1] == given[0].shape[-2]
+
+    stem.register_forward_pre_hook(refuse)
+    assert backbone.map_cells(72, 3) == (5, 5)

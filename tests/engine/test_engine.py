@@ -13,7 +13,7 @@ from samples import calibrated, make, painted
 from scapnet.checkpoint import save_pretrained
 from scapnet.config import ViewConfig
 from scapnet.data.images import to_tensor
-from scapnet.engine import GraphEngine, auto_engine, chosen_engine, exported_engine, file_engine
+from scapnet.engine import SAME, WAYS, GraphEngine, auto_engine, chosen_way, exported_engine, file_engine
 from scapnet.engine.network import FoldedEngine
 from scapnet.export.formats import metadata_of
 from scapnet.export.graph import PixelNetwork
@@ -95,7 +95,7 @@ def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatc
         out.write_text(json.dumps([format, pixels]))
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("scapnet.engine.cached.export_model", export)
+    monkeypatch.setattr("scapnet.export.export_model", export)
     monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
     for _ in range(2):
         predictor = Predictor.from_pretrained(model_folder, engine="onnx")
@@ -106,21 +106,35 @@ def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("here", "bf16", "name"),
+    ("here", "bf16", "name", "half"),
     [
-        ({"openvino", "onnxscript", "onnxruntime"}, True, "openvino"),
-        ({"openvino", "onnxscript", "onnxruntime"}, False, "openvino"),
-        ({"onnxscript", "onnxruntime"}, False, "onnx"),
-        ({"onnxscript", "onnxruntime"}, True, "folded"),
-        ({"openvino"}, False, "folded"),
+        ({"openvino", "onnxscript", "onnxruntime"}, True, "openvino", True),
+        ({"openvino", "onnxscript"}, False, "openvino", False),
+        ({"onnxscript", "onnxruntime"}, False, "onnx", False),
+        ({"onnxscript", "onnxruntime"}, True, "onnx", False),
+        ({"openvino"}, False, "folded", False),
+        (set(), True, "folded", False),
     ],
 )
-def test_auto_takes_what_is_here(here: set[str], bf16: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_what_is_here(
+    here: set[str], bf16: bool, name: str, half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("scapnet.engine.find_spec", lambda module: module in here or None)
     monkeypatch.setattr("scapnet.engine.bf16_in_hardware", lambda: bf16)
-    found, what = chosen_engine("cpu")
-    assert found == name
-    assert ("bf16" in what) == bf16
+    way = chosen_way("cpu")
+    assert (way.name, way.half) == (name, half)
+    assert ("bf16" in way.what) == half
+    assert chosen_way("cpu", graphs=False) == WAYS[-1]
+
+
+def test_auto_takes_no_way_that_changes_more_answers_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = tuple(way._replace(same=SAME - 1e-4) if way.half else way for way in WAYS)
+    monkeypatch.setattr("scapnet.engine.WAYS", worse)
+    monkeypatch.setattr("scapnet.engine.find_spec", lambda module: True)
+    monkeypatch.setattr("scapnet.engine.bf16_in_hardware", lambda: True)
+    assert not chosen_way("cpu").half
+    monkeypatch.setattr("scapnet.engine.WAYS", WAYS)
+    assert chosen_way("cpu").half
 
 
 def test_auto_names_its_choice_and_falls_back(
@@ -129,7 +143,8 @@ def test_auto_names_its_choice_and_falls_back(
     def refuse(*_: object, **__: object) -> None:
         raise ValueError("this network cannot be exported")
 
-    monkeypatch.setattr("scapnet.engine.chosen_engine", lambda device: ("openvino", "OpenVINO"))
+    way = next(way for way in WAYS if way.name == "openvino" and not way.half)
+    monkeypatch.setattr("scapnet.engine.chosen_way", lambda device, graphs: way)
     monkeypatch.setattr("scapnet.engine.exported_engine", refuse)
     assert isinstance(auto_engine(model_folder, "cpu"), FoldedEngine)
     assert capsys.readouterr().err.splitlines() == [
@@ -151,7 +166,7 @@ def test_int8_needs_the_photos_of_a_run(model_folder: Path, tmp_path: Path, monk
 def test_a_graph_knows_what_its_model_folder_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
-    monkeypatch.setattr("scapnet.engine.cached.export_model", lambda *_, **__: None)
+    monkeypatch.setattr("scapnet.export.export_model", lambda *_, **__: None)
     model = make()
     model.parents, model.prototypes = ("a", "a", "b", "b"), prototypes_of(torch.eye(8), torch.arange(8) % 4, 4)
     engine = exported_engine("onnx", save_pretrained(model, tmp_path / "model"), None)

@@ -208,3 +208,18 @@ def test_impossible_choices_are_refused(
 def test_a_map_smaller_than_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="grid"):
         PartSelection(4)(torch.zeros(1, 2, 8, 3), lambda pooled: pooled)
+
+
+def test_known_logits_of_the_units_change_nothing_and_are_not_computed_again() -> None:
+    torch.manual_seed(5)
+    gate, x, sides = make_gate(4).float(), torch.randn(3, 4, 14, 14), list[int]()
+
+    def score(pooled: Tensor) -> Tensor:
+        sides.append(pooled.shape[1])
+        return gate.score(pooled)
+
+    select = PartSelection(4, (3, 2, 1))
+    first, second = select(x, gate.score), select(x, score, units=gate(x).logits)
+    assert sides == [3, 2]
+    for one, other in zip([*first[:3], *first.maps], [*second[:3], *second.maps], strict=True):
+        assert torch.equal(one, other)

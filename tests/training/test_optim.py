@@ -1,10 +1,13 @@
 """Learning rates of layers, freezing, averages."""
 
+from typing import cast
+
 import pytest
+import torch
 
 from scapnet.build import build_model
 from scapnet.config import ModelConfig, PartsConfig, TrainConfig
-from scapnet.network import Network
+from scapnet.network import Network, as_module
 from scapnet.training.optim import backbones_of, freeze_backbones, make_optimizer, parameter_groups, set_learning_rate
 
 
@@ -47,3 +50,24 @@ def test_freezing_is_undone_by_what_it_returns() -> None:
     assert set(frozen) == set(model.backbone.parameters())
     assert not any(p.requires_grad for backbone in backbones_of(model) for p in backbone.parameters())
     assert all(p.requires_grad for p in model.classifier.parameters())
+
+
+def test_the_fused_update_is_the_plain_one() -> None:
+    model, config = as_module(network()), TrainConfig()
+    weights, rates = list(model.parameters()), (config.lr, config.momentum)
+    for parameter in weights:
+        parameter.grad = torch.randn_like(parameter)
+    copies = [parameter.detach().clone().requires_grad_() for parameter in weights]
+    for copied, parameter in zip(copies, weights, strict=True):
+        copied.grad = parameter.grad
+    plain = torch.optim.SGD(copies, *rates, weight_decay=config.weight_decay, fused=False)
+    fused = make_optimizer(cast(Network, model), config)
+    for _ in range(3):
+        plain.step()
+        fused.step()
+    for one, other in zip(weights, copies, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_fp16_is_not_fused() -> None:
+    assert not make_optimizer(network(), TrainConfig(precision="fp16")).defaults["fused"]

@@ -9,12 +9,12 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from scapnet.backbones.weights import Loaded, network_name
 
 STRIDE = 16
-SMALL = 96  # side of the image on which a network that takes any size is checked
+STRIP = 32  # width of the strip on which the height of a map is found
+SMALL = 64  # side of the image on which a network that takes any size is checked
 
 
 @contextmanager
@@ -100,17 +100,19 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def map_cells(self, size: int, stage: int) -> tuple[int, int]:
-        """Height and width of the stage-3 or stage-4 map of an image of ``size`` pixels; nothing is computed."""
-        maps = _Maps(self, stage)
-        names = [*maps.named_parameters(remove_duplicate=False), *maps.named_buffers(remove_duplicate=False)]
+        """Height and width of the stage-3 or stage-4 map of an image of ``size`` pixels, of which a strip is run."""
+        place = next(self.parameters()).device
         with evaluation_mode(self):
             try:
-                shapes = {name: tensor.to("meta") for name, tensor in names}
-                found = functional_call(maps, shapes, torch.zeros(1, 3, size, size, device="meta"))
-            except (RuntimeError, NotImplementedError):  # a network that makes tensors of its own
-                found = maps(torch.zeros(1, 3, size, size, device=next(self.parameters()).device))
-        height, width = found.shape[-2:]
-        return height, width
+                found = self._map(torch.zeros(1, 3, size, STRIP, device=place), stage)
+            except (AssertionError, RuntimeError):  # a network that takes only images of its own size
+                found = self._map(torch.zeros(1, 3, size, size, device=place), stage)
+        cells = found.shape[-2]
+        return cells, cells
+
+    def _map(self, x: Tensor, stage: int) -> Tensor:
+        features = self.head(x)
+        return features if stage == 3 else self.tail(features)
 
     def last_map(self, x: Tensor) -> Tensor:
         """Images (B, 3, h, w) to the last map (B, D, H', W') of the uncut network.
@@ -127,18 +129,6 @@ class Backbone(nn.Module):
         """Images (B, 3, h, w) to features (B, D) through the uncut network."""
         features: Tensor = self.net.forward_head(self.net.forward_features(x), pre_logits=True)  # type: ignore[operator]
         return features
-
-
-class _Maps(nn.Module):
-    """The map of a stage, as a module's forward pass."""
-
-    def __init__(self, backbone: Backbone, stage: int) -> None:
-        super().__init__()
-        self.backbone, self.stage = backbone, stage
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.backbone.head(x)
-        return features if self.stage == 3 else self.backbone.tail(features)
 
 
 def _refusal(net: nn.Module, reason: str) -> str:

@@ -74,8 +74,7 @@ def inference_rows(model: Network, images: Tensor, wanted: Sequence[str], scratc
     if "folded" in wanted:
         folded = copy.deepcopy(model)
         for half in (False, True):
-            engine = FoldedEngine(folded)
-            engine.half = half
+            engine = FoldedEngine(folded, half=half)
             name, about = ("folded, bf16", "the engine folded with bf16 in hardware") if half else ("folded", "float32")
             yield Row(name, answering(engine, images), about)
     if "compiled" in wanted:

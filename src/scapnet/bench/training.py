@@ -20,6 +20,7 @@ from scapnet.data.photos import PhotoList
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables.changes import PLAIN
 from scapnet.network import Network, as_module, device_of
+from scapnet.processor import bf16_in_hardware
 from scapnet.training.checkpointing import checkpoint_blocks
 from scapnet.training.health import gradient_norm
 from scapnet.training.optim import clip_gradients, make_optimizer
@@ -100,7 +101,8 @@ def training_rows(model: Network, config: Config, images: Tensor, scratch: Path)
     if (alone := passes_of(model, images)) is not None:
         yield Row(PASSES, alone, "a floor: forward and backward of views and as many crops")
     yield Row(DATA, loading(config, model, len(images), scratch), "photos of 500 px read and augmented, in one process")
-    yield Row(f"{STEP}, bf16", step_of(model, config, images, torch.bfloat16), "train.precision bf16")
+    if images.device.type != "cpu" or bf16_in_hardware():  # elsewhere it takes minutes
+        yield Row(f"{STEP}, bf16", step_of(model, config, images, torch.bfloat16), "train.precision bf16")
     plain = build_model(changed(config, {**PLAIN, "model.weights": "none"}).model, len(model.classes), model.view.size)
     plain.classes = model.classes
     as_module(plain).to(images.device).train()

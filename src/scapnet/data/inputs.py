@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
-import requests
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -109,12 +108,14 @@ def _from_address(address: str, shorter: int | None) -> Decoded:
         raise ValueError(f"{address} is not on this machine; download the photo, or give its path")
     try:
         content = _fetch(address)
-    except (requests.RequestException, ValueError) as error:
+    except (OSError, ValueError) as error:  # requests' own errors are OSErrors
         raise UnreadableImage(f"{address} is not a readable image ({reason(error)})") from error
     return _from_bytes(content, address, shorter)
 
 
 def _fetch(address: str) -> bytes:
+    import requests  # here, because it takes a tenth of a second and few photos have addresses
+
     with requests.Session() as session:
         session.trust_env = False  # a proxy would be another machine
         with session.get(address, stream=True, timeout=SECONDS, allow_redirects=False) as answer:

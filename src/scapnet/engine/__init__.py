@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -54,51 +54,71 @@ def torch_engine(folder: Path, device: torch.device | str | None) -> TorchEngine
     return TorchEngine(from_pretrained(folder).to(place))
 
 
-def folded_engine(folder: Path, device: torch.device | str | None) -> FoldedEngine:
+def folded_engine(folder: Path, device: torch.device | str | None, half: bool | None = None) -> FoldedEngine:
     """The same with what makes inference faster in PyTorch itself; see `FoldedEngine`.
 
     Raises:
         ValueError: no model there, no such device, or a network whose batch norms cannot be folded.
     """
     place = place_of(device)
-    return FoldedEngine(from_pretrained(folder).to(place))
+    return FoldedEngine(from_pretrained(folder).to(place), half=half)
 
 
-def chosen_engine(device: torch.device | str | None) -> tuple[str, str]:
-    """The engine that "auto" takes, and why: a folded network on an accelerator and where no other library is.
+class Way(NamedTuple):
+    """A way to run a network on a processor."""
 
-    On a processor OpenVINO is the fastest (``results/bench.md``). Where bf16 is in hardware, a folded network in bf16
-    is faster than onnxruntime, which has none.
-    """
+    name: str  # in ENGINES
+    half: bool  # in bf16
+    same: float  # share of real photos whose best class is eager PyTorch's
+    needs: tuple[str, ...]  # packages
+    what: str
+
+
+# The fastest first (results/bench.md), with the shares of results/engines.md.
+SAME = 0.995  # auto takes none below
+BF16 = " in bf16, which this processor has in hardware"
+FOLDED = "PyTorch with batch norm folded into the convolutions"
+WAYS = (
+    Way("openvino", True, 0.9950, ("openvino", "onnxscript"), f"OpenVINO{BF16}"),
+    Way("folded", True, 0.9917, (), f"{FOLDED}{BF16}"),
+    Way("onnx", False, 1.0, ("onnxruntime", "onnxscript"), "onnxruntime"),
+    Way("openvino", False, 1.0, ("openvino", "onnxscript"), "OpenVINO"),
+    Way("folded", False, 1.0, (), FOLDED),
+)
+
+
+def chosen_way(device: torch.device | str | None, graphs: bool = True) -> Way:
+    """What "auto" takes: the fastest of WAYS that is here and keeps the answers; folded on an accelerator."""
     if place_of(device).type != "cpu":
-        return "folded", "PyTorch with batch norm folded into the convolutions, on the accelerator"
-    half = " in bf16, which this processor has in hardware" if bf16_in_hardware() else ""
-    if find_spec("openvino") and find_spec("onnxscript"):
-        return "openvino", f"OpenVINO{half}"
-    if find_spec("onnxruntime") and find_spec("onnxscript") and not half:
-        return "onnx", "onnxruntime"
-    return "folded", f"PyTorch with batch norm folded into the convolutions{half}"
+        return WAYS[-1]._replace(what=f"{FOLDED}, on the accelerator")
+    half = bf16_in_hardware()
+    kept = (way for way in WAYS if way.same >= SAME and way.half <= half and (graphs or not way.needs))
+    return next(way for way in kept if all(map(find_spec, way.needs)))
 
 
-def auto_engine(folder: Path, device: torch.device | str | None) -> Engine:
+def auto_engine(folder: Path, device: torch.device | str | None, graphs: bool = True) -> Engine:
     """The fastest engine here, which is named on stderr; a folded network where the model cannot be exported.
+
+    Args:
+        folder: the model folder.
+        device: see `place_of`.
+        graphs: whether it may be an exported graph, which cannot skip parts.
 
     Raises:
         ValueError: no model there, or no such device.
     """
-    name, what = chosen_engine(device)
-    console = make_console(stderr=True)
-    say(f"engine: {what}", console)
+    way, console = chosen_way(device, graphs), make_console(stderr=True)
+    say(f"engine: {way.what}", console)
     try:
-        if name == "openvino":
-            return exported_engine("openvino", folder, device, half=bf16_in_hardware())
-        return ENGINES[name](folder, device)
+        if way.name == "openvino":
+            return exported_engine("openvino", folder, device, half=way.half)
+        if way.name == "onnx":
+            return exported_engine("onnx", folder, device)
     except ValueError as error:
-        if name == "folded":
-            raise
-        made = folded_engine(folder, device)
-        say(f"engine: PyTorch with batch norm folded into the convolutions instead ({error})", console)
+        made = folded_engine(folder, device, half=False)
+        say(f"engine: {FOLDED} instead ({error})", console)
         return made
+    return folded_engine(folder, device, half=way.half)
 
 
 def file_engine(path: Path) -> Engine | None:

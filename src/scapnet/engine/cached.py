@@ -12,7 +12,6 @@ from scapnet import __version__
 from scapnet.checkpoint import from_pretrained, read_known
 from scapnet.engine.base import Engine
 from scapnet.engine.graph import GraphEngine
-from scapnet.export import export_model
 from scapnet.exported import SUFFIXES, open_graph
 from scapnet.modelfile import read_model_config
 from scapnet.terminal.console import make_console, say
@@ -48,6 +47,8 @@ def exported_engine(
     file = cached_file(folder, SUFFIXES[format])
     if not file.exists():
         _announce(folder, format)
+        from scapnet.export import export_model  # here: a graph that is in the cache is answered sooner without
+
         export_model(from_pretrained(folder), file, format, pixels="view")
     return GraphEngine(open_graph(file, half=half), read_known(folder))
 
@@ -67,6 +68,8 @@ def int8_engine(format: Literal["onnx", "openvino"], folder: Path, device: torch
                 "scapnet export --precision int8 --input view --photos FOLDER, and predict with it"
             )
         _announce(folder, f"{format} in int8")
+        from scapnet.export import export_model
+
         export_model(folder.parent, file, format, "int8", pixels="view")
     return GraphEngine(open_graph(file), read_known(folder))
 

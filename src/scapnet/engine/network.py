@@ -73,15 +73,20 @@ class FoldedEngine(TorchEngine):
     Args:
         model: with its ``view``, ``classes`` and ``threshold``.
         parts_for: whose parts it looks at; see `scapnet.Predictor`.
+        half: compute in bf16; by default where the processor has it in hardware.
 
     Raises:
         ValueError: a choice of photos that the model cannot make, or batch norms that cannot be folded.
     """
 
-    def __init__(self, model: Network, parts_for: PartsFor = "all") -> None:
+    def __init__(self, model: Network, parts_for: PartsFor = "all", half: bool | None = None) -> None:
         super().__init__(model, parts_for)
         fold_backbones(model)
-        self.half = device_of(model).type == "cpu" and bf16_in_hardware()
+        self.half = device_of(model).type == "cpu" and bf16_in_hardware() if half is None else half
+
+    def with_parts(self, parts_for: PartsFor) -> Self:
+        """The same engine that looks at the parts of some photos only; see `TorchEngine.with_parts`."""
+        return type(self)(self.model, parts_for, self.half)
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:

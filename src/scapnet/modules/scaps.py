@@ -35,7 +35,11 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
     Returns:
         (B, N-u+1, N-u+1) in (0, 1).
     """
-    logits = score(pool_windows(features, grid, scale))
+    return keep_probability(score(pool_windows(features, grid, scale)))
+
+
+def keep_probability(logits: Tensor) -> Tensor:
+    """P(keep) of logits (..., 2), in float32 or more."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)[..., 1]
 
 
@@ -102,13 +106,20 @@ class PartSelection(nn.Module):
         """M, the number of parts of an image."""
         return self.total if self.strategy == "top" else sum(self.keep)
 
-    def forward(self, features: Tensor, score: Callable[[Tensor], Tensor], index: Tensor | None = None) -> PartsOutput:
+    def forward(
+        self,
+        features: Tensor,
+        score: Callable[[Tensor], Tensor],
+        index: Tensor | None = None,
+        units: Tensor | None = None,
+    ) -> PartsOutput:
         """Score every window and choose.
 
         Args:
             features: (B, C, H, W), the unmasked map.
             score: (..., C) to (..., 2) logits, `GridGate.score`.
             index: (B,) sample numbers; they seed "random" in evaluation, so that results are repeatable.
+            units: (B, N, N, 2) logits of scale 1 where they are known, as `GateOutput.logits`; by default computed.
 
         Returns:
             `PartsOutput`: by scale, then descending score, then window index; for "top" by descending score, then
@@ -116,7 +127,8 @@ class PartSelection(nn.Module):
         """
         scales = range(1, len(self.keep) + 1)
         height, width = features.shape[-2:]
-        maps = tuple(window_scores(features, score, self.grid, u) for u in scales)
+        first = () if units is None else (keep_probability(units),)
+        maps = (*first, *(window_scores(features, score, self.grid, u) for u in scales[len(first) :]))
         boxes = torch.cat(
             [window_boxes(height, width, self.grid, u, device=features.device, dtype=torch.float32) for u in scales]
         )  # (windows of all scales, 4)

@@ -13,11 +13,16 @@ from scapnet.network import Network, as_module
 
 
 def make_optimizer(model: Network, config: TrainConfig) -> torch.optim.Optimizer:
-    """One optimizer for both stages, which skips parameters without a gradient, such as frozen ones."""
+    """One optimizer for both stages, which skips parameters without a gradient, such as frozen ones.
+
+    The fused SGD updates each weight in one pass instead of three, to the same value within rounding. In fp16
+    accelerate could not tell that it skips a step.
+    """
     groups = parameter_groups(model, config)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay)
+    fused = config.precision != "fp16"
+    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay, fused=fused)
 
 
 def parameter_groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
