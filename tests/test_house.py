@@ -81,7 +81,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"api", "page"},
         {"answers"},
-        {"batching", "corrections", "metrics", "uploads"},
+        {"batching", "connections", "corrections", "metrics", "uploads"},
         {"limits"},
     ],
     "metrics": [

@@ -1,10 +1,11 @@
 """The endpoint over HTTP: its answers, its refusals, and that it lives on."""
 
+import asyncio
 import io
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from samples import NAMES, calibrated, make
-from scapnet.data.inputs import load_photo
+from scapnet.data.inputs import decode_input
 from scapnet.engine import Answers, TorchEngine
 from scapnet.predict import PredictOptions, predict_photo
 from scapnet.predictor import Predictor
 from scapnet.serve import make_service
 from scapnet.serve.limits import Limits
+from scapnet.serve.uploads import read_upload
 
 Client = Callable[..., Any]
 Upload = Callable[..., bytes]
@@ -39,6 +41,57 @@ def test_an_answer_is_that_of_predict(client: Client, upload: Upload) -> None:
     unsure = here.post("/predict", params={"at_least": 0.99}, content=photo).json()
     assert unsure["answer"] == "unknown"
     assert len(unsure["names"]) == len(NAMES)
+
+
+def test_a_large_jpeg_is_read_as_predict_reads_it(client: Client, upload: Upload) -> None:
+    photo = upload(700, 900, "JPEG")
+    assert decode_input(photo, shorter=108).image.shape != (3, 700, 900)  # at a reduced size
+    expected = Predictor(make())(photo)
+    answer = client().post("/predict", content=photo).json()
+    assert (answer["width"], answer["height"]) == (900, 700)
+    assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
+    assert answer["parts"][0]["box"] == pytest.approx(expected.parts[0].box)
+
+
+def test_an_upload_that_trickles_holds_up_no_other(upload: Upload) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra: pip install scapnet[serve]")
+    from scapnet.serve.api import make_app
+
+    service = make_service({"birds": TorchEngine(make())}, Limits(uploads=1))
+    app = make_app(service)
+
+    async def post(*chunks: bytes, last: Callable[[], Awaitable[object]] | None = None) -> int:
+        """The status of an upload in chunks; its end comes after ``last``."""
+        left, said = list(chunks), list[Any]()
+
+        async def receive() -> dict[str, Any]:
+            if not left and last is not None:
+                await last()
+            return {"type": "http.request", "body": left.pop(0) if left else b"", "more_body": bool(left or last)}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "query_string": b""}
+        await app(scope, receive, send)
+        return int(said[0]["status"])
+
+    async def both() -> tuple[int, bool]:
+        began, forever = asyncio.Event(), asyncio.Event()
+
+        async def last() -> None:
+            began.set()
+            await forever.wait()
+
+        trickle = asyncio.create_task(post(b"x", last=last))
+        await began.wait()
+        status = await asyncio.wait_for(post(upload()), 60)
+        still = not trickle.done()
+        trickle.cancel()
+        return status, still
+
+    assert asyncio.run(both()) == (200, True)
+    service.models["birds"].close()
 
 
 def bomb() -> bytes:
@@ -140,9 +193,10 @@ def test_a_full_queue_is_503_over_http(upload: Upload) -> None:
     service, photo = make_service({"birds": Slow(make())}, Limits(queue=1), 1), upload()
     batcher = service.models["birds"]
     with testclient.TestClient(make_app(service)) as here:
-        waiting = [batcher.submit(load_photo(photo))]
+        view = read_upload(photo, Limits(), batcher.engine)
+        waiting = [batcher.submit(view)]
         assert began.wait(60)  # one runs
-        waiting.append(batcher.submit(load_photo(photo)))  # and one waits
+        waiting.append(batcher.submit(view))  # and one waits
         refused = here.post("/predict", content=photo)
         go.set()
         assert [len(one.result(60).names) for one in waiting] == [4, 4]

@@ -10,7 +10,7 @@ from torch import Tensor
 from samples import make, painted
 from scapnet.data.images import to_tensor
 from scapnet.engine import Answers, TorchEngine
-from scapnet.predict import predict_images
+from scapnet.predict import PhotoView, predict_images, view_of
 from scapnet.serve.batching import Batcher
 from scapnet.serve.limits import Limits, Refused
 
@@ -35,13 +35,17 @@ def photos(count: int) -> list[Tensor]:
     return [to_tensor(painted(80 + i, 90, i)) for i in range(count)]
 
 
+def viewed(image: Tensor) -> PhotoView:
+    return view_of(image, "", make().view)
+
+
 def test_what_comes_while_a_batch_runs_goes_together() -> None:
     engine, sizes = Held(), list[int]()
     batcher = Batcher(engine, Limits(), 3, sizes.append)
     images = photos(6)
-    first = batcher.submit(images[0])
+    first = batcher.submit(viewed(images[0]))
     assert engine.started.acquire(timeout=30)
-    rest = [batcher.submit(image) for image in images[1:]]
+    rest = [batcher.submit(viewed(image)) for image in images[1:]]
     for _ in range(3):
         engine.go.release()
     found = [future.result(30) for future in (first, *rest)]
@@ -57,17 +61,17 @@ def test_a_full_queue_refuses_and_takes_requests_again() -> None:
     engine = Held()
     batcher = Batcher(engine, Limits(queue=2), 1)
     (image,) = photos(1)
-    futures: list[Any] = [batcher.submit(image)]
+    futures: list[Any] = [batcher.submit(viewed(image))]
     assert engine.started.acquire(timeout=30)
-    futures += [batcher.submit(image), batcher.submit(image)]
+    futures += [batcher.submit(viewed(image)), batcher.submit(viewed(image))]
     with pytest.raises(Refused, match="busy") as refused:
-        batcher.submit(image)
+        batcher.submit(viewed(image))
     assert refused.value.status == 503
     for _ in range(4):
         engine.go.release()
     for future in futures:
         future.result(30)
-    batcher.submit(image).result(30)
+    batcher.submit(viewed(image)).result(30)
     batcher.close()
 
 
@@ -77,7 +81,7 @@ def test_an_error_reaches_the_requests_of_its_batch_alone() -> None:
     (image,) = photos(1)
     engine.go.release(2)
     with pytest.raises(RuntimeError, match="out of memory"):
-        batcher.submit(image).result(30)
-    assert batcher.submit(image).result(30).names
+        batcher.submit(viewed(image)).result(30)
+    assert batcher.submit(viewed(image)).result(30).names
     batcher.close()
     assert torch.is_inference_mode_enabled() is False

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the command line reads the limits' defaults and must stay l
     from scapnet.predict import PredictOptions
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
+ENDING = 10  # seconds that running requests get once the server was told to end
 NEEDS = "serving needs the extra serve: pip install scapnet[serve], or scapnet[demo] for the page too"
 
 
@@ -67,10 +68,17 @@ def serve(
     say(f"http://{shown}:{listener.getsockname()[1]} (stop with Ctrl+C); the endpoint is described at /docs")
     if not is_local(host):
         say("everyone who can reach this machine can use it: there is no password")
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", timeout_keep_alive=10, h11_max_incomplete_event_size=65536)
+    from scapnet.serve.connections import protocol_of
+
+    config = uvicorn.Config(
+        app,
+        http=protocol_of((limits or Limits()).seconds),
+        log_level="warning",
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=ENDING,
+        h11_max_incomplete_event_size=65536,
     )
-    server.run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def load(

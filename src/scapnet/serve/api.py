@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
@@ -14,11 +15,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from scapnet import __version__
+from scapnet.engine import Engine
+from scapnet.predict import PhotoView
 from scapnet.serve.answers import Answer, Problem, Service, to_answer
 from scapnet.serve.limits import Refused
-from scapnet.serve.uploads import decode, too_large
+from scapnet.serve.uploads import read_upload, too_large
 
+SMALL = 256_000  # bytes of an upload that needs no slot, so that a few trickling ones do not hold up all others
 DECODED = 2  # photos that are decoded at a time: one of 50 megapixels takes up to 0.8 GB meanwhile
+Slot = Callable[[], Awaitable[None]]  # waits until an upload may go on
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in (
@@ -98,6 +103,11 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     limits, inside = service.limits, [0]  # requests that are being answered
     uploads, decoding = asyncio.Semaphore(limits.uploads), asyncio.Semaphore(DECODED)
 
+    async def _view(request: Request, engine: Engine, slot: Slot) -> PhotoView:
+        content = await _received(request, service, slot)
+        async with decoding:
+            return await asyncio.to_thread(read_upload, content, limits, engine)
+
     @app.post("/predict", responses=REFUSALS, openapi_extra=BODY)
     async def predict(
         request: Request,
@@ -114,14 +124,12 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         try:
             name, batcher = service.named(model)
             threshold = _threshold(service, name, at_least)
-            async with uploads:
-                content = await _received(request, service)
-                async with decoding:
-                    image = await asyncio.to_thread(decode, content, limits)
-                future = batcher.submit(image)
+            async with AsyncExitStack() as slot:  # is taken once the upload is larger than SMALL
+                view = await _view(request, batcher.engine, partial(slot.enter_async_context, uploads))
+                future = batcher.submit(view)
             found = await asyncio.wrap_future(future)
             status = 200
-            return to_answer(name, found, (image.shape[2], image.shape[1]), top, threshold)
+            return to_answer(name, found, (view.width, view.height), top, threshold)
         except Refused as error:
             status = error.status
             raise
@@ -141,11 +149,11 @@ def _threshold(service: Service, name: str, at_least: float | str) -> float:
     return float(at_least)
 
 
-async def _received(request: Request, service: Service) -> bytes:
+async def _received(request: Request, service: Service, slot: Slot) -> bytes:
     """The photo's bytes: the body, or the first file of a form."""
     try:
-        async with asyncio.timeout(service.limits.seconds):
-            body = await _body(request, service)
+        async with asyncio.timeout(service.limits.seconds) as deadline:
+            body = await _body(request, service, partial(_paused, deadline, slot))
     except TimeoutError as error:
         raise Refused(408, f"the upload took more than {service.limits.seconds:.0f} seconds") from error
     except ClientDisconnect as error:
@@ -164,8 +172,17 @@ async def _received(request: Request, service: Service) -> bytes:
     return content
 
 
-async def _body(request: Request, service: Service) -> bytes:
-    most, found = service.limits.megabytes * 10**6, bytearray()
+async def _paused(deadline: asyncio.Timeout, slot: Slot) -> None:
+    """Wait for a slot; the time does not count."""
+    clock = asyncio.get_running_loop().time
+    left = (deadline.when() or 0.0) - clock()
+    deadline.reschedule(None)
+    await slot()
+    deadline.reschedule(clock() + left)
+
+
+async def _body(request: Request, service: Service, slot: Slot) -> bytes:
+    most, found, small = service.limits.megabytes * 10**6, bytearray(), True
     most += 10_000  # what a form has around its file
     if int(request.headers.get("content-length", "0") or 0) > most:
         raise too_large(service.limits)
@@ -173,6 +190,9 @@ async def _body(request: Request, service: Service) -> bytes:
         found += chunk
         if len(found) > most:
             raise too_large(service.limits)
+        if small and len(found) > SMALL:
+            small = False
+            await slot()
     return bytes(found)
 
 

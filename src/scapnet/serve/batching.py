@@ -6,10 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
-from torch import Tensor
-
 from scapnet.engine import Engine
-from scapnet.predict import PhotoView, PredictOptions, predict_views, view_of
+from scapnet.predict import PhotoView, PredictOptions, predict_views
 from scapnet.prediction import Prediction
 from scapnet.serve.limits import Limits, Refused
 
@@ -43,16 +41,15 @@ class Batcher:
         self.thread = threading.Thread(target=self._run, name="scapnet-batches", daemon=True)
         self.thread.start()
 
-    def submit(self, image: Tensor) -> Future[Prediction]:
-        """Queue a photo (3, H, W) uint8; all K classes are in the prediction, best first.
+    def submit(self, view: PhotoView) -> Future[Prediction]:
+        """Queue what the network gets of a photo; all K classes are in the prediction, best first.
 
         Raises:
             Refused: 503, the queue is full.
         """
         future: Future[Prediction] = Future()
         try:
-            whole = image if getattr(self.engine, "of_photos", None) is not None else None
-            self.waiting.put_nowait((view_of(image, "", self.engine.view, whole), future))
+            self.waiting.put_nowait((view, future))
         except queue.Full:
             raise Refused(503, "the server is busy; try again in a few seconds") from None
         return future

@@ -15,7 +15,7 @@ from scapnet.prediction import UNKNOWN, Part, Prediction
 from scapnet.serve.answers import Service
 from scapnet.serve.corrections import Corrections
 from scapnet.serve.limits import Refused
-from scapnet.serve.uploads import decode_file
+from scapnet.serve.uploads import content_of_file, decode, decode_file, read_upload
 
 ALL, GATE = "all parts", "what the gate kept"
 HEAD = Path(__file__).parent / "templates" / "page.html"
@@ -123,8 +123,9 @@ def _answer(service: Service, file: str | None) -> list[Any]:
     if file is None:
         return [None, hidden, gradio.update(choices=[ALL], value=ALL), hidden, None, *nothing]
     try:
-        image = decode_file(file, service.limits)
-        futures = [batcher.submit(image) for batcher in service.models.values()]
+        content, models = content_of_file(file, service.limits), service.models.values()
+        image = decode(content, service.limits)
+        futures = [one.submit(read_upload(content, service.limits, one.engine)) for one in models]
         found = tuple(future.result() for future in futures)
     except Refused as error:
         told = gradio.update(value=error.reason, visible=True)

@@ -9,7 +9,23 @@ from torch import Tensor
 from scapnet.data.images import UnreadableImage
 from scapnet.data.inputs import load_photo
 from scapnet.data.opening import open_photo
+from scapnet.engine import Engine
+from scapnet.predict import PhotoView, read_view
+from scapnet.prediction import Skipped
 from scapnet.serve.limits import Limits, Refused
+
+
+def read_upload(content: bytes, limits: Limits, engine: Engine) -> PhotoView:
+    """What an engine gets of a photo: that which `scapnet predict` gives it, and no more, so that a queue stays small.
+
+    Raises:
+        Refused: see `decode`.
+    """
+    check(content, limits)
+    found = read_view(content, engine.view)
+    if isinstance(found, Skipped):
+        raise _unreadable(found.reason)
+    return found if getattr(engine, "of_photos", None) is not None else found._replace(photo=None)
 
 
 def decode(content: bytes, limits: Limits) -> Tensor:
@@ -17,6 +33,19 @@ def decode(content: bytes, limits: Limits) -> Tensor:
 
     Raises:
         Refused: 400 for nothing, 413 for too many bytes or pixels, 415 for what is no readable photo.
+    """
+    check(content, limits)
+    try:
+        return load_photo(content)
+    except UnreadableImage as error:
+        raise _unreadable(str(error)) from error
+
+
+def check(content: bytes, limits: Limits) -> None:
+    """Look at the size of a photo before it is decoded.
+
+    Raises:
+        Refused: 400 for nothing, 413 for too many bytes or pixels.
     """
     if not content:
         raise Refused(400, "the request holds no photo; send the bytes of one, for example: curl --data-binary @photo")
@@ -33,10 +62,10 @@ def decode(content: bytes, limits: Limits) -> Tensor:
         width = height = 0
     if width * height > limits.megapixels * 10**6:
         raise Refused(413, f"the photo has {width} x {height} pixels; at most {limits.megapixels} million are accepted")
-    try:
-        return load_photo(content)
-    except UnreadableImage as error:
-        raise Refused(415, str(error).replace("image is no", "what was sent is no", 1)) from error
+
+
+def _unreadable(reason: str) -> Refused:
+    return Refused(415, reason.replace("image is no", "what was sent is no", 1))
 
 
 def decode_file(path: Path | str, limits: Limits) -> Tensor:
@@ -45,9 +74,18 @@ def decode_file(path: Path | str, limits: Limits) -> Tensor:
     Raises:
         Refused: see `decode`.
     """
+    return decode(content_of_file(path, limits), limits)
+
+
+def content_of_file(path: Path | str, limits: Limits) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        Refused: 413 for too many.
+    """
     if Path(path).stat().st_size > limits.megabytes * 10**6:
         raise too_large(limits)
-    return decode(Path(path).read_bytes(), limits)
+    return Path(path).read_bytes()
 
 
 def too_large(limits: Limits) -> Refused:
