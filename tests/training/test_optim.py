@@ -52,17 +52,15 @@ def test_freezing_is_undone_by_what_it_returns() -> None:
     assert all(p.requires_grad for p in model.classifier.parameters())
 
 
-def test_the_fused_update_is_the_plain_one() -> None:
+def test_the_fused_update_is_the_plain_one_from_each_weights_first_gradient_on() -> None:
     model, config = as_module(network()), TrainConfig()
     weights, rates = list(model.parameters()), (config.lr, config.momentum)
-    for parameter in weights:
-        parameter.grad = torch.randn_like(parameter)
     copies = [parameter.detach().clone().requires_grad_() for parameter in weights]
-    for copied, parameter in zip(copies, weights, strict=True):
-        copied.grad = parameter.grad
     plain = torch.optim.SGD(copies, *rates, weight_decay=config.weight_decay, fused=False)
     fused = make_optimizer(cast(Network, model), config)
-    for _ in range(3):
+    for step in range(4):
+        for i, (one, other) in enumerate(zip(weights, copies, strict=True)):
+            one.grad = other.grad = torch.randn_like(one) if i % 2 or step > 1 else None  # a second stage begins
         plain.step()
         fused.step()
     for one, other in zip(weights, copies, strict=True):

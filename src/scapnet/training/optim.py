@@ -22,7 +22,20 @@ def make_optimizer(model: Network, config: TrainConfig) -> torch.optim.Optimizer
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
     fused = config.precision != "fp16"
-    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay, fused=fused)
+    sgd = torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay, fused=fused)
+    if fused and config.momentum:
+        sgd.register_step_pre_hook(_begin_momentum)
+    return sgd
+
+
+def _begin_momentum(sgd: torch.optim.Optimizer, *_: Any) -> None:
+    """Give parameters that have their first gradient a momentum of 0: the fused SGD needs all or none to have one.
+
+    Parameters of the second stage, and those that were frozen, get theirs later than the others.
+    """
+    for parameter in (one for group in sgd.param_groups for one in group["params"] if one.grad is not None):
+        if sgd.state[parameter].get("momentum_buffer") is None:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def parameter_groups(model: Network, config: TrainConfig) -> list[dict[str, Any]]:
