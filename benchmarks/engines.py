@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from scipy.stats import binomtest
@@ -22,6 +22,7 @@ from scapnet.bench.timing import Spread, ratios
 from scapnet.checkpoint import read_run
 from scapnet.data.loaders import eval_loader
 from scapnet.data.scored import choose
+from scapnet.data.splits import Divisible
 from scapnet.engine import ENGINES, Answers, Engine, exported_engine
 from scapnet.experiments.environment import environment
 from scapnet.processor import bf16_in_hardware, describe
@@ -44,12 +45,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/engines"))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--engines", nargs="*", default=["folded", "onnx", "openvino", "int8"])
+    parser.add_argument("--photos", type=int, help="evenly spaced ones of the split, by default all")
     options = parser.parse_args()
     torch.set_num_threads(1)
     config = read_run(options.run)
     engines = engines_of(options.run, options.engines)
     classes = engines["torch"].classes
     chosen = choose(options.run, config.data, classes, None, options.root, None)
+    if options.photos:
+        kept = range(0, len(chosen.data), max(1, len(chosen.data) // options.photos))
+        chosen = chosen._replace(data=cast(Divisible, chosen.data).subset(list(kept)))
     answers: dict[str, list[Answers]] = {name: [] for name in engines}
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     targets = []

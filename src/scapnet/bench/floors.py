@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from scapnet.bench.timing import Row
 from scapnet.model import SCAPNet
 from scapnet.network import Network, as_module, device_of
+from scapnet.processor import bf16_in_hardware
 
 SIDE = 1024  # of the matrices whose product is timed
 
@@ -63,9 +64,11 @@ def convolutions(model: Network, images: Tensor) -> Callable[[], None]:
 
 
 def products(device: torch.device) -> list[tuple[Row, float]]:
-    """Products of two square matrices in float32 and in bf16, with their billions of multiply-adds."""
-    rows = []
-    for name, kind in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+    """Products of two square matrices in float32, and in bf16 if in hardware, with their billions of multiply-adds."""
+    rows, kinds = [], {"float32": torch.float32}
+    if device.type != "cpu" or bf16_in_hardware():  # elsewhere it is emulated, and slow
+        kinds["bf16"] = torch.bfloat16
+    for name, kind in kinds.items():
         left, right = (torch.randn(SIDE, SIDE, device=device).to(kind) for _ in range(2))
 
         def run(left: Tensor = left, right: Tensor = right) -> Tensor:
