@@ -409,7 +409,7 @@ def load(server: Server, seconds: float, good: Any, huge: Any, calm: Told) -> di
         "health": health,
         "exit": code,
         "seconds_to_end": round(took, 2),
-        "said": [line for line in server.said[1:] if line.strip()][:20],
+        "said": [line for line in server.said if line.startswith(("ERROR", "WARNING"))][:20],
         "faults": faults,
     }
 

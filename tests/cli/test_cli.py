@@ -54,7 +54,7 @@ def test_a_word_that_the_command_line_does_not_know(refuse: Refuse, arguments: l
         (("--model.weights", "gone.safetensors"), "no weight file gone.safetensors"),
         (("--model.backbone", "resnet_5000"), "no network named resnet_5000"),
         (("--model.backbone", "resnet18.no_such_tag"), "no_such_tag"),
-        (("--model.backbone", "test_vit_relpos"), "cannot be cut"),
+        (("--model.backbone", "hrnet_w18_small"), "cannot be cut"),
         (("--model.parts.size", 0), "part"),
         (("--data.size", 0, "--data.resize", 0), "0 px"),
         (("--data.synthetic.num-classes", 1), "classes is 1"),

@@ -53,6 +53,23 @@ def test_a_photo_with_a_damaged_exif_block_is_not_turned(tmp_path: Path, kind: s
     assert photo_facts(tmp_path / f"damaged.{suffix}", "x").error == ""
 
 
+def test_a_large_jpeg_that_is_turned_or_progressive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grain().save(tmp_path / "turned.jpg", exif=exif)
+    grain().save(tmp_path / "progressive.jpg", progressive=True)
+    grain().save(tmp_path / "plain.jpg")
+    for most, refused in ((32 * 48, ()), (32 * 48 - 1, ("turned", "progressive"))):
+        monkeypatch.setattr("scapnet.data.opening.MOST_TURNED", most)
+        assert read_image(tmp_path / "plain.jpg").shape == (3, 32, 48)
+        for name in ("turned", "progressive"):
+            if name in refused:
+                with pytest.raises(ValueError, match=f"shrink it below {most:,}"):
+                    read_image(tmp_path / f"{name}.jpg")
+            else:
+                read_image(tmp_path / f"{name}.jpg")
+
+
 def test_a_png_with_its_exif_block_as_damaged_text_is_read(tmp_path: Path) -> None:
     from PIL.PngImagePlugin import PngInfo
 

@@ -24,7 +24,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": LARGE})
 
 
-async def talk(seconds: float, sent: bytes, read: bool) -> int:
+async def talk(seconds: float, sent: bytes, read: bool, ended: bool = False) -> int:
     """How many bytes come for a request until the server closes the connection, or all of them are there."""
     from scapnet.serve.connections import protocol_of
 
@@ -32,7 +32,7 @@ async def talk(seconds: float, sent: bytes, read: bool) -> int:
     config.load()
     state = uvicorn.server.ServerState()
 
-    class Watched(protocol_of(seconds)):  # type: ignore[misc]
+    class Watched(protocol_of(60 if ended else seconds, 0.01)):  # type: ignore[misc]
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             closed.set()
@@ -41,6 +41,10 @@ async def talk(seconds: float, sent: bytes, read: bool) -> int:
     server = await loop.create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     writer.write(sent)
+    if ended:
+        while not state.tasks:  # until the request is there
+            await asyncio.sleep(0)
+        next(iter(state.connections)).shutdown()
     if not read:
         await asyncio.wait_for(closed.wait(), 60)
     try:
@@ -60,3 +64,7 @@ def test_no_headway_closes(sent: bytes) -> None:
 
 def test_an_answer_that_is_read_arrives_whole() -> None:
     assert asyncio.run(talk(60, REQUEST, read=True)) == len(LARGE)
+
+
+def test_the_end_waits_for_no_reader() -> None:
+    assert asyncio.run(talk(60, REQUEST, read=False, ended=True)) == 0

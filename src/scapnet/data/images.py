@@ -53,8 +53,9 @@ def decode_photo(path: Path, shorter: int | None = None) -> Decoded:
         Its pixels, and the size of the whole photo. In memory the pixels are (h, w, 3), the fastest layout to resize.
 
     Raises:
-        UnreadableImage: a ValueError with the file's name and the reason. A JPEG may have 178 million pixels (0.6 GB
-            while it is decoded), any other picture 60 million (1 GB), and a side 65,535.
+        UnreadableImage: a ValueError with the file's name and the reason. A colour JPEG may have 178 million
+            pixels (0.6 GB while it is decoded), 110 million if it is to be turned or progressive (1 GB), any other
+            picture 60 million (1 GB), and a side 65,535.
     """
     try:
         with open_photo(path) as photo:
@@ -138,7 +139,7 @@ def to_rgb(photo: Image.Image) -> Image.Image:
     if not photo.has_transparency_data:
         known = photo.mode in ("RGB", "L", "CMYK", "LAB")
         return to_srgb(photo if known else photo.convert("RGB")).convert("RGB")
-    clear = photo.convert("RGBA")
+    clear = photo if photo.mode == "RGBA" else photo.convert("RGBA")  # which would copy it
     if icc:
         solid = to_srgb(photo.convert("L") if photo.mode == "LA" else clear.convert("RGB")).convert("RGBA")
         solid.putalpha(clear.getchannel("A"))

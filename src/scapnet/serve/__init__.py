@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the command line reads the limits' defaults and must stay l
     from scapnet.predict import PredictOptions
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
-ENDING = 10  # seconds that running requests get once the server was told to end
+ENDING = 6  # seconds that running requests get once the server was told to end
 NEEDS = "serving needs the extra serve: pip install scapnet[serve], or scapnet[demo] for the page too"
 
 
@@ -72,10 +72,10 @@ def serve(
 
     config = uvicorn.Config(
         app,
-        http=protocol_of((limits or Limits()).seconds),
+        http=protocol_of((limits or Limits()).seconds, ENDING),
         log_level="warning",
         timeout_keep_alive=10,
-        timeout_graceful_shutdown=ENDING,
+        timeout_graceful_shutdown=ENDING + 2,
         h11_max_incomplete_event_size=65536,
     )
     uvicorn.Server(config).run(sockets=[listener])

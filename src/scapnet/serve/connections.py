@@ -5,13 +5,14 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def protocol_of(seconds: float) -> type[H11Protocol]:
+def protocol_of(seconds: float, ending: float) -> type[H11Protocol]:
     """uvicorn's protocol, which by itself waits forever for the end of a request's head and for a client to read.
 
     It also takes the rest of an upload that was refused for as long as it trickles in.
 
     Args:
         seconds: after which such a connection is closed at the latest.
+        ending: seconds that any connection still gets once the server was told to end.
     """
 
     class Limited(H11Protocol):
@@ -26,6 +27,10 @@ def protocol_of(seconds: float) -> type[H11Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self.look.cancel()
             super().connection_lost(exc)
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            self.loop.call_later(ending, self.transport.abort)
 
         def _look(self) -> None:
             if self.transport.get_protocol() is not self:  # it has become a web socket
