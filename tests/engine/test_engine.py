@@ -109,7 +109,7 @@ def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatc
     ("here", "bf16", "name", "half"),
     [
         ({"openvino", "onnxscript", "onnxruntime"}, True, "openvino", True),
-        ({"openvino", "onnxscript"}, False, "openvino", False),
+        ({"openvino", "onnxscript", "onnxruntime"}, False, "openvino", False),
         ({"onnxscript", "onnxruntime"}, False, "onnx", False),
         ({"onnxscript", "onnxruntime"}, True, "onnx", False),
         ({"openvino"}, False, "folded", False),

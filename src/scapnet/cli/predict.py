@@ -41,10 +41,10 @@ def predict(
         parts: look at the parts of all photos, of none, or of the unsure ones only: where the main branch is below the
             threshold that training set on the validation split, or below a probability.
         features: a .npy or .safetensors file for the main branch's features; FILE.names.json lists the photos.
-        engine: what runs the network: torch, or auto, the fastest here that keeps the answers of 99.5% of photos: onnx
-            or openvino, else folded, which is torch with batch norm folded into the convolutions, in bf16 where the
-            processor has it in hardware. For onnx and openvino the model is exported once, into the user's cache; int8
-            needs a run folder.
+        engine: what runs the network: torch, or auto, the fastest here that keeps the answers of 99.5% of photos:
+            openvino, else onnx, else folded, which is torch with batch norm folded into the convolutions, in bf16
+            where the processor has it in hardware. For onnx and openvino the model is exported once, into the user's
+            cache; int8 needs a run folder.
         shard: predict the I-th of N parts of the photos, as one of N jobs; give I/N, for example 2/8. The number is
             added to the names of out and features, and scapnet merge puts them together.
     """
