@@ -55,7 +55,7 @@ def decode_photo(path: Path, shorter: int | None = None) -> Decoded:
     Raises:
         UnreadableImage: a ValueError with the file's name and the reason. A colour JPEG may have 178 million
             pixels (0.6 GB while it is decoded), 110 million if it is to be turned or progressive (1 GB), any other
-            picture 60 million (1 GB), and a side 65,535.
+            picture 60 million (1 GB; WebP and JPEG 2000 40 million), and a side 65,535.
     """
     try:
         with open_photo(path) as photo:

@@ -14,6 +14,8 @@ from scapnet.data.formats import register_plug_ins
 
 MOST_PIXELS = 60_000_000  # reading takes at most 16 bytes per pixel, whatever the mode
 MOST_TURNED = 110_000_000  # of a colour JPEG that is turned or progressive, which takes up to 9 bytes per pixel
+MOST_COSTLY = 40_000_000  # of formats that take twice the memory of others, or several times the time
+COSTLY = ("WEBP", "JPEG2000")
 LONGEST_SIDE = 65_535  # that of a JPEG; Pillow keeps tens of bytes for each row, however short
 MOST_SCANS = 2_000_000_000  # scans of a progressive JPEG times its pixels, about 5 seconds
 TURNS = {
@@ -44,12 +46,13 @@ def check_size(photo: Image.Image) -> None:
     """Refuse a picture that would take more than 1 GB of memory.
 
     Raises:
-        ValueError: a side is longer than 65,535 pixels, or it has more than 60 million pixels and is not a colour JPEG,
-            for which Pillow's own limit of 178 million applies, or 110 million if it is to be turned or progressive.
+        ValueError: a side is longer than 65,535 pixels, or it has more than 60 million pixels (40 million for WebP and
+            JPEG 2000) and is not a colour JPEG, for which Pillow's own limit of 178 million applies, or 110 million if
+            it is to be turned or progressive.
     """
     if max(photo.size) > LONGEST_SIDE:
         raise ValueError(f"it has {photo.width} x {photo.height} pixels; its sides may have at most {LONGEST_SIDE:,}")
-    pixels, most = photo.width * photo.height, MOST_PIXELS
+    pixels, most = photo.width * photo.height, MOST_COSTLY if photo.format in COSTLY else MOST_PIXELS
     if is_plain_jpeg(photo):
         costly = pixels > MOST_TURNED and (photo.info.get("progressive") or orientation(photo) > 1)
         most = MOST_TURNED if costly else pixels
