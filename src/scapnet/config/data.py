@@ -69,6 +69,8 @@ class SyntheticConfig:
     """Size of the marks."""
     hide: float = 0.15
     """Probability that a mark is hidden."""
+    bird_scale: float = 1.0
+    """Size of the birds, as a share of their usual size, 0.2 to 1; at 0.6 they fill about a tenth of the picture."""
 
     def __post_init__(self) -> None:
         one_of("synthetic.family", self.family, ("finch", "lark"))
@@ -76,6 +78,8 @@ class SyntheticConfig:
             refuse(f"synthetic.num_classes is {self.num_classes}; use 2 to 64 species")
         for name in ("train_length", "test_length"):
             at_least(f"synthetic.{name}", getattr(self, name), 1)
+        if not 0.2 <= self.bird_scale <= 1:
+            refuse(f"synthetic.bird_scale is {self.bird_scale}; use a share from 0.2 to 1")
 
 
 @dataclass(frozen=True)

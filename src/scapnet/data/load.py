@@ -108,7 +108,7 @@ def _finches(config: DataConfig) -> Splits:
     side = round(config.resize * (config.source_size or config.size) / config.size)
     birds = config.synthetic
     lengths = {"train": birds.train_length, "test": birds.test_length}
-    style = (side, config.seed, birds.family, birds.mark_scale, birds.hide)
+    style = (side, config.seed, birds.family, birds.mark_scale, birds.hide, birds.bird_scale)
     drawn = [Finches(split, birds.num_classes, length, *style) for split, length in lengths.items()]
     train, test = [CachedFinches(data, config.root) for data in drawn] if config.root else drawn
     return Splits(train, None, test, finches.INFO)

@@ -143,6 +143,27 @@ def test_marks_grow_with_mark_scale() -> None:
         assert half[name][2] - half[name][0] == pytest.approx((x1 - x0) / 2)
 
 
+def test_small_birds_are_the_same_birds_with_smaller_marks() -> None:
+    small, usual = (Finches(bird_scale=scale, length=20, hide=0) for scale in (0.5, 1.0))
+    for i in range(20):
+        one, other = small.parameters(i), usual.parameters(i)
+        assert one.pose[2] == pytest.approx(other.pose[2] / 2, abs=1e-4)
+        assert one.pose[3:] == other.pose[3:]
+        assert (one.forms, one.paints, one.plumage, one.ground) == (
+            other.forms,
+            other.paints,
+            other.plumage,
+            other.ground,
+        )
+        both = (mark_boxes(one, 1000), mark_boxes(other, 1000))
+        assert both[0].keys() == both[1].keys()
+        for kind, (x0, y0, x1, y1) in both[0].items():
+            u0, v0, u1, v1 = both[1][kind]
+            assert min(x0, y0) >= 0
+            assert max(x1, y1) <= 1000
+            assert (x1 - x0, y1 - y0) == pytest.approx(((u1 - u0) / 2, (v1 - v0) / 2), abs=2)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("classes", [2, 8, 16, 32, 50, 64])
 def test_species_are_unlike_with_close_neighbours_and_balanced(family: str, classes: int) -> None:
@@ -209,7 +230,7 @@ def test_names_description_and_sheet() -> None:
     ("name", "value"),
     [
         *(("split", "dev"), ("family", "wren"), ("num_classes", 1), ("num_classes", 65), ("length", 0), ("size", 31)),
-        *(("mark_scale", 0.0), ("hide", 1.1), ("hide", float("nan"))),
+        *(("mark_scale", 0.0), ("bird_scale", 1.1), ("hide", 1.1), ("hide", float("nan"))),
     ],
 )
 def test_bad_arguments(name: str, value: object) -> None:
@@ -248,7 +269,7 @@ def test_cached_pictures_are_drawn_once_and_equal_the_drawn_ones(
 
 def test_other_pictures_are_cached_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes: list[dict[str, Any]] = [{}, {"seed": 1}, {"split": "test"}, {"size": 64}, {"mark_scale": 0.5}]
-    changes += [{"hide": 0.5}, {"num_classes": 8}, {"length": 41}, {"family": "lark"}]
+    changes += [{"hide": 0.5}, {"bird_scale": 0.5}, {"num_classes": 8}, {"length": 41}, {"family": "lark"}]
     files = {CachedFinches(Finches(**{"length": 40, "size": 48} | change), tmp_path).file for change in changes}
     assert len(files) == len(changes)
     data = Finches(length=40, size=48)

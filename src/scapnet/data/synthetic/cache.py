@@ -25,7 +25,7 @@ class CachedFinches(Dataset[Sample]):
 
     def __init__(self, data: Finches, folder: Path) -> None:
         self.data, self.classes, self.labels, self.mark_names = data, data.classes, data.labels, data.mark_names
-        style = (data.codes, data.labels, data.mark_scale, data.hide, data.seed, data.size)
+        style = (data.codes, data.labels, data.mark_scale, data.hide, data.bird_scale, data.seed, data.size)
         some = [data.draw(data.parameters(i)).numpy().tobytes() for i in range(min(4, len(data)))]
         digest = hashlib.sha256(repr(style).encode() + b"".join(some)).hexdigest()
         self.file = folder / f"{data.family}-{data.split}-{digest[:16]}.pixels"

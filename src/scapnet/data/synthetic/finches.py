@@ -77,6 +77,8 @@ class Finches(Dataset[Sample]):
         mark_scale: size of the marks, 0.2 to 1.5; at 1 a mark is 6-10% of the picture's side.
         hide: probability that a mark cannot be seen: half of these marks are behind a leaf and half are worn off (a
             beak never is). A place without a mark is behind a leaf equally often.
+        bird_scale: size of the birds, 0.2 to 1, as a share of their usual size; their marks and the look-alikes of
+            the marks shrink with them, leaves and the ground do not.
 
     Attributes:
         classes: names of the K species.
@@ -97,6 +99,7 @@ class Finches(Dataset[Sample]):
         family: str = "finch",
         mark_scale: float = 1.0,
         hide: float = 0.15,
+        bird_scale: float = 1.0,
     ) -> None:
         _check("split", split, split in SPLITS, f"one of {', '.join(SPLITS)}")
         _check("family", family, family in ANATOMY, f"one of {', '.join(ANATOMY)}")
@@ -105,8 +108,9 @@ class Finches(Dataset[Sample]):
         _check("size", size, size >= 32, "32 pixels or more")
         _check("mark_scale", mark_scale, 0.2 <= mark_scale <= 1.5, "a number from 0.2 to 1.5")
         _check("hide", hide, 0 <= hide <= 1, "a share from 0 to 1")
+        _check("bird_scale", bird_scale, 0.2 <= bird_scale <= 1, "a share from 0.2 to 1")
         self.split, self.size, self.seed, self.family = split, size, seed, family
-        self.mark_scale, self.hide = mark_scale, hide
+        self.mark_scale, self.hide, self.bird_scale = mark_scale, hide, bird_scale
         self.codes = codes(family)[:num_classes]
         self.classes = tuple(f"{ADJECTIVES[i % 8]} {HABITATS[(i + i // 8) % 8]} {family}" for i in range(num_classes))
         self.labels: Sequence[int] = self._labels(length)
@@ -132,12 +136,15 @@ class Finches(Dataset[Sample]):
             raise IndexError(f"index {index} is not in this split of {len(self)} pictures; use 0 to {len(self) - 1}")
         name = (self.seed, self.split, self.family, index)
         rng, kinds = SeededRandom("bird", *name), ANATOMY[self.family].kinds
-        plumage, pose = draw_plumage(rng), draw_pose(rng, self.family)
+        plumage, pose = draw_plumage(rng), draw_pose(rng, self.family, self.bird_scale)
         paints = tuple(draw_mark_colour(rng, plumage[:3]) for _ in kinds)
         chances = [rng.uniform(0, 1) for _ in kinds]
         worn = [chance < self.hide / 2 and "" in kind.forms for chance, kind in zip(chances, kinds, strict=True)]
         hidden = tuple(chance < self.hide and not gone for chance, gone in zip(chances, worn, strict=True))
         occluders = [draw_occluder(rng, kind, pose, self.mark_scale) for kind in kinds]
+        decoys = round(self.mark_scale * self.bird_scale, 4)
+        near = draw_clutter(rng, self.family, paints, decoys)
+        near.append(draw_perch(rng, self.family, pose, self.bird_scale))
         ground, light, far = draw_background(SeededRandom("backdrop", *name))
         return Parameters(
             family=self.family,
@@ -150,7 +157,7 @@ class Finches(Dataset[Sample]):
             ground=ground,
             light=light,
             far=far,
-            near=(*draw_clutter(rng, self.family, paints, self.mark_scale), draw_perch(rng, self.family, pose)),
+            near=tuple(near),
             front=(*draw_foreground(rng, self.family, pose), *compress(occluders, hidden)),
         )
 

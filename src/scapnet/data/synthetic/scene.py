@@ -63,11 +63,11 @@ def draw_plumage(rng: SeededRandom) -> tuple[Colour, Colour, Colour, Colour]:
     return body, belly, wing, rng.colour((0.02, 0.13), (0.2, 0.8), (0.35, 0.8))
 
 
-def draw_pose(rng: SeededRandom, family: str) -> Pose:
-    """A pose that keeps the whole bird in the picture, whatever its marks."""
+def draw_pose(rng: SeededRandom, family: str, scale: float = 1.0) -> Pose:
+    """A pose, its size a share of the usual one, that keeps the whole bird in the picture, whatever its marks."""
     turn, flip, plump = rng.uniform(-18, 18), rng.choice((False, True)), rng.uniform(0.92, 1.06)
     x0, y0, x1, y1 = bounds(place(0, 0, 1, turn, flip, plump).of(outline(family)))
-    size = min(rng.uniform(0.55, 0.85), round(0.97 / max(x1 - x0, y1 - y0), 4))
+    size = round(scale * min(rng.uniform(0.55, 0.85), round(0.97 / max(x1 - x0, y1 - y0), 4)), 4)
     x, y = (rng.uniform(0.01 - low * size, 0.99 - high * size) for low, high in ((x0, x1), (y0, y1)))
     return x, y, size, turn, flip, plump
 
@@ -112,10 +112,11 @@ def _at(pose: Pose, x: float, y: float) -> tuple[float, float]:
     return round(u, 4), round(v, 4)
 
 
-def draw_perch(rng: SeededRandom, family: str, pose: Pose) -> Stamp:
-    """The branch under the bird's feet."""
+def draw_perch(rng: SeededRandom, family: str, pose: Pose, scale: float = 1.0) -> Stamp:
+    """The branch under the bird's feet, its size a share of the usual one."""
     turn = round(pose[3] + rng.uniform(-4, 4), 4)
-    return _stick(rng, "branch", *_at(pose, 0.03, ANATOMY[family].foot + 0.02), rng.uniform(0.45, 0.9), turn)
+    size = round(scale * rng.uniform(0.45, 0.9), 4)
+    return _stick(rng, "branch", *_at(pose, 0.03, ANATOMY[family].foot + 0.02), size, turn)
 
 
 def draw_foreground(rng: SeededRandom, family: str, pose: Pose) -> list[Stamp]:
