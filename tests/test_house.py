@@ -69,7 +69,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"evidence", "explanation"},
     ],
     "engine": [{"__init__"}, {"cached"}, {"graph", "network", "scored"}, {"base", "folding"}],
-    "export": [{"__init__"}, {"check", "precision"}, {"formats"}, {"graph"}, {"resize"}],
+    "export": [{"__init__"}, {"check", "precision", "skipping"}, {"formats"}, {"graph"}, {"resize"}],
     "faithfulness": [
         {"table", "measure"},
         {"drawn", "photos", "slots"},

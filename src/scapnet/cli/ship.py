@@ -16,6 +16,7 @@ def export(
     input: Literal["photo", "view"] = "photo",
     pixels: Literal["uint8", "float"] = "uint8",
     photos: Path | None = None,
+    parts: float | Literal["all", "unsure", "none"] = "all",
 ) -> None:
     """Write a model as one file that other runtimes run, from the pixels of a photo to the answer and its parts.
 
@@ -27,11 +28,13 @@ def export(
         input: photos of any size, which are resized inside, or the network's square views.
         pixels: what they consist of, whole numbers from 0 to 255 or floats from 0 to 1.
         photos: labelled photos in class folders to compare the answers on; by default the run's held-out ones.
+        parts: look at the parts of all photos; of the unsure ones, or of those whose main branch is less sure than this
+            probability (ONNX only); or of none, for a file with the main branch alone.
     """
     from scapnet.export import export_model
     from scapnet.terminal.console import say
 
-    found = export_model(model, out, format, precision, input, pixels, photos, say)
+    found = export_model(model, out, format, precision, input, pixels, photos, parts, say)
     say(f"{out}: {found}")
 
 

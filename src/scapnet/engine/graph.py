@@ -56,5 +56,5 @@ class GraphEngine:
             boxes = box_convert(boxes / sides(self.view)[0], "xyxy", "cxcywh")
         scores, scales, parts = (found.get(name) for name in ("scores", "scales", "part_logits"))
         known = found.get("known") if self.scores else None
-        said = boxes, scores, scales, parts, found["embedding"], None, found["logits"], known
+        said = boxes, scores, scales, parts, found["embedding"], found.get("looked"), found["logits"], known
         return Answers(found["probabilities"], found.get("gate"), *said)

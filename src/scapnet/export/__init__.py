@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,7 +13,9 @@ from scapnet.export.check import Agreement, Photos, as_input, compare, find_phot
 from scapnet.export.formats import metadata_of, onnx_model, save_openvino, save_pt2
 from scapnet.export.graph import Kind, Pixels, trace
 from scapnet.export.precision import to_half, to_int8
+from scapnet.export.skipping import skip_where_sure
 from scapnet.exported import SUFFIXES, needed
+from scapnet.metrics.skipping import PartsFor, sure_of
 from scapnet.network import Network
 from scapnet.outputs import check_file
 
@@ -28,6 +31,7 @@ def export_model(
     pixels: Pixels = "photo",
     kind: Kind = "uint8",
     photos: Path | None = None,
+    parts_for: PartsFor = "all",
     say: Callable[[str], None] = lambda _: None,
 ) -> Agreement:
     """Write the whole system, from pixels to probabilities and parts, as one graph, and check its answers.
@@ -41,6 +45,8 @@ def export_model(
         kind: "uint8", or "float" for floats from 0 to 1.
         photos: labelled photos, in folders named after the classes, for the comparison; by default the held-out photos
             of the run.
+        parts_for: look at the parts of "all" photos, or, in an ONNX file, only of the "unsure" ones or of those whose
+            main branch is less sure than a probability; with "none" the file has the main branch alone.
         say: receives sentences on the progress.
 
     Returns:
@@ -48,12 +54,15 @@ def export_model(
 
     Raises:
         ValueError: the file cannot be written, a library is missing, the format does not support the precision, the
-            network cannot be exported, or the exported answers differ.
+            network cannot be exported, the exported answers differ, or the parts cannot be skipped.
     """
     form, out = chosen_format(Path(out), format, precision)
     net = from_pretrained(model) if isinstance(model, str | Path) else model
     if net.config.parts.enabled and net.config.parts.strategy == "random":
         raise ValueError("this model chooses its parts at random by the number of a photo, which a graph cannot do")
+    sure = sure_of(net, parts_for)
+    if sure and form != "onnx":
+        raise ValueError(f"a graph of the format {form} cannot skip parts for some photos; choose the format onnx")
     known = find_photos(model, net.classes, photos)
     if precision == "int8" and not known.calibration:
         raise ValueError("int8 is calibrated on photos, and there are none; name a folder of photos with --photos")
@@ -62,13 +71,36 @@ def export_model(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
         draft = Path(folder) / out.name
-        _write(net, draft, form, precision, pixels, kind, known)
-        found = compare(net, draft, known)
+        with without_parts(net) if sure == 0 else nullcontext():
+            _write(net, draft, form, precision, pixels, kind, known)
+        if sure:
+            _skip_parts(draft, sure)
+        found = compare(net, draft, known, sure)
         if precision == "fp32" and not found.equal:
             raise ValueError(f"the exported graph's answers are not PyTorch's ({found}); nothing was written")
         for file in sorted(Path(folder).iterdir()):
             shutil.move(file, out.parent / file.name)
     return found
+
+
+@contextmanager
+def without_parts(net: Network) -> Iterator[None]:
+    """Let a network with parts run its main branch alone."""
+    before = net.stage
+    net.set_stage(1)
+    try:
+        yield
+    finally:
+        net.set_stage(before)
+
+
+def _skip_parts(file: Path, sure: float) -> None:
+    """Rewrite an ONNX file; see `skip_where_sure`."""
+    onnx = needed("onnx")
+    proto = onnx.load(file)
+    skip_where_sure(proto, sure)
+    proto.metadata_props.add(key="sure", value=str(sure))
+    onnx.save(proto, file)
 
 
 def chosen_format(out: Path, format: Format | None, precision: Precision) -> tuple[Format, Path]:

@@ -139,11 +139,17 @@ def as_input(image: Tensor, view: ViewConfig, metadata: Mapping[str, str]) -> ND
 
 
 @torch.inference_mode()
-def answer(model: Network, image: Tensor, of_photo: bool) -> tuple[NetworkOutput, Tensor | None]:
-    """A network's output for a photo (3, H, W) uint8, and its parts (M, 4) xyxy in pixels of the photo or the view."""
+def answer(
+    model: Network, image: Tensor, of_photo: bool, sure: float | None = None
+) -> tuple[NetworkOutput, Tensor | None]:
+    """A network's output for a photo (3, H, W) uint8, and its parts (M, 4) xyxy in pixels of the photo or the view.
+
+    With ``sure`` the parts are skipped, and None, where the main branch is as sure.
+    """
     source, frame = centre_view(image, model.view)
     batch = {key: value[None].to(device_of(model)) for key, value in to_input(source, model.view).items()}
-    output: NetworkOutput = model.eval()(batch["image"], batch.get("source"))
+    options: dict[str, Any] = {} if sure is None else {"sure": sure}
+    output: NetworkOutput = model.eval()(batch["image"], batch.get("source"), **options)
     if output.parts is None:
         return output, None
     corners = box_convert(output.parts.boxes[0].float().cpu(), "cxcywh", "xyxy")
@@ -151,12 +157,12 @@ def answer(model: Network, image: Tensor, of_photo: bool) -> tuple[NetworkOutput
     return output, photo if of_photo else corners * frame.side
 
 
-def compare(model: Network, file: Path, photos: Photos) -> Agreement:
-    """Run both on the same photos, one by one."""
+def compare(model: Network, file: Path, photos: Photos, sure: float | None = None) -> Agreement:
+    """Run both on the same photos, one by one; with ``sure`` both skip the parts where the main branch is as sure."""
     graph, rows = open_graph(file), list[tuple[bool, bool, bool, float, bool]]()
     labelled = photos.data is not None
     for image, target in read(photos.data, photos.compared, model.view.size):
-        output, boxes = answer(model, image, graph.pixels == "photo")
+        output, boxes = answer(model, image, graph.pixels == "photo", sure)
         found = graph.run(as_input(image, model.view, graph.metadata))
         expected, probs = output.probs[0].float().cpu().numpy(), found["probabilities"][0]
         best, own = int(probs.argmax()), int(expected.argmax())

@@ -19,7 +19,9 @@ BUDGET = 0.4  # of the cost of looking at all parts
 
 
 def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LOSS, share: float = 0.0) -> float | None:
-    """The smallest probability t such that photos whose main branch gives t or more can do without their parts.
+    """The least probability t such that photos whose main branch gives t or more can do without their parts.
+
+    Any t between the probabilities of two neighbouring photos is as good; the one halfway is chosen.
 
     On a few hundred photos, chance alone makes a threshold look harmless that loses most of what the parts bring
     (docs/lab-notebook.md, "A threshold for small validation splits"). The parts of a fixed share of the photos are
@@ -42,8 +44,11 @@ def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LO
     # Photos of equal probability skip together.
     whole = torch.cat([top[:-1] != top[1:], top.new_ones(min(1, len(top)), dtype=torch.bool)])
     few = torch.arange(1, len(top) + 1) <= (1 - share) * len(top) + 1e-9
-    good = top[whole & few & (total >= -loss * len(top) - 1e-9)]
-    return float(good[-1]) if len(good) else None
+    good = (whole & few & (total >= -loss * len(top) - 1e-9)).nonzero()
+    if not len(good):
+        return None
+    # Halfway to the next photo, so that another engine's rounding moves no photo to the other side.
+    return float(top[int(good[-1]) :][:2].double().mean())
 
 
 def can_skip(model: Network) -> bool:
