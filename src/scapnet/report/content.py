@@ -173,10 +173,9 @@ def class_text(rows: Sequence[ClassRow], most: int) -> str:
 
 
 def measured_text(material: Material) -> str:
-    """Where the figures of the section come from."""
-    which = "all of it" if len(material.measured) > 2 else "more of it"
-    command = "scapnet eval RUN --unknown FOLDER --explain"
-    return f"Measured on {material.split} photos by scapnet eval; {command} measures {which}."
+    """Where the figures of the section come from; its command follows."""
+    more = "" if len(material.measured) > 2 else ", which has more tables with all its options"
+    return f"Measured on {material.split} photos by scapnet eval{more}:"
 
 
 def gallery_text(material: Material, photos: Sequence[Photo]) -> str:

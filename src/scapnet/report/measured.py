@@ -39,6 +39,15 @@ SLOTS = {
     "ari": "ARI",
     "kp": "Kp (low)",
 }
+PIXELS = (
+    "Deletion is the mean probability of the answer without the most important pixels, insertion with nothing else; "
+    "the last columns say how often the maximum, and how much of the importance, lies there."
+)
+BEST = "Parts are worth something as an explanation where they are ahead of random and fixed boxes."
+KEPT = (
+    "Consistency: the share of parts that show the same point in most photos of a class; stability: that keep it when "
+    "noise is added. NMI, ARI and Kp compare the parts with the annotated points."
+)
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,9 @@ def explanations(found: Mapping[str, Any]) -> list[Figures]:
     """How faithful the explanations are; see `scapnet.faithfulness`."""
     tables = []
     for key, columns, title, note in (
-        ("drawn", DRAWN, "Explanations of drawn birds with marks removed", "1 is best."),
-        ("photos", PHOTOS, "Explanations when pixels are removed or added", "Of the answer’s probability."),
-        ("slots", SLOTS, "Whether a part is the same part on every photo", "Shares, and NMI and ARI of clusters."),
+        ("drawn", DRAWN, "Explanations of drawn birds with marks removed", f"1 is best. {BEST}"),
+        ("photos", PHOTOS, "Explanations when pixels are removed or added", f"{PIXELS} {BEST}"),
+        ("slots", SLOTS, "Whether a part is the same part on every photo", KEPT),
     ):
         given = found.get(key)
         rows = given.get("explanations") if isinstance(given, Mapping) else None
