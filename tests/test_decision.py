@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from samples import make, painted
+from samples import calibrated, make, painted
 from scapnet.calibration import Calibration, thinned
 from scapnet.decision import Rules, common_parent, sets_of
 from scapnet.engine import Answers
@@ -67,6 +67,19 @@ def test_unknown_by_the_probability_or_by_false_alarms(monkeypatch: pytest.Monke
     both = Rules(error_rate=0.2, false_alarms=0.05).verdicts(Fake(), answers)
     assert both[0].answer == UNKNOWN
     assert both[0].among == ("gala", "lady")
+
+
+def test_skipped_parts_make_no_photo_unknown() -> None:
+    model, photos = calibrated(), [painted(70, 70 + i, i) for i in range(4)]
+    assert model.calibration is not None
+    with pytest.raises(ValueError, match="is judged by its parts, too; look at the parts of all photos"):
+        Predictor(model, false_alarms=0.1, parts_for=0.5)
+    model.calibration = replace(model.calibration, weights=(*model.calibration.weights[:2], 0.0))
+    every = [one.known for one in Predictor(model, false_alarms=0.1)(photos)]
+    best = sorted(one.probabilities[0] for one in Predictor(model, parts_for="none")(photos))
+    some = list(Predictor(model, false_alarms=0.1, parts_for=(best[1] + best[2]) / 2)(photos))
+    assert [bool(one.parts) for one in some].count(True) == 2
+    assert [one.known for one in some] == pytest.approx(every)
 
 
 def test_false_alarms_are_as_rare_as_promised() -> None:

@@ -14,6 +14,7 @@ from scapnet.checkpoint import MODEL_FILES, save_pretrained
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
+from scapnet.decision import calibration_of
 from scapnet.engine import ENGINES, Engine, TorchEngine, auto_engine, check_engine, file_engine
 from scapnet.metrics.skipping import PartsFor
 from scapnet.network import Network
@@ -73,6 +74,11 @@ class Predictor(ModelHubMixin):
         self.options = PredictOptions(top, batch_size, at_least, tta, features, workers, error_rate, false_alarms)
         self.folder: Path | None = None  # the model folder that it was loaded from
         self.options.rules.check(self.engine)
+        if false_alarms is not None and parts_for != "all" and calibration_of(self.engine).weights[-1]:
+            raise ValueError(
+                "whether a photo looks unknown to this model is judged by its parts, too; look at the parts of all "
+                "photos"
+            )
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # the mixin's reads config.json, which in a run folder is the run's

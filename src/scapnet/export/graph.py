@@ -89,7 +89,7 @@ class PixelNetwork(nn.Module):
         """`known_score` (B,) of outputs."""
         kept = Prototypes(*(getattr(self, f"prototypes_{name}") for name in Prototypes._fields))
         columns = [*familiarity(found["embedding"], kept)]
-        if "part_logits" in found:
+        if "part_logits" in found and self.weights[len(columns)]:
             columns.append(agreement(found["probabilities"], found["part_logits"]))
         return known_score(torch.stack(columns, 1), self.weights[: len(columns)])
 

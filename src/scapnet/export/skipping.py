@@ -20,19 +20,26 @@ def skip_where_sure(proto: Any, sure: float) -> None:
 
     Photos whose main branch gives its answer at least the probability ``sure`` have its answer, as in
     `scapnet.SCAPNet`; the other outputs of the parts are NaN for them, or 0 where they are whole numbers. A new output,
-    "looked" (B,), tells which photos are not among them. The score "known" rests on all parts, so it is left out.
+    "looked" (B,), tells which photos are not among them. A score "known" that rests on the parts is left out.
 
     Args:
         proto: an `onnx.ModelProto` of a network with parts.
         sure: from 0 to 1.
     """
     helper, graph = needed("onnx").helper, proto.graph
-    outputs = {value.name: value for value in graph.output if value.name != "known"}
-    first = _needed_for(graph.node, [name for name in MAIN if name in outputs])
-    later = _needed_for(graph.node, [name for name in outputs if name not in MAIN]) - first
+    outputs = {value.name: value for value in graph.output}
+    main = [name for name in MAIN if name in outputs]
+    if "known" in outputs:
+        beyond = _needed_for(graph.node, ["part_logits"]) - _needed_for(graph.node, main)
+        if beyond & _needed_for(graph.node, ["known"]):
+            del outputs["known"]
+        else:
+            main.append("known")
+    first = _needed_for(graph.node, main)
+    later = _needed_for(graph.node, outputs) - first
     before = [node for i, node in enumerate(graph.node) if i in first]
     after = [node for i, node in enumerate(graph.node) if i in later]
-    skipped = {name: value for name, value in outputs.items() if name not in MAIN}
+    skipped = {name: value for name, value in outputs.items() if name not in main}
     for node in after:
         node.output[:] = [f"{name}_of_parts" if name in skipped else name for name in node.output]
         node.input[:] = [f"{name}_of_parts" if name in skipped else name for name in node.input]

@@ -26,11 +26,11 @@ def evidence(
     """How familiar photos look, to the main branch and to the parts.
 
     The main branch's evidence is that of `familiarity`; where features or prototypes are missing, the maximum softmax
-    of the answer and 0. The parts' evidence is their `agreement`; 0 without parts.
+    of the answer and 0. The parts' evidence is their `agreement`; 0 without parts, or where they were skipped.
 
     Args:
         probs: (B, K) the answer.
-        part_logits: (B, M, K).
+        part_logits: (B, M, K); NaN for photos whose parts were skipped.
         features: (B, D) of the main branch.
         prototypes: of the training photos.
         hidden: (B,) a class for each photo that is left out, as if the network did not know it.
@@ -50,7 +50,8 @@ def evidence(
         main = list(familiarity(features.detach().double().cpu(), exact, gone))
     parts = none
     if part_logits is not None:
-        parts = agreement(left, part_logits.detach().double().cpu().masked_fill(gone[:, None], -math.inf))
+        said = part_logits.detach().double().cpu().masked_fill(gone[:, None], -math.inf)
+        parts = agreement(left, said).nan_to_num(0)
     return torch.stack([one.float() for one in (*main, parts)], 1)
 
 
