@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
@@ -105,10 +106,20 @@ def unreadable(accelerator: Any, root: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of one process and of two, and what each process saw."""
-    out, here = tmp_path_factory.mktemp("processes"), str(Path(__file__).parent)
-    one = config_of(out / "data", 8)
+def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Runs of one process and of two, and what each process saw; made once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base if worker_id == "master" else base.parent) / "processes"
+    with FileLock(out.with_suffix(".lock")):
+        if not (out / "said").exists():
+            out.mkdir()
+            make_runs(out)
+    return out
+
+
+def make_runs(out: Path) -> None:
+    """What `out` holds."""
+    here, one = str(Path(__file__).parent), config_of(out / "data", 8)
     train(one, out / "one")
     train_and_kill(one, out / "grown", 4)  # in the second epoch; the last checkpoint ends the first
     (out / "script.py").write_text(SCRIPT.replace("[sys.argv[1]]", f"[{here!r}, {str(Path(here).parent)!r}]"))
@@ -117,7 +128,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (out / "said").write_text(done.stdout)
-    return out
 
 
 def steps(out: Path, name: str) -> list[list[Any]]:

@@ -41,7 +41,8 @@ def test_the_architecture_shows_the_shapes_that_the_tensors_have(
                 expected["masked map"] = [output.gate.features]
         if output.parts is not None:
             assert model.selection is not None
-            sides = [(1, grid - u, grid - u) for u in range(len(model.selection.keep))]
+            # Scale 1 has the gate's own units.
+            sides = [(1, grid - u, grid - u) for u in range(1, len(model.selection.keep))]
             m = model.selection.num_parts
             expected |= {"scores": output.parts.maps, "boxes": [output.parts.boxes]}
             expected |= {"windows": [torch.zeros(*side, third.shape[1]) for side in sides]}

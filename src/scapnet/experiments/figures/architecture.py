@@ -33,7 +33,7 @@ PLACES = {
     "mask": (4, 1, "P(keep) > 0.5"),
     "probs": (8, 1, "mean of both softmax"),
     "source": (0, 2, "the view, larger"),
-    "windows": (2, 2, "mean of each window"),
+    "windows": (2, 2, "mean of each larger window"),
     "scores": (3, 2, "gGAU's two layers"),
     "boxes": (4, 2, "the best windows"),
     "crops": (5, 2, "cut out and resized"),
@@ -75,7 +75,8 @@ def _watched(modules: Mapping[str, nn.Module | None]) -> Iterator[dict[str, list
 
 
 def tensor_shapes(model: SCAPNet, size: int) -> dict[str, list[Shape]]:
-    """The shape of each tensor in a forward pass of one image; windows and scores have one per scale.
+    """The shape of each tensor in a forward pass of one image; scores have one per scale, windows one
+    per scale above the first, whose windows are the pooled units.
 
     Args:
         model: any `SCAPNet`; modules that it lacks are left out.
@@ -98,7 +99,7 @@ def tensor_shapes(model: SCAPNet, size: int) -> dict[str, list[Shape]]:
         found["masked map"] = [output.gate.features] if model.mask == "stage3" else []
     found |= {"last map": maps[:1], "features": [calls["classifier"][0][0]], "logits": [output.logits]}
     if output.parts is not None:
-        found["windows"] = [given for given, _ in calls["fc1"][1:]]  # the gate's own call is the first
+        found["windows"] = [given for given, _ in calls["fc1"][1:]]  # of scales 2, 3, ...; scale 1 has the gate's
         found |= {"scores": output.parts.maps, "boxes": [output.parts.boxes], "part logits": [output.part_logits]}
         found["crops"] = [calls["part_backbone"][0][0]]
         found["part features"] = [calls["relation" if model.relation is not None else "part_classifier"][0][0]]
