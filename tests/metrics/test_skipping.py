@@ -97,3 +97,7 @@ def test_the_cost_is_that_of_the_photos_whose_parts_are_seen() -> None:
     cost = parts_cost(model)
     size, part, count = model.view.size, model.part_size, model.config.parts.count
     assert cost.full / cost.main == pytest.approx(1 + count * (part / size) ** 2, rel=0.15)
+    model.set_stage(1)  # without parts
+    assert parts_cost(model) == (cost.main, cost.main)
+    model.set_stage(2)
+    assert parts_cost(model) == cost

@@ -4,9 +4,10 @@ B batch, K classes, n photos.
 """
 
 from typing import Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.backbones.cnn import evaluation_mode
@@ -16,6 +17,7 @@ from scapnet.network import Network, as_module, device_of
 PartsFor = float | Literal["all", "unsure", "none"]
 LOSS = 0.001  # of accuracy, a tenth of a point
 BUDGET = 0.4  # of the cost of looking at all parts
+COUNTED = WeakKeyDictionary[nn.Module, dict[tuple[int, int], "PartsCost"]]()  # by size of the view, and stage
 
 
 def sure_threshold(target: Tensor, main: Tensor, probs: Tensor, loss: float = LOSS, share: float = 0.0) -> float | None:
@@ -99,9 +101,18 @@ class PartsCost(NamedTuple):
         return min(max((budget * self.full - self.main) / max(self.full - self.main, 1e-12), 0.0), 1.0)
 
 
-@torch.no_grad()
 def parts_cost(model: Network) -> PartsCost:
-    """Count the multiply-adds of a SCAPNet without and with its parts, on its device."""
+    """The multiply-adds of a SCAPNet without and with its parts, counted once for each network, view and stage."""
+    known = COUNTED.setdefault(as_module(model), {})
+    key = model.view.size, model.stage
+    if key not in known:
+        known[key] = _count(model)
+    return known[key]
+
+
+@torch.no_grad()
+def _count(model: Network) -> PartsCost:
+    """`parts_cost`, on the model's device."""
     size = model.view.size
     image = torch.zeros(1, 3, size, size, device=device_of(model))
     counts = []

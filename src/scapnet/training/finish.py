@@ -94,7 +94,7 @@ def draw(run: Run, data: FineGrained, most: int = 8) -> None:
     """Draw the parts of a few photos as ``parts.png``."""
     chosen = torch.linspace(0, len(data) - 1, min(most, len(data))).long().tolist()
     if samples := readable_samples(data, chosen)[0]:
-        part_grid(run.scored.eval(), samples).save(run.folder.path / "parts.png")
+        part_grid(run.scored.eval(), samples).save(run.folder.path / "parts.png", compress_level=1)
 
 
 def show(run: Run, result: dict[str, Any], found: Evaluation | None) -> None:
