@@ -57,6 +57,11 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The runs of two processes come first, so that they do not hold up the end, when the other tests are done."""
+    items.sort(key=lambda item: "test_processes.py" not in item.nodeid)
+
+
 def pytest_collection_finish() -> None:
     """Imported modules stay to the end, so garbage collections, of which runs make several, can pass them over."""
     gc.collect()
