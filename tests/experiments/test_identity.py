@@ -55,6 +55,7 @@ def test_all_settings_but_those_of_place_and_pace_decide() -> None:
 def test_settings_of_modules_that_a_network_does_not_have_decide_nothing() -> None:
     bare = {"model__parts__enabled": False, "model__relation__enabled": False}
     assert with_changes(**bare, model__parts__keep=(1,), loss__con=9.0) == with_changes(**bare)
+    assert with_changes(**bare, train__stage1_epochs=1, train__part_start="main") == with_changes(**bare)
     assert with_changes(**bare) != deciding_settings(BASE)
     assert with_changes(**bare, loss__act=9.0) != with_changes(**bare)
     bare["model__gate__enabled"] = False

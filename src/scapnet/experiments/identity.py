@@ -26,7 +26,7 @@ def deciding_settings(config: Config) -> dict[str, Any]:
     if "relation" not in used:
         del model["relation"]
     if "parts" not in used:
-        del model["parts"]
+        del model["parts"], values["train"]["stage1_epochs"], values["train"]["part_start"]
         unused = ("con", "sub", "distill")
     if not used & {"gate", "parts"}:  # the grid of the parts is the gate's
         del model["gate"], model["network"]
