@@ -154,7 +154,8 @@ def answers_of_folds(request: Request, classes: Sequence[str], mine: Photos) -> 
     """
     found, seen = dict[str, Photos](), dict.fromkeys(mine.names, request.run)
     for run in request.folds:
-        chosen = choose(run, read_run(run).data, classes, None, request.root, request.table)
+        data = read_run(run).data
+        chosen = choose(run, data, classes, None, request.root, request.table)
         answered = saved_answers(run / ANSWERS, classes, chosen.data)
         photos = Photos(chosen.data, answered, chosen.root)
         twice = next((name for name in photos.names if name in seen), None)
@@ -163,5 +164,6 @@ def answers_of_folds(request: Request, classes: Sequence[str], mine: Photos) -> 
                 f"{run} and {seen[twice]} both held out {twice}; give runs with other --data.fold settings"
             )
         seen |= dict.fromkeys(photos.names, run)
-        found[f"fold {len(found) + 2} ({run.resolve().name})"] = photos
+        number = data.fold if data.folds else len(found) + 2  # two runs of one fold were refused above
+        found[f"fold {number} ({run.resolve().name})"] = photos
     return found
