@@ -23,7 +23,8 @@ def predict(session: onnxruntime.InferenceSession, path: str, top: int = 5) -> N
     print(path)
     for k in probabilities.argsort()[::-1][:top]:
         print(f"  {probabilities[k]:6.1%}  {classes[k]}")
-    if "boxes" in found:  # a plain backbone has no parts
+    # A plain backbone has no parts, and a graph exported with --parts unsure looks at those of some photos only.
+    if "boxes" in found and found.get("looked", [True])[0]:
         for box, scale, score in zip(found["boxes"][0], found["scales"][0], found["scores"][0], strict=True):
             print(f"  part of scale {scale}, score {score:.2f}, at {np.round(box).astype(int).tolist()}")
 

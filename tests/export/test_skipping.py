@@ -1,10 +1,12 @@
 """Graphs that look at the parts only where the main branch is unsure."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from samples import calibrated, finches
 from scapnet.engine import TorchEngine
@@ -14,6 +16,8 @@ from scapnet.export.skipping import skip_where_sure
 from scapnet.exported import open_graph
 from scapnet.predict import run_views, view_of
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
+
 
 @pytest.fixture(scope="module")
 def birds() -> list[torch.Tensor]:
@@ -22,7 +26,7 @@ def birds() -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_answers_are_those_of_the_network(
-    share: float, onnx_file: Path, tmp_path: Path, birds: list[torch.Tensor]
+    share: float, onnx_file: Path, tmp_path: Path, birds: list[torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
     onnx, model = pytest.importorskip("onnx"), calibrated()
     views = [view_of(bird, "", model.view) for bird in birds]
@@ -46,6 +50,11 @@ def test_answers_are_those_of_the_network(
         assert one["looked"].tolist() == [bool(expected.looked[i])]
         for key, value in one.items():
             np.testing.assert_allclose(value[0], found[key][i], atol=1e-4, err_msg=key)
+    predict = runpy.run_path(str(EXAMPLE))["predict"]
+    for i in (0, 3):
+        Image.fromarray(birds[i].permute(1, 2, 0).numpy()).save(tmp_path / "x.png")
+        predict(pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "m.onnx"), str(tmp_path / "x.png"))
+        assert ("part of scale" in capsys.readouterr().out) == bool(expected.looked[i])
     said = GraphEngine(graph)._photos(birds[:2])
     assert said.looked is not None
     assert said.looked.tolist() == expected.looked[:2].tolist()

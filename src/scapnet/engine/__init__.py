@@ -74,7 +74,8 @@ class Way(NamedTuple):
     what: str
 
 
-# The fastest first (results/bench.md), with the shares of results/engines.md, in float32 of results/export.md.
+# The fastest first (results/bench.md), with the shares of results/engines.md; those of graphs in float32 are of
+# results/export.md.
 SAME = 0.995  # auto takes none below
 BF16 = " in bf16, which this processor has in hardware"
 FOLDED = "PyTorch with batch norm folded into the convolutions"
