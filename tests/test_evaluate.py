@@ -237,10 +237,13 @@ def test_training_and_eval_leave_the_same_tables(folder_run: Path) -> None:
     assert [row[0] for row in trained[1][1:]] == held
     for file in files:
         file.unlink()
-    score = score_run(folder_run)
+    said, results = list[str](), read_json(folder_run / "results.json")
+    write_json(folder_run / "eval-val.json", results | {"unknown_auroc": 0.5, "unknown_weights": "others"})
+    score = score_run(folder_run, say=said.append)
+    assert not [key for key in score.result if key.startswith("unknown")]
+    assert "dropped the figures on unknown photos" in said[-1]
     assert [rows_of(file) for file in files] == trained
     assert json.loads((folder_run / "eval-val.json").read_text()) == score.result
-    results = json.loads((folder_run / "results.json").read_text())
     assert score.result["mean_per_class"] == results["mean_per_class"]
     assert score.result["accuracy"] == results["accuracy"]
     assert evaluate(folder_run) == score.result
@@ -310,6 +313,11 @@ def test_photos_of_other_things_are_told_apart_as_the_metrics_say(tmp_path: Path
     assert any("x/0.bmp" in line for line in said)
     with pytest.raises(ValueError, match="there is no folder"):
         score_run(folder_run, unknown=tmp_path / "none")
+    unknown = {key: value for key, value in score.result.items() if key.startswith("unknown_")}
+    again = score_run(folder_run, say=said.append)
+    assert again.result.items() >= unknown.items()
+    assert read_json(folder_run / "eval-val.json") == again.result
+    assert "kept the figures on unknown photos" in said[-1]
 
 
 def test_a_run_that_is_finished_again_sets_its_threshold_again(tmp_path: Path, folder_run: Path) -> None:

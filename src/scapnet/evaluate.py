@@ -39,7 +39,7 @@ from scapnet.network import Network
 from scapnet.outputs import check_folder
 from scapnet.prototypes import prototypes_of_run
 from scapnet.summary import write_tables
-from scapnet.unknown import unknown_scores
+from scapnet.unknown import digest_of, measured_before, unknown_scores
 
 MOVED = 200  # images that are also shown mirrored and shifted
 
@@ -185,7 +185,8 @@ def score_run(
     The files are ``eval-SPLIT.json``, ``eval-SPLIT-classes.csv`` and ``eval-SPLIT-photos.csv``; ``eval-best-SPLIT`` for
     the best model, ``eval-tta-SPLIT`` with test-time augmentation, ``eval-parts-unsure-SPLIT`` if not all parts are
     looked at, ``eval-ENGINE-SPLIT`` for an engine other than torch, and ``eval-of-FOLDER`` for photos that are not the
-    run's own.
+    run's own. Without ``unknown``, figures on unknown photos in the file that is replaced are kept, if they are of the
+    same weights and photos.
 
     Args:
         run, split, root, best, table, tta, parts_for, error_rate: see `evaluate`.
@@ -230,6 +231,7 @@ def score_run(
         keep_calibration(model, run / "best" if best else run, class_parents(chosen.data))
     if own or (model.calibration is not None and parts_for == "all"):
         found = found.calibrated(None if own else model.calibration, model.parents, error_rate)
+    weights = digest_of(run / "best" if best else run)
     if unknown is not None and accelerator.is_main_process:
         found.scores.update(unknown_scores(model, unknown, found.held, say))
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
@@ -243,10 +245,14 @@ def score_run(
         result["root"] = str(chosen.other)
     if chosen.left_out:
         result["trained_on_left_out"] = chosen.left_out
+    if unknown is not None:
+        result["unknown_weights"] = weights
     some = "" if sure is None else f"parts-{parts_for}-"
     some += "" if engine == "torch" else f"{engine}-"
     stem = f"eval-{'best-' if best else ''}{'tta-' if tta else ''}{some}{chosen.label}"
     if accelerator.is_main_process:
+        if unknown is None:
+            result |= measured_before(run / f"{stem}.json", result, weights, say)
         write_json(run / f"{stem}.json", result)
         names = names_of(chosen.data, chosen.root)
         write_tables(run, stem, found.target, found.probs, found.samples, model.classes, names)

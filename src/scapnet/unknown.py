@@ -3,15 +3,19 @@
 n photos of known classes, m of none of them, K classes.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from scapnet.backbones.weights import model_folder
 from scapnet.data.files import Listing
 from scapnet.data.sources import each_photo
 from scapnet.engine import TorchEngine
+from scapnet.jsonfile import read_json
 from scapnet.metrics.coverage import FALSE_ALARMS, Held
 from scapnet.metrics.unknowns import auroc, choose_weights, evidence, false_positive_rate, known_score, max_softmax
 from scapnet.network import Network
@@ -71,4 +75,38 @@ def unknown_scores(
     if calibration is not None:
         ranks = [calibration.known_rank(score) for score in unknown.tolist()]
         found["unknown_found"] = sum(rank <= FALSE_ALARMS for rank in ranks) / len(ranks)
+    return found
+
+
+def digest_of(run: Path) -> str:
+    """A hash of the weights of a run's model."""
+    with (model_folder(run) / "model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def measured_before(
+    file: Path, result: dict[str, Any], weights: str, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """The figures on unknown photos in a result file that is about to be replaced, if they hold for the new result.
+
+    Args:
+        file: the result file, which may be missing.
+        result: the new result.
+        weights: `digest_of` its model.
+        say: receives a sentence where there are such figures: that they are kept, or dropped.
+    """
+    try:
+        before = read_json(file)
+    except ValueError:
+        return {}
+    found = {key: value for key, value in before.items() if key.startswith("unknown_")}
+    if not found:
+        return {}
+    same = all(before.get(key) == result.get(key) for key in ("root", "images", "unreadable"))
+    if not same or found.get("unknown_weights") != weights:
+        say(
+            "dropped the figures on unknown photos, which are of other weights or photos; --unknown measures them again"
+        )
+        return {}
+    say("kept the figures on unknown photos that eval --unknown measured before, with the same weights and photos")
     return found
