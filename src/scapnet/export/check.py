@@ -3,7 +3,7 @@
 B batch, K classes, M parts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from scapnet.data.labelled import load_labelled
 from scapnet.data.sample import FineGrained
 from scapnet.data.scored import choose
 from scapnet.data.transforms import centre_view, to_input
-from scapnet.exported import open_graph
+from scapnet.exported import ExportedGraph, open_graph
 from scapnet.network import Network, NetworkOutput, device_of
 
 MOST = 300  # photos that are compared
@@ -157,18 +157,42 @@ def answer(
     return output, photo if of_photo else corners * frame.side
 
 
+class Answered(NamedTuple):
+    """A photo, and what the network says."""
+
+    image: Tensor  # (3, H, W) uint8
+    target: int  # its label, or -1
+    probs: NDArray[Any]  # (K,)
+    boxes: NDArray[Any] | None  # (M, 4); None without parts
+
+
+def answers(
+    model: Network, data: FineGrained | None, indices: Sequence[int], of_photo: bool, sure: float | None = None
+) -> Iterator[Answered]:
+    """A network's own answers to photos; see `read` and `answer`."""
+    for image, target in read(data, indices, model.view.size):
+        output, boxes = answer(model, image, of_photo, sure)
+        probs = output.probs[0].float().cpu().numpy()
+        yield Answered(image, target, probs, None if boxes is None else boxes.numpy())
+
+
 def compare(model: Network, file: Path, photos: Photos, sure: float | None = None) -> Agreement:
     """Run both on the same photos, one by one; with ``sure`` both skip the parts where the main branch is as sure."""
-    graph, rows = open_graph(file), list[tuple[bool, bool, bool, float, bool]]()
-    labelled = photos.data is not None
-    for image, target in read(photos.data, photos.compared, model.view.size):
-        output, boxes = answer(model, image, graph.pixels == "photo", sure)
-        found = graph.run(as_input(image, model.view, graph.metadata))
-        expected, probs = output.probs[0].float().cpu().numpy(), found["probabilities"][0]
-        best, own = int(probs.argmax()), int(expected.argmax())
-        key = "boxes" if graph.pixels == "photo" else "view_boxes"
-        moved = boxes is not None and not np.allclose(found[key][0], boxes.numpy(), atol=0.05)
-        rows.append((own == target, best == target, own == best, float(abs(expected - probs).max()), moved))
+    graph = open_graph(file)
+    return agreement(graph, model.view, answers(model, photos.data, photos.compared, graph.pixels == "photo", sure))
+
+
+def agreement(graph: ExportedGraph, view: ViewConfig, expected: Iterable[Answered]) -> Agreement:
+    """Compare a file's answers with the network's own."""
+    rows, key = list[tuple[bool, bool, bool, float, bool]](), "boxes" if graph.pixels == "photo" else "view_boxes"
+    labelled = True
+    for image, target, own, boxes in expected:
+        found = graph.run(as_input(image, view, graph.metadata))
+        probs = found["probabilities"][0]
+        first, best = int(own.argmax()), int(probs.argmax())
+        moved = boxes is not None and not np.allclose(found[key][0], boxes, atol=0.05)
+        rows.append((first == target, best == target, first == best, float(abs(own - probs).max()), moved))
+        labelled = labelled and target >= 0
     if not rows:
         raise ValueError("none of the photos can be read; name others with --photos")
     right, exported, same, apart, moved_parts = np.array(rows, dtype=np.float64).T
