@@ -11,14 +11,14 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationMethod, QuantType
+from onnxruntime.quantization import CalibrationMethod
 
 from scapnet.checkpoint import from_pretrained
 from scapnet.experiments.environment import environment
@@ -29,7 +29,7 @@ from scapnet.export.precision import inner_convolutions, to_half, to_int8
 from scapnet.exported import open_graph
 from scapnet.network import Network
 
-TIMED = 60  # photos
+TIMED = 40  # photos
 DEFAULT = ("fp32", "fp16", "int8")
 KEPT = {"OpTypesToExcludeOutputQuantization": ["Conv"]}
 
@@ -41,11 +41,8 @@ def int8_variants(proto: Any) -> dict[str, dict[str, Any]]:
     percentile = {"calibrate_method": CalibrationMethod.Percentile, "extra_options": KEPT | {"CalibPercentile": 99.99}}
     return {
         "int8, weights of 8 bits": {"reduce_range": False},
-        "int8, weights of 8 bits, signed inputs": {"reduce_range": False, "activation_type": QuantType.QInt8},
-        "int8, signed inputs": {"activation_type": QuantType.QInt8},
         "int8, depthwise in float": {"nodes_to_quantize": dense},
         "int8, ranges of 99.99% of the values": percentile,
-        "int8, one scale for all channels": {"per_channel": False},
     }
 
 
@@ -69,8 +66,8 @@ def write_files(net: Network, run: Path, folder: Path) -> Iterator[tuple[str, st
         yield name, "openvino", openvino
 
 
-def rows_of(run: Path, folder: Path) -> list[dict[str, Any]]:
-    """The figures of each file."""
+def measure(run: Path, folder: Path, rows: list[dict[str, Any]], keep: Callable[[], None]) -> None:
+    """Append the figures of each file to ``rows``, and call ``keep`` after each."""
     net = from_pretrained(run)
     known = find_photos(run, net.classes, None)
     assert known.data is not None, known.note
@@ -80,7 +77,7 @@ def rows_of(run: Path, folder: Path) -> list[dict[str, Any]]:
         name: list(answers(net, known.data, indices, False))
         for name, indices in (("chosen on", known.compared), ("judged on", others))
     }
-    rows, graphs = list[dict[str, Any]](), []
+    graphs = []
     for name, form, file in write_files(net, run, folder):
         graph = open_graph(file, threads=1)
         graphs.append(graph)
@@ -91,6 +88,7 @@ def rows_of(run: Path, folder: Path) -> list[dict[str, Any]]:
                 row[half] = agreement(graph, net.view, expected)._asdict()
         rows.append(row)
         print(row, flush=True)
+        keep()
     seconds: list[list[float]] = [[] for _ in graphs]
     for one in halves["judged on"][:TIMED]:
         for graph, spent in zip(graphs, seconds, strict=True):
@@ -100,7 +98,7 @@ def rows_of(run: Path, folder: Path) -> list[dict[str, Any]]:
             spent.append(time.process_time() - started)
     for row, spent in zip(rows, seconds, strict=True):
         row["milliseconds"] = 1e3 * float(np.median(spent))
-    return rows
+    keep()
 
 
 def instructions() -> list[str]:
@@ -118,6 +116,10 @@ if __name__ == "__main__":
     command = f"python benchmarks/export_precision.py RUN --out results/{options.out.name}"
     values: dict[str, Any] = {**environment(command), "instructions": instructions(), "calibration": CALIBRATION}
     values["backbone"] = from_pretrained(options.run).config.backbone
+    values["rows"] = []
+
+    def keep() -> None:
+        options.out.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
     with tempfile.TemporaryDirectory() as name:
-        values["rows"] = rows_of(options.run, Path(name))
-    options.out.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        measure(options.run, Path(name), values["rows"], keep)
