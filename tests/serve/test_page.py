@@ -119,7 +119,10 @@ def test_a_visit(page: Page, tmp_path: Path) -> None:
     page.press("#save")
     page.wait(lambda _: "Choose the right class first" in page.value("note"))
     box = page.browser.find_element(By.CSS_SELECTOR, "#right input")
-    box.send_keys("Häher", Keys.ENTER)
+    box.send_keys("Häher")
+    page.wait(lambda browser: browser.find_elements(By.CSS_SELECTOR, "[role=listbox]"))
+    assert page.faults() == []
+    box.send_keys(Keys.ENTER)
     page.wait(lambda _: box.get_attribute("aria-expanded") == "false")
     assert page.faults() == []
     page.press("#save")
