@@ -4,7 +4,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subp
 from samples import make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
+from scapnet.data.sample import Sample
+from scapnet.data.synthetic.finches import Finches
 
 
 @pytest.fixture
@@ -49,6 +51,23 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return written.out, written.err
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[Callable[[Finches, int], Sample]]:
+    """Drawing takes a third of a small run, so a picture is drawn once for all tests; gives the function that draws."""
+    draw, drawn = Finches.__getitem__, dict[tuple[object, ...], Sample]()
+
+    def remembered(data: Finches, index: int) -> Sample:
+        settings = data.split, data.size, data.seed, data.family, data.mark_scale, data.hide, data.bird_scale
+        key = (*settings, data.codes, data.mark_names, len(data), index)
+        if key not in drawn:
+            drawn[key] = draw(data, index)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Finches, "__getitem__", remembered)
+        yield draw
 
 
 @pytest.fixture(scope="session")

@@ -403,10 +403,8 @@ class Flat(nn.Module):
         return tensors(self.model(image))
 
 
-@pytest.mark.filterwarnings("ignore:The tensor attributes self.model.recurrent.lstm")
-@pytest.mark.parametrize("row", ["PRM + NTS-Net", "gGAU + RRA"])
-def test_a_host_can_be_exported(row: str) -> None:
-    flat = Flat(make(ROWS[row])).eval()
+def test_a_host_can_be_exported() -> None:
+    flat = Flat(make(ROWS["PRM + NTS-Net"])).eval()
     program = torch.export.export(flat, (pictures(2),), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},))
     images = pictures(3, seed=2)
     found, expected = program.module()(images), flat(images)
@@ -433,7 +431,7 @@ def run_config(row: str) -> Config:
     )
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", ["PRM + NTS-Net", "gGAU + RRA"])  # with all that the other two have
 def test_the_loop_trains_resumes_scores_and_saves_a_host(tmp_path: Path, row: str) -> None:
     config = run_config(row)
     train(config, tmp_path / "whole")
