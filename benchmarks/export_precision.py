@@ -81,7 +81,7 @@ def measure(run: Path, folder: Path, rows: list[dict[str, Any]], keep: Callable[
     for name, form, file in write_files(net, run, folder):
         graph = open_graph(file, threads=1)
         graphs.append(graph)
-        size = sum(one.stat().st_size for one in (file, file.with_suffix(".bin")) if one.is_file())
+        size = sum(one.stat().st_size for one in [file, *([file.with_suffix(".bin")] if form == "openvino" else [])])
         row: dict[str, Any] = {"precision": name, "format": form, "megabytes": size / 1e6}
         for half, expected in halves.items():
             if half == "chosen on" or name in DEFAULT:
