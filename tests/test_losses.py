@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import reference
-from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss
+from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss, success_loss
 from scapnet.modules import GateOutput, PartsOutput
 
 
@@ -181,6 +181,41 @@ def test_the_parts_learn_nothing_from_distillation() -> None:
     SCAPNetLoss(distill=1.0)(output, target)["distill"].backward()
     assert output.logits.grad.abs().sum() > 0
     assert output.part_logits.grad is None
+
+
+def chosen(scores: list[list[float]], scales: list[list[int]]) -> PartsOutput:
+    given = torch.tensor(scores, requires_grad=True)
+    return PartsOutput(torch.zeros(*given.shape, 4), given, torch.tensor(scales), ())
+
+
+def test_success_is_the_cross_entropy_of_centred_scores_and_ranks_of_each_scale() -> None:
+    torch.manual_seed(8)
+    scores, scales = [[0.9, 0.3, 0.2], [0.6, 0.5, 0.7], [0.8, 0.4, 0.1]], [[1, 1, 2], [1, 1, 2], [1, 1, 3]]
+    part_logits, target = torch.randn(3, 3, 4), torch.tensor([3, 0, 1])
+    won = [[row.softmax(-1)[int(k)].item() for row in rows] for rows, k in zip(part_logits, target, strict=True)]
+    total = 0.0
+    for scale in (1, 2):  # the only part of scale 3 has nothing to be compared with
+        cells = [(b, m) for b in range(3) for m in range(3) if scales[b][m] == scale]
+        odds = [math.log(scores[b][m] / (1 - scores[b][m])) for b, m in cells]
+        for (b, m), odd in zip(cells, odds, strict=True):
+            rank = sum(won[i][j] < won[b][m] for i, j in cells) / (len(cells) - 1)
+            p = 1 / (1 + math.exp(sum(odds) / len(odds) - odd))
+            total -= rank * math.log(p) + (1 - rank) * math.log(1 - p)
+    loss = success_loss(chosen(scores, scales), part_logits, target)
+    assert loss.item() == pytest.approx(total / 9, rel=1e-5)
+    soft = success_loss(chosen(scores, scales), part_logits, F.one_hot(target, 4).float())
+    assert soft.item() == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_success_ranks_the_windows_and_opens_no_gate() -> None:
+    parts = chosen([[0.5], [0.5], [0.5], [0.5]], [[2], [2], [2], [2]])
+    part_logits = torch.tensor([[[9.0, 0.0]], [[0.0, 9.0]], [[1.0, 0.0]], [[0.0, 1.0]]], requires_grad=True)
+    loss = success_loss(parts, part_logits, torch.zeros(4, dtype=torch.long))
+    given, answers = torch.autograd.grad(loss, (parts.scores, part_logits), allow_unused=True)
+    assert answers is None
+    wanted = -given[:, 0]
+    assert wanted[0] > wanted[2] > 0 > wanted[3] > wanted[1]
+    assert wanted.sum().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_absent_terms_are_absent() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from samples import model_with
 from scapnet.build import build_model
-from scapnet.config import ModelConfig, PartsConfig
+from scapnet.config import LossConfig, ModelConfig, PartsConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.model import SCAPNet, SCAPNetOutput
 
@@ -26,6 +26,7 @@ ROWS = {
     "shared": model_with(FULL, parts__shared=True),
     "stage4": model_with(FULL, gate__mask="stage4", gate__grid=2, parts__keep=(3, 1)),
     "top": model_with(FULL, parts__strategy="top", parts__total=4),
+    "sample": model_with(FULL, parts__strategy="sample"),
     "random": model_with(FULL, parts__strategy="random", relation__heads=3),
     "soft": model_with(FULL, gate__mode="soft", gate__noise=False, relation__appearance=False),
 }
@@ -235,6 +236,12 @@ def test_bfloat16_autocast_stays_finite(training: bool) -> None:
     assert all(value.isfinite().all() for value in tensors(output).values())
     assert output.probs.dtype == torch.float32
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_success_needs_an_answer_of_each_part() -> None:
+    model = SCAPNet.from_config(model_with(FULL, parts__classifier="concat"), CLASSES, SIZE)
+    with pytest.raises(ValueError, match=r"--loss.success needs .* --model.parts.classifier concat"):
+        model.make_loss(LossConfig(success=1.0))
 
 
 class Flat(nn.Module):

@@ -106,6 +106,37 @@ def distillation_loss(logits: Tensor, part_logits: Tensor, tau: float = 2.0) -> 
     return tau**2 * F.kl_div(student, teacher, reduction="batchmean")
 
 
+def success_loss(parts: PartsOutput, part_logits: Tensor, target: Tensor) -> Tensor:
+    """Teaches the scorer which windows are named right by themselves (ours; not in the paper).
+
+    A chosen part's success is the probability that it gives to the right class by itself. Its rank among all parts of
+    its scale in the batch, from 0 to 1, is what P(keep) shall be, by binary cross-entropy: ranks also tell parts
+    apart while all of them are still poor. The logits of P(keep) are shifted to a mean of 0, so that the order of the
+    windows is learned and not how many units the gate keeps. The success gets no gradient, so the sub-network learns
+    nothing from this loss.
+
+    Args:
+        parts: the chosen parts, with their P(keep).
+        part_logits: (B, M, K).
+        target: (B,) class indices, or (B, K) soft targets.
+
+    Returns:
+        Scalar, the mean over the parts of the batch; 0 for a single part.
+    """
+    probs = part_logits.detach().softmax(-1)  # (B, M, K)
+    share = F.one_hot(target, probs.shape[-1]) if target.dim() == 1 else target
+    success = (probs * share.unsqueeze(1)).sum(-1)  # (B, M)
+    logits = parts.scores.logit(1e-6)
+    loss = logits.new_zeros(())
+    for scale in set(parts.scales.flatten().tolist()):
+        these = parts.scales == scale
+        if (count := int(these.sum())) > 1:
+            rank = success[these].argsort().argsort().to(logits.dtype) / (count - 1)  # 1 for the highest success
+            shifted = logits[these] - logits[these].mean()
+            loss = loss + F.binary_cross_entropy_with_logits(shifted, rank, reduction="sum")
+    return loss / success.numel()
+
+
 class BranchOutput(Protocol):
     """The part of a network's output that the total loss needs. Fields of missing or inactive modules are None."""
 
@@ -145,6 +176,7 @@ class SCAPNetLoss(nn.Module):
         class_weights: (K,) for every cross-entropy, as in `torch.nn.CrossEntropyLoss`.
         distill: the weight of `distillation_loss`; at 0 it is not computed.
         distill_tau: the temperature of `distillation_loss`.
+        success: the weight of `success_loss`; at 0 it is not computed.
     """
 
     def __init__(
@@ -158,10 +190,11 @@ class SCAPNetLoss(nn.Module):
         class_weights: Tensor | None = None,
         distill: float = 0.0,
         distill_tau: float = 2.0,
+        success: float = 0.0,
     ) -> None:
         super().__init__()
         self.cls, self.act, self.con, self.sub = cls, act, con, sub
-        self.distill, self.distill_tau = distill, distill_tau
+        self.distill, self.distill_tau, self.success = distill, distill_tau, success
         self.margin, self.smoothing = margin, smoothing
         self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
@@ -185,4 +218,6 @@ class SCAPNetLoss(nn.Module):
                 terms["distill"] = distillation_loss(
                     output.logits.float(), output.part_logits.float(), self.distill_tau
                 )
+            if self.success and output.parts is not None:
+                terms["success"] = success_loss(output.parts, output.part_logits.float(), target)
         return weighted_sum(terms, self)

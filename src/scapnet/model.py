@@ -118,9 +118,14 @@ class SCAPNet(NetworkState, nn.Module):
 
     def make_loss(self, config: LossConfig, class_weights: Tensor | None = None) -> SCAPNetLoss:
         """Eq. 15 with the weights of a config."""
+        if config.success and isinstance(self.part_classifier, ConcatClassifier):
+            raise ValueError(
+                f"{option('loss.success')} needs an answer of each part, and {option('model.parts.classifier')} concat "
+                "gives one for all; use shared or each"
+            )
         weights = config.cls, config.act, config.con, config.sub
-        distill = config.distill, config.distill_tau
-        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights, *distill)
+        ours = config.distill, config.distill_tau, config.success
+        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights, *ours)
 
     def location_module(self) -> nn.Module | None:
         """The gate, whose scorer chooses the parts."""
@@ -286,14 +291,5 @@ def make_gate(backbone: Backbone, config: GateConfig, size: int) -> GridGate:
             f"a grid of {config.grid} does not fit the {cells} x {cells} map of {network_name(backbone.net)} at "
             f"{size} px; use grid <= {cells} or a larger size"
         )
-    return GridGate(
-        backbone.channels,
-        config.grid,
-        config.hidden,
-        config.mode,
-        config.noise,
-        config.tau,
-        config.open,
-        config.unmasked,
-        config.mask_in_evaluation,
-    )
+    settings = config.grid, config.hidden, config.mode, config.noise, config.tau, config.open
+    return GridGate(backbone.channels, *settings, config.unmasked, config.mask_in_evaluation)

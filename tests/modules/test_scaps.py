@@ -49,6 +49,23 @@ def indices(boxes: Tensor, scales: Tensor, grid: int) -> list[tuple[int, int]]:
     return result
 
 
+def test_sampled_windows_follow_their_scores_in_training_alone() -> None:
+    select, rows = PartSelection(2, (1, 0), "sample"), 4000
+    odds = torch.tensor([0.0, 1.0, 2.0, -1.0])
+    features = odds.view(1, 1, 2, 2).expand(rows, 1, 2, 2)
+
+    def score(pooled: Tensor) -> Tensor:
+        return torch.cat([0 * pooled, pooled], -1)
+
+    torch.manual_seed(0)
+    found = select(features, score)
+    drawn = [indices(boxes, scales, 2)[0][1] for boxes, scales in zip(found.boxes, found.scales, strict=True)]
+    share = torch.bincount(torch.tensor(drawn), minlength=4) / rows
+    torch.testing.assert_close(share, (2 * odds).softmax(0), rtol=0, atol=0.03)
+    best = select.eval()(features[:2], score)
+    assert [indices(best.boxes[b], best.scales[b], 2) for b in range(2)] == [[(1, 2)], [(1, 2)]]
+
+
 @pytest.mark.parametrize("count", [1, 4, 13])
 def test_equal_scores_come_in_the_order_of_their_index(count: int) -> None:
     scores = torch.randint(0, 4, (50, 13), generator=torch.Generator().manual_seed(0)) / 4

@@ -54,8 +54,9 @@ class PartsConfig:
     """Choose parts and classify them."""
     keep: tuple[int, ...] = (3, 2, 1)
     """Parts at scale 1, 2, ..."""
-    strategy: Literal["score", "top", "random", "fixed"] = "score"
-    """How parts are chosen (Tables VIII and IX); "fixed", our control, takes the same evenly spaced windows always."""
+    strategy: Literal["score", "top", "random", "fixed", "sample"] = "score"
+    """How parts are chosen (Tables VIII and IX). Ours: "fixed", a control, takes the same evenly spaced windows always,
+    and "sample" draws windows by their score in training."""
     total: int | None = None
     """M of the strategy "top"."""
     size: int = 224
@@ -66,7 +67,7 @@ class PartsConfig:
     """One classifier for all parts, one for each part, or one on the concatenated features of all parts (Table X)."""
 
     def __post_init__(self) -> None:
-        one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed"))
+        one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed", "sample"))
         one_of("parts.classifier", self.classifier, ("shared", "each", "concat"))
         at_least("parts.size", self.size, 8)
         at_most("parts.size", self.size, 2048)

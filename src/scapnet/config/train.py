@@ -28,9 +28,12 @@ class LossConfig:
     """Weight of the main branch's divergence from the mean of both, for use alone; not in the paper."""
     distill_tau: float = 2.0
     """Temperature of this divergence."""
+    success: float = 0.0
+    """Weight of the loss by which the scorer learns which parts are named right by themselves; not in the paper."""
 
     def __post_init__(self) -> None:
         at_least("loss.distill", self.distill, 0)
+        at_least("loss.success", self.success, 0)
         if self.distill_tau <= 0:
             refuse(f"loss.distill_tau is {self.distill_tau}; a temperature must be positive")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from scapnet.modules.boxes import pool_windows, window_boxes
 
-Strategy = Literal["score", "top", "random", "fixed"]
+Strategy = Literal["score", "top", "random", "fixed", "sample"]
 
 
 class PartsOutput(NamedTuple):
@@ -70,7 +70,9 @@ class PartSelection(nn.Module):
         keep: number of parts at scale 1, 2, ...; a scale with quota 0 is still scored, because L_con needs its scores.
         strategy: "score" takes the best windows of each scale (the paper's 3, 2, 1), "top" the best over all scales,
             "random" random windows with the same quotas (Table VIII), "fixed" the same windows in every image, evenly
-            spaced over a scale (a control of ours that uses no scores).
+            spaced over a scale (a control of ours that uses no scores), "sample" draws windows in training, in
+            proportion to the squared odds of P(keep), and takes the best in evaluation (ours, so that `success_loss`
+            sees other windows).
         total: M of "top"; the sum of ``keep`` by default.
 
     Raises:
@@ -145,11 +147,12 @@ class PartSelection(nn.Module):
             return top_indices(scores, self.total)
         if self.strategy == "fixed":
             return self._fixed(sizes, scores.device).expand(scores.shape[0], -1)
-        draw = self._draw(scores, index) if self.strategy == "random" else scores
+        drawn = self.strategy == "random" or (self.strategy == "sample" and self.training)
+        draw = self._draw(scores, index) if drawn else scores
         chosen, start = [], 0
         for quota, size in zip(self.keep, sizes, strict=True):
             picked = start + top_indices(draw[:, start : start + size], quota)
-            if self.strategy == "random":  # by score, and equal ones by index
+            if drawn:  # by score, and equal ones by index
                 picked = picked.sort(1).values
                 picked = picked.gather(1, top_indices(scores.gather(1, picked), quota))
             chosen.append(picked)
@@ -164,6 +167,9 @@ class PartSelection(nn.Module):
         return torch.tensor(chosen, device=device)  # (M,)
 
     def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
+        if self.strategy == "sample":  # Gumbel noise on log odds draws without replacement, by their softmax
+            # Odds squared, so that more of the crops in training hold what the scorer has found.
+            return 2 * scores.logit(1e-6) - torch.empty_like(scores).exponential_().log()
         if self.training:
             return torch.rand_like(scores)
         if index is None:  # the same draw for every image, so that a result does not depend on the batch

@@ -11,6 +11,8 @@ TERMS = {
     "cls": "main branch (cls)",
     "sub": "parts (sub)",
     "con": "ranking of scales (con)",
+    "distill": "distillation (distill)",
+    "success": "choice of parts (success)",
     "act": "gate (act)",
 }
 
