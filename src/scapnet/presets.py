@@ -55,6 +55,30 @@ def photos() -> Config:
     )
 
 
+def zoom() -> Config:
+    """Photos of small objects: one part, cut from four times as many pixels a side as the view has.
+
+    The gate has 8 x 8 units, and the part is a window of 3 x 3, so it shows 2.7 times the view's detail. In training
+    the window is drawn by its score, and the scorer learns which windows are named right by themselves
+    (`scapnet.losses.success_loss`): the class loss and L_act alone did not find the object (docs/lab-notebook.md,
+    "Birds in large pictures").
+    """
+    base = photos()
+    return replace(
+        base,
+        preset="zoom",
+        data=replace(base.data, size=224, resize=252, source_size=896),
+        model=replace(
+            base.model,
+            gate=GateConfig(grid=8, open=1.5),
+            parts=replace(base.model.parts, keep=(0, 0, 1, 0), strategy="sample"),
+            relation=RelationConfig(enabled=False),
+        ),
+        loss=replace(base.loss, con=0.0, sub=0.5, success=1.0, act_ramp=(5.0, 8.0)),
+        train=replace(base.train, epochs=8, stage1_epochs=1, part_start="main"),
+    )
+
+
 def demo() -> Config:
     """Drawn finches with the tiny backbone of this package: trains in a few minutes on two CPU cores."""
     return Config(
@@ -93,7 +117,7 @@ def larks() -> Config:
     )
 
 
-PRESETS = {preset.__name__: preset for preset in (demo, photos, paper, dagger, fgvc, strong, larks)}
+PRESETS = {preset.__name__: preset for preset in (demo, photos, zoom, paper, dagger, fgvc, strong, larks)}
 
 AS_PRINTED = ("paper", "dagger", "fgvc", "strong")  # every loss weight 1, a gate that starts half closed
 
@@ -112,7 +136,7 @@ def caution(config: Config) -> str | None:
 
 
 def get_preset(name: str) -> Config:
-    """The settings of a preset: demo, photos, paper, dagger, fgvc, strong or larks.
+    """The settings of a preset: demo, photos, zoom, paper, dagger, fgvc, strong or larks.
 
     Change them with `dataclasses.replace`, for example
     ``replace(config, data=replace(config.data, root=Path("photos")))``.
