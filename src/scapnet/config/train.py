@@ -18,6 +18,8 @@ class LossConfig:
     """gamma."""
     sub: float = 1.0
     """lambda."""
+    success: float = 0.0
+    """Weight of the loss by which the scorer learns which parts are named right by themselves; not in the paper."""
     act_ramp: tuple[float, float] = (0.0, 0.0)
     """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
     margin: float = 0.1
@@ -28,8 +30,6 @@ class LossConfig:
     """Weight of the main branch's divergence from the mean of both, for use alone; not in the paper."""
     distill_tau: float = 2.0
     """Temperature of this divergence."""
-    success: float = 0.0
-    """Weight of the loss by which the scorer learns which parts are named right by themselves; not in the paper."""
 
     def __post_init__(self) -> None:
         at_least("loss.distill", self.distill, 0)
