@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from scapnet.experiments.recipes import FIRST_SEED, OURS, PAPER, classes_of, for_machine, recipe_of, with_seed
+from scapnet.experiments.recipes import FIRST_SEED, OURS, PAPER, SMALL, classes_of, for_machine, recipe_of, with_seed
 from scapnet.experiments.rows import another_seed
 from scapnet.experiments.tables import TABLES
+from scapnet.experiments.tables.frontier import FRONTIER
 from toy_runs import BASE
 
-SETS = (*OURS, *PAPER)
+SETS = (*OURS, *SMALL, *PAPER)
 
 
 @pytest.mark.parametrize("data", SETS)
@@ -19,16 +20,20 @@ def test_seeds_draw_new_data_and_pair_all_rows(data: str) -> None:
     seeds = [with_seed(recipe_of(data, None), seed) for seed in range(12)]
     assert len({config.train.seed for config in seeds}) == 12
     assert min(config.train.seed for config in seeds) >= FIRST_SEED == 1000
-    if data in OURS:
+    if data in (*OURS, *SMALL):
         assert len({config.data for config in seeds}) == (12 if data == "finches" else 4)
         assert all(config.data.seed >= FIRST_SEED for config in seeds)
-    if data in ("grocery", "cub100"):
+    if data in ("grocery", "cub100", "large-birds"):
         assert [c.data.fold for c in seeds] == [*range(4)] * 3  # the fifth is for trials
         assert {c.data.seed for c in seeds} == {1000}  # of another seed, the trials' photos would be in other folds
-    rows = [row for table in TABLES.values() for row in table.rows if row.name and row.applies_to(data)]
+    tables = [] if data in SMALL else TABLES.values()
+    rows = [row for table in tables for row in table.rows if row.name and row.applies_to(data)]
+    sizes = [row for row in FRONTIER.rows if row.applies_to(data)]
     for seed in (0, 7):
         others = [row.config(seeds[seed]) for row in rows]
-        assert {config.data for config in others} == {seeds[seed].data}
+        assert {config.data for config in others} <= {seeds[seed].data}
+        others += [row.config(seeds[seed]) for row in sizes]
+        assert {(c.data.fold, c.data.seed) for c in others} <= {(seeds[seed].data.fold, seeds[seed].data.seed)}
         assert {config.train.seed for config in others} <= {seeds[seed].train.seed, another_seed(seeds[seed])}
     assert not {another_seed(config) for config in seeds} & {config.train.seed for config in seeds}
 
@@ -48,6 +53,7 @@ def test_numbers_of_classes() -> None:
         "finches": 32,
         "grocery": 81,
         "cub100": 100,
+        "large-birds": 100,
         "cub": 200,
         "aircraft": 100,
         "veg200": 200,

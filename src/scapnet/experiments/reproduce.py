@@ -23,7 +23,7 @@ from scapnet.experiments.figures.parts import cam_beside_gate, parts_with_and_wi
 from scapnet.experiments.figures.style import NO_MATPLOTLIB
 from scapnet.experiments.frontier import write_frontier
 from scapnet.experiments.page import write_table
-from scapnet.experiments.recipes import OURS, classes_of, recipe_of, with_seed
+from scapnet.experiments.recipes import OURS, SMALL, classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
@@ -124,8 +124,10 @@ def _check(request: Request) -> None:
     known = {**LISTED, **FIGURES}
     if request.what not in known:
         raise ValueError(f"there is no {request.what}; choose one of {', '.join(known)}, or list")
-    if request.what == FRONTIER.name and request.data not in OURS:
-        raise ValueError(f"the frontier has rows for {', '.join(OURS)}; choose one of them with --data")
+    if request.what == FRONTIER.name and request.data not in (*OURS, *SMALL):
+        raise ValueError(f"the frontier has rows for {', '.join((*OURS, *SMALL))}; choose one of them with --data")
+    if request.what != FRONTIER.name and request.data in SMALL:
+        raise ValueError(f"{request.data} has rows in the frontier alone; choose another --data for {request.what}")
     if request.seeds < 1:
         raise ValueError(f"seeds {request.seeds} must be at least 1")
     if request.jobs < 0 or (request.minutes or 0) < 0:

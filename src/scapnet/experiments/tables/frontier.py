@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scapnet.config import Config
-from scapnet.experiments.recipes import OURS
+from scapnet.experiments.recipes import OURS, SMALL
 from scapnet.experiments.rows import Changes, Row, Table, equal_pixels
 from scapnet.experiments.tables.changes import PLAIN
 from scapnet.experiments.tables.modules import TABLE4
@@ -24,12 +24,13 @@ def at_size(size: int) -> Changes:
     return {**PLAIN, **view, "train.epochs": equal_pixels(size)}
 
 
-def known(table: Table, name: str, label: str) -> Row:
-    """A row of another table, whose runs are shared, with a label for this one."""
+def known(table: Table, name: str, label: str, only: tuple[str, ...] = OURS) -> Row:
+    """A row of another table, whose runs are shared, with a label and data sets for this one."""
     (row,) = (row for row in table.rows if row.name == name)
-    return replace(row, label=label, paper={}, note="", only=OURS)
+    return replace(row, label=label, paper={}, note="", only=only)
 
 
+EVERY = (*OURS, *SMALL)
 CURVE = ("plain-long", *(f"plain-{size}" for size in SIZES))  # the plain backbones at equal training compute
 DISTILLED: Changes = {"loss.distill": 1.0}
 UNMASKED: Changes = {"model.gate.unmasked": 0.5, "model.gate.mask_in_evaluation": False}
@@ -44,12 +45,16 @@ LOOKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("160-then-224", "backbone, 160 px, then 224 px for unsure photos", ("plain-160", "plain-224")),
     ("160-then-full", "backbone, 160 px, then SCAPNet for unsure photos", ("plain-160", "full")),
 )
+WINDOWS: tuple[tuple[str, str, Changes], ...] = (  # of recipes with one part
+    ("part-184", "SCAPNet, the part at 184 px", {"model.parts.size": 184}),
+    ("random", "SCAPNet, a random window", {"model.parts.strategy": "random", "loss.success": 0.0}),
+)
 FRONTIER = Table(
     "frontier",
     "Accuracy against cost",
     (
-        known(TABLE4, "plain-long", "backbone, 128 px"),
-        *(Row(f"plain-{size}", f"backbone, {size} px", at_size(size), only=OURS) for size in SIZES),
+        known(TABLE4, "plain-long", "backbone, 128 px", EVERY),
+        *(Row(f"plain-{size}", f"backbone, {size} px", at_size(size), only=EVERY) for size in SIZES),
         known(TABLE4, "plain", "backbone, 128 px, as many epochs as SCAPNet"),
         known(TABLE4, "plain-b", "the same, another seed"),
         known(TABLE4, "plain-two", "these two averaged"),
@@ -59,7 +64,8 @@ FRONTIER = Table(
         known(TABLE9, "keep-120", "SCAPNet, three parts"),
         known(TABLE9, "keep-221", "SCAPNet, five parts"),
         replace(known(TABLE9, "keep-321", "SCAPNet, six parts"), only=("cub100",)),
-        known(TABLE4, "full", "SCAPNet"),
+        known(TABLE4, "full", "SCAPNet", EVERY),
+        *(Row(name, label, changes, only=SMALL) for name, label, changes in WINDOWS),
         *(Row(name, label, cascade=names, only=OURS) for name, label, names in LOOKS),
     ),
     columns=(),
