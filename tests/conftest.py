@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subprocesses inherit it
 
@@ -74,6 +75,23 @@ def drawn_once() -> Iterator[Callable[[Finches, int], Sample]]:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that was never trained, saved."""
     return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test marked `untraced` and the fixtures made for it are not measured for coverage.
+
+    Measuring branches takes half as long again, most of it in PyTorch's own lines. Tests of whole runs, exports and
+    servers do without; what is counted as covered is then what the other tests reach.
+    """
+    measured = Coverage.current() if item.get_closest_marker("untraced") else None
+    if measured is None:
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,7 +36,7 @@ from scapnet.experiments.rows import changed
 from scapnet.metrics.coverage import Held, calibrate
 from scapnet.metrics.unknowns import evidence, known_score
 from scapnet.model import SCAPNet
-from scapnet.network import Network
+from scapnet.network import Network, as_module
 from scapnet.predict import PredictOptions, predict_stream, run_views, view_of
 from scapnet.prediction import Prediction, Skipped
 from scapnet.prototypes import prototypes_of
@@ -151,6 +151,21 @@ def train_and_kill(config: Config, folder: Path, steps: int) -> None:
         fit(run, bar)
         raise AssertionError("it was finished before it could be killed")
     torch.manual_seed(99)  # whatever the next process starts from must not matter
+
+
+def fitted(run: Run) -> Run:
+    """Train the remaining epochs of a run, without the scores and pictures at its end."""
+    with ProgressBar("work", quiet=True) as bar:
+        fit(run, bar)
+    return run
+
+
+def assert_the_same_run(one: Run, other: Run) -> None:
+    """Two runs have equal weights, to the bit, and equal logs but for the speed."""
+    assert log_of(one.folder.path) == log_of(other.folder.path)
+    for models in ((one.model, other.model), (one.scored, other.scored)):
+        first, second = (as_module(model).state_dict() for model in models)
+        assert all(torch.equal(first[name], second[name]) for name in first.keys() | second.keys())
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ import pytest
 
 import scapnet
 
+pytestmark = pytest.mark.untraced
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -16,7 +16,6 @@ from scapnet.backbones.cnn import STRIP
 NETWORKS = [
     ("test_resnet", 64, 192, 96),
     ("resnet50", 64, 1024, 2048),
-    ("resnext50_32x4d", 64, 1024, 2048),
     ("convnext_atto", 64, 160, 320),
     ("efficientnet_b0", 64, 112, 1280),
     ("mobilenetv2_100", 96, 96, 1280),

@@ -16,7 +16,6 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from samples import painted
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data import images
 from scapnet.data.images import UnreadableImage, read_image, to_photo
@@ -150,7 +149,7 @@ def test_a_picture_of_one_pixel_a_row_is_refused_before_it_is_decoded(tmp_path: 
 
 
 def test_a_jpeg_of_too_many_scans_is_refused(tmp_path: Path) -> None:
-    painted(600, 800).save(tmp_path / "x.jpg", progressive=True)
+    Image.new("RGB", (800, 600), "red").save(tmp_path / "x.jpg", progressive=True)  # its scans are small
     content = (tmp_path / "x.jpg").read_bytes()
     assert read_image(tmp_path / "x.jpg").shape == (3, 600, 800)
     start = content.rindex(b"\xff\xda")
@@ -175,7 +174,7 @@ from scapnet.data.images import read_image
 warnings.simplefilter("error")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
-    assert read_image(Path(path)).shape == (3, 2000, 9500)
+    assert read_image(Path(path)).shape == (3, 1000, 9500)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 """
 
@@ -184,10 +183,10 @@ def test_a_large_picture_takes_sixteen_bytes_a_pixel_at_most(tmp_path: Path) -> 
     files = [tmp_path / f"{depth}-{colour}.png" for depth, colour in ((16, 0), (8, 2), (16, 6))]
     for file in files:
         depth, colour = map(int, file.stem.split("-"))
-        file.write_bytes(png(9500, 2000, depth, colour))
+        file.write_bytes(png(9500, 1000, depth, colour))
     command = [sys.executable, "-c", PEAK, *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert int(done.stdout) <= 17 * 9500 * 2000
+    assert int(done.stdout) <= 17 * 9500 * 1000
 
 
 def test_a_picture_that_pillow_warns_of_is_read_without_a_warning(

@@ -15,6 +15,8 @@ from scapnet.predictor import Predictor
 from scapnet.probing.probe import probe
 from scapnet.training.train import resume
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

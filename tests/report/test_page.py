@@ -13,6 +13,8 @@ from scapnet.report import write as writer
 from scapnet.report import write_report
 from scapnet.report.page import LIMIT
 
+pytestmark = pytest.mark.untraced
+
 
 class Tags(HTMLParser):
     """Every tag with its attributes, and the text of the JSON."""

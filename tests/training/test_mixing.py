@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn import functional as F
 
-from samples import make, own_photos, train_and_kill
+from samples import assert_the_same_run, fitted, make, own_photos, train_and_kill
 from scapnet.training.mixing import Rectangle, area, class_maps, mix, paste, rectangle, semantic_percent
-from scapnet.training.train import resume, train
+from scapnet.training.run import Run
+from scapnet.training.train import train
 
 CLASSES = 5
 
@@ -147,11 +148,10 @@ def test_both_are_used_in_turn_by_chance() -> None:
     assert 8 < blended < 32
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("changes", [{"mixup": 0.4, "cutmix": 1.0, "balance": "weights"}, {"snapmix": 5.0}])
 def test_a_run_that_mixes_resumes_exactly(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = own_photos(tmp_path / "data", checkpoint_steps=2, **changes)
-    whole = train(config, tmp_path / "whole")
+    whole = fitted(Run(config, tmp_path / "whole"))
     train_and_kill(config, tmp_path / "killed", 4)
-    resume(tmp_path / "killed")
-    one, other = ((run / "model" / "model.safetensors").read_bytes() for run in (whole, tmp_path / "killed"))
-    assert one == other
+    assert_the_same_run(fitted(Run(config, tmp_path / "killed", resume=True)), whole)

@@ -28,6 +28,8 @@ from scapnet.training.runfolder import last_checkpoint
 from scapnet.training.syncbn import CpuSyncBatchNorm, synchronise
 from scapnet.training.train import resume, train
 
+pytestmark = pytest.mark.untraced
+
 SCRIPT = """
 import json, os, sys
 from dataclasses import replace
