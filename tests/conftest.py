@@ -1,17 +1,21 @@
-"""Fixtures of all tests, and one thread for each: several processes share the cores."""
+"""Fixtures of all tests, what is measured for coverage, and one thread for each process: several share the cores."""
 
+import contextlib
 import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
-from coverage import Coverage
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subprocesses inherit it
 
+import scapnet
+from measure import untraced
 from samples import make
 from scapnet import cli
 from scapnet.checkpoint import save_pretrained
@@ -78,20 +82,21 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """A test marked `untraced` and the fixtures made for it are not measured for coverage.
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Load every module of the package, so that its definitions are measured, and collect the tests."""
+    if not session.config.pluginmanager.hasplugin("dsession"):  # the process that starts the others collects nothing
+        for module in walk_packages(scapnet.__path__, "scapnet."):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                import_module(module.name)
+    with untraced():
+        return (yield)
 
-    Measuring branches takes half as long again, most of it in PyTorch's own lines. Tests of whole runs, exports and
-    servers do without; what is counted as covered is then what the other tests reach.
-    """
-    measured = Coverage.current() if item.get_closest_marker("untraced") else None
-    if measured is None:
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test marked `untraced`, and the fixtures made for it."""
+    with untraced() if item.get_closest_marker("untraced") else contextlib.nullcontext():
         return (yield)
-    measured.stop()
-    try:
-        return (yield)
-    finally:
-        measured.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
