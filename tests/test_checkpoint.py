@@ -235,6 +235,17 @@ def test_a_network_with_another_module_is_not_saved_as_its_config(tmp_path: Path
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_settings_that_no_tensor_shows_are_not_saved_as_others(tmp_path: Path) -> None:
+    for name, value in (("pool", (0.2, 0.9)), ("mask", "none"), ("part_size", 64)):
+        model = make()
+        setattr(model, name, value)
+        with pytest.raises(ValueError, match=rf"does not describe it \(the first difference is {name}"):
+            save_pretrained(model, tmp_path / "model")
+    model = make()
+    model.set_pool((0.2, 0.9))
+    assert from_pretrained(save_pretrained(model, tmp_path / "model")).config.parts.pool == (0.2, 0.9)
+
+
 def test_the_threshold_travels_with_the_model(tmp_path: Path) -> None:
     model = make()
     assert from_pretrained(save_pretrained(model, tmp_path / "a")).threshold is None

@@ -55,9 +55,12 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
 
 
 def _structure(model: Network) -> dict[str, str]:
-    """Classes of all modules and shapes of all tensors, by name."""
+    """Classes of all modules, shapes of all tensors, and the settings of a SCAPNet that neither shows, by name."""
     module = as_module(model)
     kinds = {name: type(child).__name__ for name, child in module.named_modules(remove_duplicate=False)}
+    for needs, settings in (("gate", ("mask",)), ("selection", ("part_size", "pool"))):
+        if getattr(module, needs, None) is not None:
+            kinds |= {name: str(getattr(module, name, None)) for name in settings}
     return kinds | {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
 
 

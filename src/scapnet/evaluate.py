@@ -41,6 +41,7 @@ from scapnet.prototypes import prototypes_of_run
 from scapnet.summary import write_tables
 from scapnet.unknown import digest_of, measured_before, unknown_scores
 
+ANSWERS = ("target", "probs", "samples", "main", "parts")  # what answers.safetensors holds
 MOVED = 200  # images that are also shown mirrored and shifted
 
 
@@ -55,6 +56,7 @@ class Evaluation(NamedTuple):
     shown: Tensor  # (n, 3) `scapnet.metrics.unknowns.evidence` of being known
     hidden: Tensor  # (n, 3) the same with the true class of each sample hidden
     main: Tensor | None = None  # (n, K) the main branch's answer, if all photos have parts
+    parts: Tensor | None = None  # (n, K) the answer of the parts, likewise
 
     @property
     def held(self) -> Held:
@@ -76,10 +78,9 @@ class Evaluation(NamedTuple):
         return sure_threshold(self.target, self.main, self.probs, share=parts_cost(model).affordable())
 
     def save(self, path: Path, classes: Sequence[str]) -> None:
-        """Write the answers, "target", "probs", "samples" and, if any, "main", as safetensors, with the K classes."""
-        tensors = {"target": self.target, "probs": self.probs, "samples": self.samples}
-        tensors |= {} if self.main is None else {"main": self.main}
-        save_file(tensors, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
+        """Write target, probs, samples and, if any, main and parts as safetensors, with the K classes."""
+        kept = {name: tensor for name in ANSWERS if (tensor := getattr(self, name)) is not None}
+        save_file(kept, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
 
 
 @torch.no_grad()
@@ -114,8 +115,7 @@ def evaluate_model(
     model.eval()
     whole = accelerator.unwrap_model(model)
     inner: Network = getattr(whole, "module", whole)  # of a moving average of the weights
-    rows = list[dict[str, Tensor]]()
-    count = len(loader.dataset)  # type: ignore[arg-type]
+    rows, count = list[dict[str, Tensor]](), len(loader.dataset)  # type: ignore[arg-type]
     options = {} if sure is None else {"sure": sure}  # other networks do not know it
     for batch in loader:
         if before is not None:
@@ -128,6 +128,7 @@ def evaluate_model(
         row = columns(output, batch) | {"probs": output.probs}
         if sure is None and output.part_logits is not None:
             row["main"] = output.logits.float().softmax(-1)
+            row["parts"] = output.part_logits.float().mean(1).softmax(-1)
         votes = None if getattr(output, "looked", None) is not None else output.part_logits  # of some photos only
         seen = output.probs, votes, features[0], inner.prototypes
         row |= {"shown": evidence(*seen).to(output.probs.device)}
@@ -145,14 +146,14 @@ def evaluate_model(
     order = table["index"].argsort()
     table = {key: value[order[~broken[order]]] for key, value in table.items()}
     samples, target, probs = (table.pop(key) for key in ("index", "target", "probs"))
-    main = table.pop("main", None)
+    branches = table.pop("main", None), table.pop("parts", None)
     both = table.pop("shown"), table.pop("hidden")
     marks = coverage_by_mark(table.pop("marks"), mark_names(loader.dataset)) if "marks" in table else {}
     table |= {"gate_by_place": intraclass_correlation(table.pop("masks"))} if "masks" in table else {}
     scores = {key: float(value.nanmean()) for key, value in table.items() if not value.isnan().all()}
     scores["mean_per_class"] = mean_per_class(target, probs.argmax(1))
     counts = {"images": float(len(samples)), "unreadable": float(broken.sum())}
-    return Evaluation(scores | counts, target, probs, samples, marks, *both, main)
+    return Evaluation(scores | counts, target, probs, samples, marks, *both, *branches)
 
 
 class RunScore(NamedTuple):

@@ -3,6 +3,7 @@
 B batch, K classes, M parts, D feature size, S side of the view, N grid.
 """
 
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import torch
@@ -17,6 +18,7 @@ from scapnet.losses import SCAPNetLoss
 from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier
 from scapnet.modules.alternatives.gcn import PartGraph
 from scapnet.modules.boxes import crop_parts
+from scapnet.modules.fusion import fused_answer, spread_rows
 from scapnet.modules.ggau import GateOutput, GridGate, apply_mask, unit_cells
 from scapnet.modules.prm import PartRelation
 from scapnet.modules.scaps import PartSelection, PartsOutput
@@ -33,6 +35,7 @@ class SCAPNetOutput(NamedTuple):
     gate: GateOutput | None
     parts: PartsOutput | None
     looked: Tensor | None = None  # (B,) whose parts were looked at; None where all are, or none can be
+    pool: tuple[float, float] | None = None  # see `scapnet.modules.fusion`
 
 
 class SCAPNet(NetworkState, nn.Module):
@@ -48,6 +51,7 @@ class SCAPNet(NetworkState, nn.Module):
         relation: PRM or `PartGraph`, between the sub-network and its classifier.
         part_size: side of a crop in pixels.
         mask: where the gate's mask goes: "stage3", "stage4" or "none".
+        pool: weights of both branches' logits in the answer, see `scapnet.modules.fusion`.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class SCAPNet(NetworkState, nn.Module):
         relation: nn.Module | None = None,
         part_size: int = 224,
         mask: str = "stage3",
+        pool: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         if selection is not None and (gate is None or part_backbone is None or part_classifier is None):
@@ -70,7 +75,7 @@ class SCAPNet(NetworkState, nn.Module):
         self.backbone, self.classifier = backbone, classifier
         self.gate, self.selection = gate, selection
         self.part_backbone, self.part_classifier, self.relation = part_backbone, part_classifier, relation
-        self.part_size, self.mask = part_size, mask
+        self.part_size, self.mask, self.pool = part_size, mask, pool
 
     @classmethod
     def from_config(cls, config: ModelConfig, num_classes: int, size: int, start: bool = True) -> Self:
@@ -95,7 +100,8 @@ class SCAPNet(NetworkState, nn.Module):
         if config.relation.enabled:
             relation = make_relation(config.relation, backbone.dim)
         classifier = nn.Linear(backbone.dim, num_classes)
-        model = cls(backbone, classifier, gate, selection, sub, part_classifier, relation, parts.size, gate_config.mask)
+        kept = parts.size, gate_config.mask, parts.pool
+        model = cls(backbone, classifier, gate, selection, sub, part_classifier, relation, *kept)
         model.config = config
         # A CPU trains up to 2.3 times as fast with channels last (results/memory-format.md), but safetensors could not
         # tell which weights are shared then.
@@ -156,6 +162,10 @@ class SCAPNet(NetworkState, nn.Module):
                 part.load_state_dict(fit_positions(part.net, state, "net.") if isinstance(part, Backbone) else state)
         silence_relation(self.relation)
 
+    def set_pool(self, pool: tuple[float, float]) -> None:
+        """From now on the answer has these weights, and so has its config."""
+        self.pool, self.config = pool, replace(self.config, parts=replace(self.config.parts, pool=pool))
+
     def forward(
         self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None, sure: float | None = None
     ) -> SCAPNetOutput:
@@ -170,7 +180,7 @@ class SCAPNet(NetworkState, nn.Module):
                 NaN (0 for scales), and ``looked`` is False; where no photo is unsure, both are None.
 
         Returns:
-            `SCAPNetOutput`; its probs are the mean of the two branches' softmax (Sec. IV-B).
+            `SCAPNetOutput`; its probs are the `fused_answer` of the two branches.
         """
         source = image if source is None else source
         if self.gate is None:
@@ -189,16 +199,18 @@ class SCAPNet(NetworkState, nn.Module):
             return SCAPNetOutput(logits, None, probs, gate, None)
         if sure is None:
             parts, part_logits = self._look(features, gate.logits, source, index)
-            return SCAPNetOutput(logits, part_logits, mean_answer(probs, part_logits), gate, parts)
+            probs = fused_answer(logits, part_logits, self.pool)
+            return SCAPNetOutput(logits, part_logits, probs, gate, parts, pool=self.pool)
         looked = probs.amax(1) < sure  # (B,)
         if not looked.any():
             return SCAPNetOutput(logits, None, probs, gate, None, looked)
         numbers = None if index is None else index[looked]
         parts, part_logits = self._look(features[looked], gate.logits[looked], source[looked], numbers)
-        probs = torch.where(looked[:, None], mean_answer(probs, spread_rows(part_logits, looked)), probs)
+        part_logits = spread_rows(part_logits, looked)
+        probs = torch.where(looked[:, None], fused_answer(logits, part_logits, self.pool), probs)
         boxes, scores, scales = (spread_rows(tensor, looked) for tensor in parts[:3])
         parts = PartsOutput(boxes, scores, scales, ())
-        return SCAPNetOutput(logits, spread_rows(part_logits, looked), probs, gate, parts, looked)
+        return SCAPNetOutput(logits, part_logits, probs, gate, parts, looked, self.pool)
 
     def _look(
         self, features: Tensor, units: Tensor, source: Tensor, index: Tensor | None
@@ -220,19 +232,6 @@ class SCAPNet(NetworkState, nn.Module):
             features = self.relation(features, boxes)
         logits: Tensor = self.part_classifier(features)
         return logits
-
-
-def mean_answer(probs: Tensor, part_logits: Tensor) -> Tensor:
-    """The final answer (B, K): the mean of the main branch's softmax (B, K) and that of the parts (B, M, K)."""
-    return (probs + part_logits.float().mean(1).softmax(-1)) / 2
-
-
-def spread_rows(values: Tensor, where: Tensor) -> Tensor:
-    """Rows (n, ...) at the places of the n true ones of (B,); the others are NaN, or 0 of whole numbers."""
-    empty = float("nan") if values.is_floating_point() else 0
-    found = values.new_full((len(where), *values.shape[1:]), empty)
-    found[where] = values
-    return found
 
 
 def masked_tail(backbone: Backbone, features: Tensor, gate: GridGate, said: GateOutput, mask: str) -> Tensor:

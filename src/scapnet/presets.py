@@ -51,7 +51,9 @@ def photos() -> Config:
             base.model, gate=GateConfig(mask="stage4", open=1.5), parts=replace(base.model.parts, keep=(0, 3, 2, 1))
         ),
         loss=replace(base.loss, act=0.05, act_ramp=(6.0, 18.0), con=0.1),
-        train=replace(base.train, epochs=24, stage1_epochs=6, schedule="cosine", warmup_epochs=0.5, clip=10.0),
+        train=replace(
+            base.train, epochs=24, stage1_epochs=6, schedule="cosine", warmup_epochs=0.5, clip=10.0, pool=True
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from scapnet.config import ModelConfig, PartsConfig
 from scapnet.experiments.cascade import from_cascade, second_pass
 from scapnet.experiments.record import unpack
+from scapnet.metrics.pooling import pool_weights
 from scapnet.metrics.skipping import sure_threshold
 from toy_runs import BASE, finished, guesses
 
@@ -65,6 +66,22 @@ def test_two_networks_answer_together_after_the_second_pass(tmp_path: Path) -> N
     answer, _ = second_pass(torch.arange(COUNT), TARGET, guesses(1), (guesses(1) + guesses(2)) / 2)
     assert unpack(record.right) == (answer.argmax(1) == TARGET).tolist()
     assert record.scores["train_seconds"] == 7.0
+
+
+def test_the_branches_of_a_half_are_weighed_on_the_other(tmp_path: Path) -> None:
+    main, parts, half = guesses(101), guesses(7), torch.arange(COUNT) % 2
+    expected = torch.empty(COUNT, 3)
+    for mine in (half == 0, half == 1):
+        weights = pool_weights(TARGET[~mine], main[~mine], parts[~mine])
+        answer = (main + parts) / 2 if weights is None else main ** weights[0] * parts ** weights[1]
+        expected[mine] = answer[mine]
+    right = (expected.argmax(1) == TARGET).tolist()
+    kept = finished(tmp_path / "kept", BASE, (main + parts) / 2, main=main, parts=parts)
+    old = finished(tmp_path / "old", BASE, (main + parts) / 2, main=main)  # the parts' answers are what the mean leaves
+    for folder in (kept, old):
+        record = from_cascade("weighed", 0, ("a.pool",), {"a": folder}, BASE, "c")
+        assert unpack(record.right) == right
+    assert right != (((main + parts) / 2).argmax(1) == TARGET).tolist()  # or the test says nothing
 
 
 def test_answers_that_do_not_fit(tmp_path: Path) -> None:

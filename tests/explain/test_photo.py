@@ -23,6 +23,8 @@ CONFIGS = {
     "each": model_with(TINY, parts__classifier="each", relation__enabled=False),
     "concat": model_with(TINY, parts__classifier="concat"),
     "shared": model_with(TINY, parts__shared=True),
+    "pool": model_with(TINY, parts__pool=(0.3, 0.9)),
+    "concat-pool": model_with(TINY, parts__classifier="concat", parts__pool=(0.3, 0.9)),
     "gate": model_with(TINY, parts__enabled=False, relation__enabled=False),
     "nts": NTS,
     "nts-prm": model_with(NTS, relation__enabled=True),

@@ -65,6 +65,9 @@ class PartsConfig:
     """Run the parts through the main branch's backbone instead of a second one."""
     classifier: Literal["shared", "each", "concat"] = "shared"
     """One classifier for all parts, one for each part, or one on the concatenated features of all parts (Table X)."""
+    pool: tuple[float, float] | None = None
+    """Weights of the main branch's and the parts' logits, whose sum's softmax is the answer (not in the paper); without
+    them it is the mean of both softmaxes. `--train.pool` finds them on the validation images."""
 
     def __post_init__(self) -> None:
         one_of("parts.strategy", self.strategy, ("score", "top", "random", "fixed", "sample"))
@@ -72,6 +75,12 @@ class PartsConfig:
         at_least("parts.size", self.size, 8)
         at_most("parts.size", self.size, 2048)
         at_most("the number of parts", self.count, 256)
+        if self.pool is not None:
+            if len(self.pool) != 2:
+                refuse(f"parts.pool has {len(self.pool)} weights; give one of the main branch and one of the parts")
+            for weight in self.pool:
+                at_least("a weight of parts.pool", weight, 0)
+                at_most("a weight of parts.pool", weight, 100)
         if self.classifier != "shared" and not self.enabled:
             refuse(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
 

@@ -92,6 +92,9 @@ class TrainConfig:
     """For unequal class sizes: class weights in the losses, or a sampler that draws every class equally often."""
     patience: int = 0
     """Early stopping: end training with the best model after this many epochs without a better validation accuracy."""
+    pool: bool = False
+    """After training, weigh both branches in the answer by the validation images (`--model.parts.pool`); without parts,
+    or without validation images, nothing changes."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     grad_checkpointing: bool = False

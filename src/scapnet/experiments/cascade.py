@@ -1,4 +1,6 @@
-"""Rows that train nothing: one branch of another row's network, and cascades with a second pass for unsure photos.
+"""Rows that train nothing: another row's network with its main branch alone or with weighed branches, and cascades.
+
+A cascade makes a second pass for unsure photos.
 
 n test images, K classes.
 """
@@ -15,7 +17,9 @@ from scapnet.experiments.environment import environment
 from scapnet.experiments.record import Record, pack, without_paths
 from scapnet.experiments.rows import source_of
 from scapnet.jsonfile import read_json
+from scapnet.metrics.pooling import pool_weights
 from scapnet.metrics.skipping import PartsCost, sure_threshold
+from scapnet.modules.fusion import fused_answer
 from scapnet.training.schedule import work_of
 
 
@@ -43,6 +47,24 @@ def second_pass(
         if sure is not None:
             looked[mine] = first[mine].float().amax(1) < sure
     return torch.where(looked[:, None], both, first), looked
+
+
+def pooled(samples: Tensor, target: Tensor, main: Tensor, parts: Tensor) -> Tensor:
+    """Answers (n, K) with weighed branches; the weights of each half of the images are set on the other half.
+
+    Args:
+        samples: (n,) indices, by whose parity the images are halved.
+        target: (n,) labels.
+        main: (n, K) answers of the main branch.
+        parts: (n, K) answers of the parts.
+    """
+    found = (main + parts) / 2
+    for half in (0, 1):
+        mine = samples % 2 == half
+        weights = pool_weights(target[~mine], main[~mine], parts[~mine])
+        if weights is not None:
+            found[mine] = fused_answer(main[mine].log(), parts[mine, None].log(), weights)
+    return found
 
 
 def from_cascade(
@@ -87,8 +109,16 @@ def from_cascade(
 
 
 def _answers(source: str, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """Samples (n,), labels (n,) and answers (n, K) of a run, or of its main branch."""
-    tensors, key = load_file(folder / "answers.safetensors"), "main" if source.endswith(".main") else "probs"
-    if key not in tensors:
+    """Samples (n,), labels (n,) and answers (n, K) of a run, of its main branch, or with weighed branches."""
+    tensors = load_file(folder / "answers.safetensors")
+    samples, target, probs = (tensors[key] for key in ("samples", "target", "probs"))
+    if source_of(source) == source:
+        return samples, target, probs.float()
+    if "main" not in tensors:
         raise ValueError(f"{folder} was scored without its main branch's answers; train it again")
-    return tensors["samples"], tensors["target"], tensors[key].float()
+    main = tensors["main"].float()
+    if source.endswith(".main"):
+        return samples, target, main
+    least = torch.finfo(torch.float32).tiny
+    parts = tensors.get("parts", 2 * probs - main).float()  # runs before 1.1 kept the mean of both alone
+    return samples, target, pooled(samples, target, main.clamp(min=least), parts.clamp(min=least))

@@ -85,7 +85,9 @@ def place_of(results: RowResults, costs: Mapping[str, Cost], pixels: Mapping[str
     """
     row = results.row
     names = row.average or row.cascade or (row.name,)
-    gmacs, seconds = ([getattr(costs[name], key) for name in names] for key in ("gmacs", "seconds"))
+    gmacs, seconds = (
+        [getattr(costs[name.removesuffix(".pool")], key) for name in names] for key in ("gmacs", "seconds")
+    )
     trained = sum(pixels[name] for name in row.needs or (row.name,))
     looked = [record.scores["looked"] for record in results.records.values() if "looked" in record.scores]
     if not looked:

@@ -56,7 +56,7 @@ def cub100() -> Config:
     The preset `photos` with three parts of 96 px from a 224 px view instead of six, a first stage as long as the second
     one and a sub-network that starts from the main branch: what was best in trials at equal training compute
     (docs/lab-notebook.md, "A long first stage"). The data is CUB's own folder with the training half of some classes,
-    so there is no test split.
+    so there is no test split; and as it is scored on the photos held out, these must not weigh its branches.
     """
     base = photos()
     return replace(
@@ -68,7 +68,7 @@ def cub100() -> Config:
             parts=replace(base.model.parts, keep=(0, 2, 1, 0), size=96),
         ),
         loss=replace(base.loss, act_ramp=(2.0, 6.0)),
-        train=replace(base.train, epochs=8, stage1_epochs=4, part_start="main", log_every=50),
+        train=replace(base.train, epochs=8, stage1_epochs=4, part_start="main", log_every=50, pool=False),
     )
 
 
@@ -89,7 +89,7 @@ def large_birds() -> Config:
             gate=replace(base.model.gate, mask="stage3"),
             parts=replace(base.model.parts, size=144),
         ),
-        train=replace(base.train, log_every=50),
+        train=replace(base.train, log_every=50, pool=False),
     )
 
 

@@ -24,7 +24,8 @@ class Row:
         average: names of two rows whose answers are averaged; such a row trains nothing.
         only: the data sets that have this row; empty for all.
         cascade: name of a row whose answers it has, or names of two: the answers of the first or, where these are
-            unsure, of both. A name with ".main" means the row's main branch. Such a row trains nothing.
+            unsure, of both. A name with ".main" means the row's main branch, one with ".pool" its answer with weighed
+            branches (`scapnet.metrics.pooling`). Such a row trains nothing.
     """
 
     name: str
@@ -83,7 +84,7 @@ def source_of(name: str) -> str:
     >>> source_of("full.main")
     'full'
     """
-    return name.removesuffix(".main")
+    return name.removesuffix(".main").removesuffix(".pool")
 
 
 def changed(config: Config, changes: Changes) -> Config:

@@ -118,17 +118,19 @@ def _double(logits: Tensor) -> Tensor:
 
 
 def _averaged(model: Network, output: NetworkOutput, captured: Captured) -> list[Branch]:
-    """SCAPNet: the mean of softmax(main) and softmax(mean of the parts' logits); without parts softmax(main)."""
+    """SCAPNet's `scapnet.modules.fusion`: a softmax of each branch, or one of both; without parts softmax(main)."""
     main = _double(output.logits).unsqueeze(1)
     if output.part_logits is None:
         return [Branch(1.0, main, (WHOLE,))]
-    classifier = getattr(model, "part_classifier", None)
+    classifier, owners = getattr(model, "part_classifier", None), tuple(range(output.part_logits.shape[1]))
     if isinstance(classifier, ConcatClassifier):
         terms, owners = _linear_terms(classifier.linear, captured.inputs("part_classifier").flatten(1), _order(output))
+    else:
+        terms = _double(output.part_logits) / len(owners)
+    pool = getattr(output, "pool", None)
+    if pool is None:
         return [Branch(0.5, main, (WHOLE,)), Branch(0.5, terms, owners)]
-    parts = _double(output.part_logits)
-    count = parts.shape[1]
-    return [Branch(0.5, main, (WHOLE,)), Branch(0.5, parts / count, tuple(range(count)))]
+    return [Branch(1.0, torch.cat([pool[0] * main, pool[1] * terms], 1), (WHOLE, *owners))]
 
 
 def _order(output: NetworkOutput) -> tuple[int, ...]:

@@ -25,15 +25,23 @@ def has_votes(output: NetworkOutput) -> bool:
 
 
 def class_scores(output: NetworkOutput) -> Tensor:
-    """The score (B, K) of each class: the mean of both branches' centred logits, or the main branch's alone."""
+    """The score (B, K) of each class: both branches' centred logits in their `_weights`, or the main branch's alone."""
     main = _centred(output.logits)
-    return main if output.part_logits is None else (main + _centred(output.part_logits).mean(1)) / 2
+    if output.part_logits is None:
+        return main
+    a, b = _weights(output)
+    return a * main + b * _centred(output.part_logits).mean(1)
+
+
+def _weights(output: NetworkOutput) -> tuple[float, float]:
+    """The weights of both branches: those of the answer's pool, or a half each."""
+    return getattr(output, "pool", None) or (0.5, 0.5)
 
 
 def part_evidence(output: NetworkOutput) -> Tensor:
-    """What each part adds to `class_scores`: (B, M, K); the main branch adds half of its centred logits."""
+    """What each part adds to `class_scores`: (B, M, K); the main branch adds its weighted centred logits."""
     assert output.part_logits is not None
-    return _centred(output.part_logits) / (2 * output.part_logits.shape[1])
+    return _weights(output)[1] * _centred(output.part_logits) / output.part_logits.shape[1]
 
 
 def pixels_inside(boxes: Tensor, size: int) -> Tensor:

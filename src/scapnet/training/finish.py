@@ -11,7 +11,9 @@ from scapnet.jsonfile import write_json
 from scapnet.metrics.coverage import ERROR_RATE, calibrate
 from scapnet.metrics.parts_gain import advice
 from scapnet.metrics.per_class import rejection_threshold
+from scapnet.metrics.pooling import pool_weights
 from scapnet.metrics.skipping import can_skip, parts_cost
+from scapnet.model import SCAPNet
 from scapnet.prototypes import look_at_training
 from scapnet.summary import show_classes, show_scores, write_tables
 from scapnet.terminal.console import ProgressBar, say
@@ -43,7 +45,7 @@ def finish(run: Run, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | Non
         run.take_best()
     held = held_out(run)
     found = score(run, held, bar) if held is not None else None
-    result = {
+    result: dict[str, Any] = {
         "preset": run.config.preset,
         "epochs": run.config.train.epochs,
         "model": "best" if best else "last",
@@ -54,6 +56,8 @@ def finish(run: Run, bar: ProgressBar) -> tuple[dict[str, Any], Evaluation | Non
     }
     if held is not None and found is not None:
         result |= {"split": held.split} | found.figures()
+    if pool := getattr(run.scored, "pool", None):
+        result["pool"] = list(pool)
     run.save("model", result)
     if run.accelerator.is_main_process:
         if held is not None:
@@ -69,13 +73,30 @@ def early_stop(run: Run) -> dict[str, int]:
     return found | ({"stopped_epoch": position.epoch} if position.epoch < run.config.train.epochs else {})
 
 
+def weigh(run: Run, bar: ProgressBar) -> None:
+    """Weigh the branches of the model's answer by its validation images, with `train.pool`."""
+    model = run.scored
+    if not run.config.train.pool or run.data.val is None or not isinstance(model, SCAPNet) or model.selection is None:
+        return
+    bar.note(f"weighing both branches by {len(run.data.val)} val images")
+    found = run.score(run.eval_loader(run.data.val))
+    assert found.main is not None
+    assert found.parts is not None
+    if weights := pool_weights(found.target, found.main, found.parts):
+        model.set_pool(weights)
+        bar.note("the logits of the main branch count {:.2f} and those of the parts {:.2f}".format(*weights))
+
+
 def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     """Score photos, write the answers and their tables, and calibrate the model on its validation split."""
     model, folder = run.scored, run.folder.path
+    weigh(run, bar)
     model.prototypes = look_at_training(model, run.data.train, workers=run.workers)
     if held.split != "val" and run.data.val is not None:
         bar.note(f"calibrating on {len(run.data.val)} val images")
-        model.calibration = calibrate(run.score(run.eval_loader(run.data.val)).held, True)
+        known = run.score(run.eval_loader(run.data.val))
+        model.threshold, model.sure = rejection_threshold(known.target, known.probs), known.sure(model)
+        model.calibration = calibrate(known.held, True)
     bar.note(f"evaluating {len(held.data)} {held.split} images")
     found = run.score(run.eval_loader(held.data))
     if model.calibration is not None or held.split == "val":
