@@ -1,4 +1,7 @@
-"""Fixtures of all tests, what is measured for coverage, and one thread for each process: several share the cores."""
+"""Fixtures of all tests, what is measured for coverage, and one thread for each process: several share the cores.
+
+Fixtures import what they need, because the process that hands the tests out reads this file and needs nothing of it.
+"""
 
 import contextlib
 import gc
@@ -9,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,11 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subp
 
 import scapnet
 from measure import untraced
-from samples import make
 from scapnet import cli
-from scapnet.checkpoint import save_pretrained
-from scapnet.data.sample import Sample
-from scapnet.data.synthetic.finches import Finches
+
+if TYPE_CHECKING:
+    from scapnet.data.sample import Sample
+    from scapnet.data.synthetic.finches import Finches
 
 
 @pytest.fixture
@@ -59,11 +63,13 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session", autouse=True)
-def drawn_once() -> Iterator[Callable[[Finches, int], Sample]]:
+def drawn_once() -> Iterator["Callable[[Finches, int], Sample]"]:
     """Drawing takes a third of a small run, so a picture is drawn once for all tests; gives the function that draws."""
-    draw, drawn = Finches.__getitem__, dict[tuple[object, ...], Sample]()
+    from scapnet.data.synthetic.finches import Finches
 
-    def remembered(data: Finches, index: int) -> Sample:
+    draw, drawn = Finches.__getitem__, dict[tuple[object, ...], "Sample"]()
+
+    def remembered(data: Finches, index: int) -> "Sample":
         settings = data.split, data.size, data.seed, data.family, data.mark_scale, data.hide, data.bird_scale
         key = (*settings, data.codes, data.mark_names, len(data), index)
         if key not in drawn:
@@ -78,6 +84,9 @@ def drawn_once() -> Iterator[Callable[[Finches, int], Sample]]:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that was never trained, saved."""
+    from samples import make
+    from scapnet.checkpoint import save_pretrained
+
     return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")
 
 
