@@ -79,18 +79,15 @@ def large_birds() -> Config:
     and one part of 144 px from a 512 px view, which is 192 px of it made smaller. It costs as much as the backbone at
     192 px.
     """
-    base = zoom()
-    return replace(
-        base,
-        data=DataConfig("cub", size=128, resize=144, source_size=512, folds=FOLDS, workers=1),
-        model=replace(
-            base.model,
-            backbone="tf_efficientnet_lite0",
-            gate=replace(base.model.gate, mask="stage3"),
-            parts=replace(base.model.parts, size=144),
-        ),
-        train=replace(base.train, log_every=50, pool=False),
+    base, close = zoom(), cub100()
+    model = replace(
+        base.model,
+        backbone=close.model.backbone,
+        gate=replace(base.model.gate, mask="stage3"),
+        parts=replace(base.model.parts, size=144),
     )
+    train = replace(base.train, log_every=50, pool=False)
+    return replace(base, data=replace(close.data, source_size=512), model=model, train=train)
 
 
 def published(data: str) -> Config:
