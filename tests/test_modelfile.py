@@ -59,6 +59,8 @@ def pipe(folder: Path) -> None:
         (setting("model", "relation", "key_dim", value=10**9), "relation.key_dim is 1,000,000,000"),
         (setting("model", "parts", "keep", value=[10**8]), "the number of parts is 100,000,000"),
         (setting("model", "parts", "size", value=10**5), "parts.size is 100,000"),
+        (setting("model", "parts", "pool", value=[float("nan"), 1.0]), "PartsConfig.pool is"),
+        (setting("model", "parts", "pool", value=[0.0, 0.0]), "both weights of parts.pool are 0"),
         (setting("view", "size", value=20_000), "data.size is 20,000"),
         (setting("view", "source_size", value=10**6), "data.source_size is 1,000,000"),
         (setting("classes", value=["a"] * 3_000_000), "names 3,000,000 classes"),

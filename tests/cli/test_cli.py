@@ -65,6 +65,9 @@ def test_a_word_that_the_command_line_does_not_know(refuse: Refuse, arguments: l
         (("--train.epochs", 0), "epochs is 0"),
         (("--train.stage1-epochs", 14), "never be trained"),
         (("--train.lr", -1.0), "learning rate"),
+        (("--loss.distill", "nan"), "distill is nan"),
+        (("--model.parts.pool", 0.5, "nan"), "a weight of parts.pool is nan"),
+        (("--model.parts.pool", 0, 0), "both weights of parts.pool are 0"),
     ],
 )
 def test_settings_that_cannot_make_a_run(refuse: Refuse, arguments: tuple[object, ...], words: str) -> None:

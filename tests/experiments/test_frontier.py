@@ -36,6 +36,11 @@ def places() -> list[Place]:
     return [place_of(results(name), costs(), PIXELS) for name in RIGHT]
 
 
+def test_a_network_with_weighed_branches_costs_what_it_costs_without() -> None:
+    full, weighed = (place_of(results(name), costs(), PIXELS) for name in ("full", "full-pool"))
+    assert weighed[1:4] == full[1:4]
+
+
 def test_a_row_is_held_against_the_best_backbone_that_costs_no_more(places: list[Place]) -> None:
     *plain, full = places
     found = rival(full, places)

@@ -31,6 +31,15 @@ def test_parts_and_main_branch_add_up_to_the_score(changes: dict[str, Any]) -> N
     assert torch.allclose(class_scores(output).sum(1), torch.zeros(2), atol=1e-5)
 
 
+def test_the_score_of_a_network_with_weighed_branches_is_its_answer() -> None:
+    model = make(parts__pool=(0.3, 1.2))
+    with torch.no_grad():
+        output = run(model, batch_of(model))
+    torch.testing.assert_close(class_scores(output).softmax(1), output.probs)
+    main = 0.3 * (output.logits - output.logits.mean(1, keepdim=True))
+    torch.testing.assert_close(main + part_evidence(output).sum(1), class_scores(output))
+
+
 def test_part_maps_are_sums_over_the_boxes_that_hold_a_pixel() -> None:
     model = make()
     with torch.no_grad():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from samples import own_photos
+from samples import own_photos, photos
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import Config
 from scapnet.evaluate import evaluate
@@ -22,23 +22,34 @@ def short(root: Path, val: bool = True) -> Config:
 
 
 def test_both_branches_are_weighed_by_the_validation_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[torch.Tensor, ...]] = []
+    seen, trusted = list[tuple[torch.Tensor, ...]](), list[tuple[torch.Tensor, ...]]()
 
     def weights(*given: torch.Tensor) -> tuple[float, float]:
         seen.append(given)
         return 0.25, 1.5
 
+    def threshold(*given: torch.Tensor) -> float:
+        trusted.append(given)
+        return 0.125
+
     monkeypatch.setattr("scapnet.training.finish.pool_weights", weights)
-    run = train(short(tmp_path / "data"), tmp_path / "run")
+    monkeypatch.setattr("scapnet.training.finish.rejection_threshold", threshold)
+    config = short(tmp_path / "data")
+    photos(tmp_path / "data" / "test", "abca", set())
+    run = train(config, tmp_path / "run")
     result, answers = json.loads((run / "results.json").read_text()), load_file(run / "answers.safetensors")
     model = from_pretrained(run)
     assert isinstance(model, SCAPNet)
     assert model.pool == (0.25, 1.5) == tuple(result["pool"])
-    (given,) = seen
-    assert all(torch.equal(one, answers[name]) for one, name in zip(given, ("target", "main", "parts"), strict=True))
-    weighed = (0.25 * answers["main"].log() + 1.5 * answers["parts"].log()).softmax(1)
-    torch.testing.assert_close(answers["probs"], weighed, rtol=1e-4, atol=1e-6)
-    assert evaluate(run, "val")["accuracy"] == result["accuracy"]
+    ((target, main, parts),) = seen
+    assert (len(target), result["split"], result["images"]) == (6, "test", 4)
+    # The model is then calibrated by its weighed answers to the validation photos, and scored on the test photos.
+    assert model.threshold == 0.125
+    assert torch.equal(trusted[-1][0], target)
+    for probs, one, other in ((trusted[-1][1], main, parts), (answers["probs"], answers["main"], answers["parts"])):
+        weighed = (0.25 * one.log() + 1.5 * other.log()).softmax(1)
+        torch.testing.assert_close(probs, weighed, rtol=1e-4, atol=1e-6)
+    assert evaluate(run, "test")["accuracy"] == result["accuracy"]
 
 
 def test_without_validation_photos_or_parts_the_answer_is_the_mean(tmp_path: Path) -> None:

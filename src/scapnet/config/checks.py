@@ -43,13 +43,13 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def at_least(name: str, value: float, least: float) -> None:
     """Refuse a value below the minimum."""
-    if value < least:
+    if not value >= least:  # NaN, too
         refuse(f"{name} is {value}; it must be at least {least}")
 
 
 def at_most(name: str, value: float, most: float) -> None:
     """Refuse a value above the maximum."""
-    if value > most:
+    if not value <= most:
         refuse(f"{name} is {value:,}; it must be at most {most:,}")
 
 

@@ -76,11 +76,11 @@ class PartsConfig:
         at_most("parts.size", self.size, 2048)
         at_most("the number of parts", self.count, 256)
         if self.pool is not None:
-            if len(self.pool) != 2:
-                refuse(f"parts.pool has {len(self.pool)} weights; give one of the main branch and one of the parts")
             for weight in self.pool:
                 at_least("a weight of parts.pool", weight, 0)
                 at_most("a weight of parts.pool", weight, 100)
+            if not any(self.pool):
+                refuse("both weights of parts.pool are 0; give at least one branch a weight above 0")
         if self.classifier != "shared" and not self.enabled:
             refuse(f"parts.classifier {self.classifier} needs parts; enable them, or use shared")
 

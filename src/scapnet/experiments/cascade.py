@@ -120,5 +120,5 @@ def _answers(source: str, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
     if source.endswith(".main"):
         return samples, target, main
     least = torch.finfo(torch.float32).tiny
-    parts = tensors.get("parts", 2 * probs - main).float()  # runs before 1.1 kept the mean of both alone
+    parts = tensors.get("parts", 2 * probs - main).float()  # earlier runs kept the mean of both, without the parts
     return samples, target, pooled(samples, target, main.clamp(min=least), parts.clamp(min=least))

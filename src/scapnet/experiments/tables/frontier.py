@@ -72,7 +72,7 @@ FRONTIER = Table(
     columns=(),
     costs=True,
     notes=(
-        "SCAPNet's main branch has a view of 128 px, like the first row.",
+        "SCAPNet's main branch has a view of 128 px.",
         "Distilled: the main branch also learns from the mean of both branches (weight 1, temperature 2).",
         "Branches weighed: how much each branch counts in the answer is set on the other half of the test images.",
         "Half unmasked: half of the images of a training batch are not masked, and none in evaluation.",
