@@ -1,5 +1,6 @@
-"""Blocks that a step frees are there for the next one, without new pages."""
+"""Blocks that a step frees are there for the next one; the collector rests while torch is imported."""
 
+import gc
 import platform
 import subprocess
 import sys
@@ -46,3 +47,20 @@ def test_freed_blocks_are_used_again() -> None:
 def test_other_systems_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", name)
     assert not allocator.keep_memory()
+
+
+def test_the_collector_rests_while_torch_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with allocator.quick_imports():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 1000
+    gc.unfreeze()
+
+
+def test_the_collector_works_on_where_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    frozen = gc.get_freeze_count()
+    with allocator.quick_imports():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen

@@ -110,7 +110,8 @@ class QuickStart(TorchFunctionMode):
         if getattr(func, "__name__", "") not in DRAWING:
             return func(*args, **kwargs)
         tensor: Tensor = args[0] if args else kwargs["tensor"]
-        count = tensor.numel()
-        values = self.numbers.repeat(-(-count // len(self.numbers)))[:count] / max(1, tensor[:1].numel()) ** 0.5
-        with torch.no_grad():
-            return tensor.copy_(values.view(tensor.shape))
+        numbers, flat = self.numbers / max(1, tensor[:1].numel()) ** 0.5, tensor.detach().view(-1)
+        whole = len(flat) - len(flat) % len(numbers)
+        flat[:whole].view(-1, len(numbers)).copy_(numbers)
+        flat[whole:].copy_(numbers[: len(flat) - whole])
+        return tensor

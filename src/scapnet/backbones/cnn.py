@@ -55,11 +55,13 @@ class Backbone(nn.Module):
         # A generator of its own, so that building a network does not advance torch's.
         example = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(), evaluation_mode(net):
-            expected = self(example)
-            self.dim = int(expected.shape[-1])
             if cut:
-                self.channels, self._head, self._tail = _cut(net, example)
+                self.channels, self._head, self._tail, features = _cut(net, example)
+                expected: Tensor = net.forward_head(features, pre_logits=True)  # type: ignore[operator]
                 self._check(example, expected)
+            else:
+                expected = self(example)
+            self.dim = int(expected.shape[-1])
 
     def _check(self, example: Tensor, expected: Tensor) -> None:
         try:
@@ -138,19 +140,19 @@ def _refusal(net: nn.Module, reason: str) -> str:
     )
 
 
-def _cut(net: nn.Module, example: Tensor) -> tuple[int, list[str], list[str]]:
-    """C, and the submodules before and after the end of stage 3, in the order in which they run."""
+def _cut(net: nn.Module, example: Tensor) -> tuple[int, list[str], list[str], Tensor]:
+    """C, the submodules before and after the end of stage 3, in the order in which they run, and the last features."""
     stages = [dict(info) for info in getattr(net, "feature_info", [])]
     last = [info for info in stages if info.get("reduction") == STRIDE]
     if not last or not any((info.get("reduction") or 0) > STRIDE for info in stages):
         raise ValueError(_refusal(net, f"it reports no map of stride {STRIDE} followed by a coarser one"))
-    steps = _steps(net, str(last[-1]["module"]), example)
+    steps, features = _steps(net, str(last[-1]["module"]), example)
     end = steps.index(str(last[-1]["module"])) + 1
-    return int(last[-1]["num_chs"]), steps[:end], steps[end:]
+    return int(last[-1]["num_chs"]), steps[:end], steps[end:], features
 
 
-def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
-    """The chain of submodules that `forward_features` calls; those that contain ``path`` are opened up."""
+def _steps(net: nn.Module, path: str, example: Tensor) -> tuple[list[str], Tensor]:
+    """The chain of submodules that `forward_features` calls, and its result; those with ``path`` inside are opened."""
     owners = [path[:i] for i, letter in enumerate(path) if letter == "."]  # "a.b.c": a, a.b
     names = [f"{owner}.{child}" for owner in owners for child, _ in net.get_submodule(owner).named_children()]
     names += [child for child, _ in net.named_children()]
@@ -158,10 +160,10 @@ def _steps(net: nn.Module, path: str, example: Tensor) -> list[str]:
     called: list[str] = []
     hooks = [net.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name)) for name in names]
     try:
-        net.forward_features(example)  # type: ignore[operator]
+        features: Tensor = net.forward_features(example)  # type: ignore[operator]
     finally:
         for hook in hooks:
             hook.remove()
     if called.count(path) != 1:
         raise ValueError(_refusal(net, f"{path} runs {called.count(path)} times"))
-    return called
+    return called, features

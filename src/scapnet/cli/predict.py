@@ -5,6 +5,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from scapnet.allocator import quick_imports
 from scapnet.cli.places import DataRoot, DataTable
 
 
@@ -48,7 +49,8 @@ def predict(
         shard: predict the I-th of N parts of the photos, as one of N jobs; give I/N, for example 2/8. The number is
             added to the names of out and features, and scapnet merge puts them together.
     """
-    from scapnet.answers import write_answers
+    with quick_imports():
+        from scapnet.answers import write_answers
 
     answer = top, batch_size, at_least, tta, engine, parts, error_rate, false_alarms
     write_answers(model, photos, format, out, features, *answer, shard)
@@ -75,8 +77,9 @@ def show(model: Positional[str], photos: Positional[list[str]], out: Path = Path
         photos: files, folders of photos, and patterns such as "photos/*.jpg"; the first 24 readable ones are drawn.
         out: the picture file.
     """
-    from scapnet.terminal.console import say
-    from scapnet.visualize import show_parts
+    with quick_imports():
+        from scapnet.terminal.console import say
+        from scapnet.visualize import show_parts
 
     say(str(show_parts(model, photos, out)))
 
@@ -103,6 +106,7 @@ def explain(
         root: the folder of the run's data now, if it has moved.
         table: likewise for a table of photos.
     """
-    from scapnet.explain.command import show_explanation
+    with quick_imports():
+        from scapnet.explain.command import show_explanation
 
     show_explanation(model, photo, versus, out, format == "json", split, root, table)

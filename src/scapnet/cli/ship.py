@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from scapnet.allocator import quick_imports
 from scapnet.serve.limits import Limits
 
 
@@ -106,8 +107,9 @@ def serve(
         parts: whose parts are looked at; see predict.
         limits: bounds on what clients can ask.
     """
-    from scapnet.serve import serve
-    from scapnet.terminal.console import say
+    with quick_imports():
+        from scapnet.serve import serve
+        from scapnet.terminal.console import say
 
     answer = at_least, false_alarms, error_rate, tta, parts
     serve(models, host, port, limits, page, corrections, engine, device, batch_size, *answer, say)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from scapnet.allocator import quick_imports
 from scapnet.cli.places import DataRoot, DataTable
 from scapnet.config import Config, DataConfig
 from scapnet.presets import PRESETS
@@ -25,8 +26,9 @@ def train(config: Annotated[Config, arg(name="")], out: Path | None = None) -> N
         config: the preset.
         out: the run folder; by default runs/PRESET.
     """
-    from scapnet.devices import leave_processes
-    from scapnet.training.train import train
+    with quick_imports():
+        from scapnet.devices import leave_processes
+        from scapnet.training.train import train
 
     train(config, out)
     leave_processes()
@@ -58,8 +60,9 @@ def resume(
         clip: a new largest norm of the gradient.
         inexact: resume from a damaged checkpoint, as long as its weights are intact.
     """
-    from scapnet.devices import leave_processes
-    from scapnet.training.train import resume
+    with quick_imports():
+        from scapnet.devices import leave_processes
+        from scapnet.training.train import resume
 
     resume(run, epochs, root, table, workers, lr, clip, inexact)
     leave_processes()
@@ -98,10 +101,11 @@ def eval_(
         explain_images: on how many of the images, at most.
         engine: what answers; see predict.
     """
-    from scapnet.devices import is_first_process, leave_processes
-    from scapnet.evaluate import score_run
-    from scapnet.summary import show_classes, show_scores
-    from scapnet.terminal.console import say
+    with quick_imports():
+        from scapnet.devices import is_first_process, leave_processes
+        from scapnet.evaluate import score_run
+        from scapnet.summary import show_classes, show_scores
+        from scapnet.terminal.console import say
 
     if explain:
         from scapnet.faithfulness.measure import check_images
