@@ -1,9 +1,10 @@
 """Memory of `scapnet predict` and of `Predictor` on a small and on a large folder: both stream, so it must not grow.
 
-    python benchmarks/predict_memory.py --out results/predict-memory
+    python benchmarks/predict_memory.py --out results/predict-memory [--only OUTPUT ...]
 
 The photos and the network are tiny, so that any growth with the number of photos is visible. Each command has its own
-process, which prints its peak memory (its largest resident set) when it ends.
+process, which prints its peak memory (its largest resident set) when it ends. With ``--only``, the other rows of the
+file stay as they are, each with the commit at which it was measured.
 """
 
 import argparse
@@ -75,23 +76,26 @@ def measure(work: str, model: Path, photos: Path, options: tuple[str, ...], fold
 
 
 def main() -> None:
-    """Measure all outputs on both folders and write both files."""
+    """Measure the outputs on both folders and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/predict-memory"))
     parser.add_argument("--counts", type=int, nargs=2, default=[200, 20_000])
+    parser.add_argument("--only", nargs="+", choices=list(OUTPUTS), default=list(OUTPUTS), metavar="OUTPUT")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    head, file = environment("python benchmarks/predict_memory.py"), options.out.with_suffix(".json")
+    before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    rows: dict[str, dict[str, Any]] = {row["output"]: row for row in before}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = model_in(folder)
         photos = {count: photos_in(folder / f"photos {count}", count) for count in options.counts}
-        for output, (work, words) in OUTPUTS.items():
-            found = {count: measure(work, model, photos[count], words, folder) for count in options.counts}
-            rows.append({"output": output, **{str(count): one for count, one in found.items()}})
-            print(rows[-1], flush=True)
-    head = environment("python benchmarks/predict_memory.py")
-    options.out.with_suffix(".json").write_text(json.dumps(head | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
-    options.out.with_suffix(".md").write_text(page(head, rows, *map(str, options.counts)), encoding="utf-8")
+        for output in options.only:
+            found = {str(n): measure(OUTPUTS[output][0], model, photos[n], OUTPUTS[output][1], folder) for n in photos}
+            rows[output] = {"output": output, "commit": head["commit"], **found}
+            print(rows[output], flush=True)
+    found_rows = [rows[output] for output in OUTPUTS if output in rows]
+    file.write_text(json.dumps(head | {"rows": found_rows}, indent=2) + "\n", encoding="utf-8")
+    options.out.with_suffix(".md").write_text(page(head, found_rows, *map(str, options.counts)), encoding="utf-8")
 
 
 def page(head: dict[str, Any], rows: list[dict[str, Any]], few: str, many: str) -> str:
@@ -99,16 +103,17 @@ def page(head: dict[str, Any], rows: list[dict[str, Any]], few: str, many: str) 
     lines = [
         "# Memory of `scapnet predict` and `scapnet.Predictor`",
         "",
-        f"`{head['command']}`, {head['hardware']}, commit {head['commit']}, torch {head['torch']}:",
+        f"`{head['command']}`, {head['hardware']}, torch {head['torch']}:",
         f"peak memory on folders of {int(few):,} and of {int(many):,} photos of {SIZE} px. Most of it is PyTorch.",
         "",
-        f"| output | {int(few):,} photos | {int(many):,} photos | more | photos/s |",
-        "|---|---|---|---|---|",
+        f"| output | {int(few):,} photos | {int(many):,} photos | more | photos/s | commit |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         small, large = (row[count]["peak_mb"] for count in (few, many))
         speed = int(many) / row[many]["seconds"]
-        lines.append(f"| {row['output']} | {small:.0f} MB | {large:.0f} MB | {large - small:.0f} MB | {speed:.0f} |")
+        figures = f"{small:.0f} MB | {large:.0f} MB | {large - small:.0f} MB | {speed:.0f}"
+        lines.append(f"| {row['output']} | {figures} | {row['commit']} |")
     return "\n".join(lines) + "\n"
 
 
