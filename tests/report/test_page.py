@@ -11,6 +11,7 @@ import pytest
 from report_runs import HOSTILE, PLAIN, make_run
 from scapnet.report import write as writer
 from scapnet.report import write_report
+from scapnet.report.curves import TERMS
 from scapnet.report.page import LIMIT
 
 pytestmark = pytest.mark.untraced
@@ -118,3 +119,10 @@ def test_a_network_without_parts_and_a_run_without_test_photos(tmp_path: Path) -
 def test_a_bad_place_is_refused_first(refuse: Any, run: Path) -> None:
     assert "must end in .html or .htm" in refuse("report", run, "--out", "report.pdf")
     assert "is not a run folder" in refuse("report", run / "model")
+
+
+def test_every_loss_has_a_colour_in_light_and_in_dark() -> None:
+    style = (Path(writer.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    for i in range(len(TERMS)):
+        assert len(re.findall(rf"--c{i}: #", style)) == 2
+        assert all(f".{kind}{i} {{" in style for kind in "sfb")
