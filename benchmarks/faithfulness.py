@@ -1,11 +1,11 @@
 """What the explanations of trained runs are worth, beside random boxes, fixed boxes and the published figures.
 
     python benchmarks/faithfulness.py RUN [RUN ...] --out results/faithfulness [--split val] [--root PHOTOS]
-        [--points CUB_200_2011]
+        [--points CUB_200_2011] [--slots]
 
 Each run is measured on its test split, or on val where there is no test, or on ``--split``. ``--points`` gives photos
-in class folders the part points of the photos of CUB-200-2011 that have the same names. What is measured is added to
-what the file of ``--out`` already holds.
+in class folders the part points of the photos of CUB-200-2011 that have the same names. With ``--slots``, parts
+as slots are measured alone. What is measured is added to what the file of ``--out`` already holds.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from scapnet.data.scored import choose
 from scapnet.experiments.environment import environment
 from scapnet.faithfulness.explanations import NAMES
 from scapnet.faithfulness.measure import measure, without_nan
+from scapnet.faithfulness.slots import measure_slots
 from scapnet.serialization import to_dict
 from scapnet.terminal.console import ProgressBar
 
@@ -73,7 +74,7 @@ def page(runs: Mapping[str, Any]) -> str:
     for name, found in runs.items():
         parts.append(f"## {name}, {found['split']} images")
         for section, keys in (("drawn", DRAWN), ("photos", PHOTOS), ("slots", SLOTS)):
-            if section in found:
+            if found.get(section):
                 rows = dict(found[section]["explanations"])
                 if area := found[section].get("area"):
                     rows["by chance"] = {
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--split")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--points", type=Path)
+    parser.add_argument("--slots", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     file = options.out.with_suffix(".json")
@@ -124,8 +126,12 @@ def main() -> None:
             photos = with_points(photos, options.points)
             train = with_points(train, options.points)
         with ProgressBar() as bar:
-            found = without_nan(measure(model, photos, train, options.images, bar))
-        head = environment(f"python benchmarks/faithfulness.py {run}") | {"split": data.split}
+            if options.slots:
+                found = without_nan({"slots": measure_slots(model, photos, train, options.images, bar)})
+            else:
+                found = without_nan(measure(model, photos, train, options.images, bar))
+        asked = f"{run} --images {options.images}" + " --slots" * options.slots
+        head = environment(f"python benchmarks/faithfulness.py {asked}") | {"split": data.split}
         rows[run.name] = head | {"settings": to_dict(config), "classes": model.classes} | found
         file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         print(page({run.name: rows[run.name]}))
