@@ -42,7 +42,6 @@ def check(file: Path, model: nn.Module, count: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
         {"parts__strategy": "top", "parts__total": 5},
         {"backbone": "test_vit"},
         {"gate__mask": "stage4", "gate__grid": 2, "parts__keep": (3, 1)},
