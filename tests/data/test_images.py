@@ -160,6 +160,19 @@ def test_a_jpeg_of_too_many_scans_is_refused(tmp_path: Path) -> None:
             load_photo(photo)
 
 
+def test_a_jpeg_2000_of_too_many_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x.bmp", "x.jp2"):
+        Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / name)
+    content = (tmp_path / "x.jp2").read_bytes()
+    monkeypatch.setattr("scapnet.data.opening.MOST_CODED", len(content))
+    assert read_image(tmp_path / "x.jp2").shape == (3, 64, 64)
+    (tmp_path / "x.jp2").write_bytes(content + b"\0")
+    for photo in (tmp_path / "x.jp2", content + b"\0"):
+        with pytest.raises(UnreadableImage, match="it is a JPEG 2000 of .* bytes; save it in another format"):
+            load_photo(photo)
+    assert load_photo(tmp_path / "x.bmp").shape == (3, 64, 64)  # other formats may be as long
+
+
 def test_deep_grey_is_scaled_alike_in_every_band() -> None:
     depth = np.random.default_rng(0).random((1300, 2000)).astype(np.float32)
     depth[0, 0] = np.nan

@@ -12,7 +12,16 @@ from torch import Tensor
 
 from scapnet.data.colour import srgb_transform, to_srgb
 from scapnet.data.formats import why_unreadable
-from scapnet.data.opening import MOST_PIXELS, check_scans, check_size, is_plain_jpeg, open_photo, orientation, upright
+from scapnet.data.opening import (
+    MOST_PIXELS,
+    check_length,
+    check_scans,
+    check_size,
+    is_plain_jpeg,
+    open_photo,
+    orientation,
+    upright,
+)
 
 try:
     from torchvision.io import decode_image
@@ -55,11 +64,12 @@ def decode_photo(path: Path, shorter: int | None = None) -> Decoded:
     Raises:
         UnreadableImage: a ValueError with the file's name and the reason. A colour JPEG may have 178 million
             pixels (0.6 GB while it is decoded), 110 million if it is to be turned or progressive (1 GB), any other
-            picture 60 million (1 GB; WebP and JPEG 2000 40 million), and a side 65,535.
+            picture 60 million (1 GB; WebP and JPEG 2000 40 million), a side 65,535, and a JPEG 2000 10 million bytes.
     """
     try:
         with open_photo(path) as photo:
             check_size(photo)
+            check_length(photo, path.stat().st_size)
             if photo.format in ("JPEG", "MPO") and photo.info.get("progressive"):
                 check_scans(photo, path.read_bytes())
             if is_plain_jpeg(photo) and decode_image is not None and not can_shrink(photo, shorter):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from scapnet.data.formats import why_unreadable
 from scapnet.data.images import Decoded, UnreadableImage, decode_opened, decode_photo, photo_to_tensor
-from scapnet.data.opening import check_scans, check_size, open_photo
+from scapnet.data.opening import check_length, check_scans, check_size, open_photo
 from scapnet.errors import reason
 
 Photo = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Tensor
@@ -150,6 +150,7 @@ def content_of(photo: Photo) -> Photo:
 def _from_bytes(content: bytes, name: str, shorter: int | None) -> Decoded:
     try:
         photo = open_photo(io.BytesIO(content))
+        check_length(photo, len(content))
         check_scans(photo, content)
     except Exception as error:  # of many kinds, as in `read_image`
         raise UnreadableImage(f"{name} is not a readable image ({why_unreadable(error, content[:64])})") from error

@@ -17,6 +17,7 @@ MOST_TURNED = 110_000_000  # of a colour JPEG that is turned or progressive, whi
 MOST_COSTLY = 40_000_000  # of formats that take twice the memory of others, or several times the time
 COSTLY = ("WEBP", "JPEG2000")
 LONGEST_SIDE = 65_535  # that of a JPEG; Pillow keeps tens of bytes for each row, however short
+MOST_CODED = 10_000_000  # bytes of a JPEG 2000, whose decoder takes its time by the byte, about 5 seconds
 MOST_SCANS = 2_000_000_000  # scans of a progressive JPEG times its pixels, about 5 seconds
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -58,6 +59,20 @@ def check_size(photo: Image.Image) -> None:
         most = MOST_TURNED if costly else pixels
     if pixels > most:
         raise ValueError(f"it has {photo.width} x {photo.height} pixels; shrink it below {most:,}")
+
+
+def check_length(photo: Image.Image, length: int) -> None:
+    """Refuse a JPEG 2000 with so many bytes that it would take more than about 5 seconds to decode.
+
+    Args:
+        photo: the picture, of any format.
+        length: bytes of its file.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    if photo.format == "JPEG2000" and length > MOST_CODED:
+        raise ValueError(f"it is a JPEG 2000 of {length:,} bytes; save it in another format, or below {MOST_CODED:,}")
 
 
 def check_scans(photo: Image.Image, content: bytes) -> None:

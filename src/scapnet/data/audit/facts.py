@@ -15,7 +15,7 @@ from PIL import Image
 
 from scapnet.data.colour import srgb_transform
 from scapnet.data.formats import why_unreadable
-from scapnet.data.opening import MOST_PIXELS, check_scans, check_size, open_photo, upright
+from scapnet.data.opening import MOST_PIXELS, check_length, check_scans, check_size, open_photo, upright
 from scapnet.errors import reason
 
 TINY = 32  # pixels of the shorter side: too few for any network
@@ -96,6 +96,7 @@ def _decode(facts: Facts, photo: Image.Image, data: bytes) -> Facts:
     facts = facts._replace(width=width, height=height, kind=f"{photo.format} {photo.mode}", odd=_odd(photo, data))
     try:
         check_size(photo)
+        check_length(photo, len(data))
         check_scans(photo, data)
     except ValueError as error:
         return facts._replace(odd=(*facts.odd, "huge"), error=reason(error))
