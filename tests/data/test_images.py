@@ -168,7 +168,7 @@ def test_a_jpeg_2000_of_too_many_bytes_is_refused(tmp_path: Path, monkeypatch: p
     assert read_image(tmp_path / "x.jp2").shape == (3, 64, 64)
     (tmp_path / "x.jp2").write_bytes(content + b"\0")
     for photo in (tmp_path / "x.jp2", content + b"\0"):
-        with pytest.raises(UnreadableImage, match="it is a JPEG 2000 of .* bytes; save it in another format"):
+        with pytest.raises(UnreadableImage, match=r"it is a JPEG 2000 of .* bytes; save it in another format"):
             load_photo(photo)
     assert load_photo(tmp_path / "x.bmp").shape == (3, 64, 64)  # other formats may be as long
 
