@@ -107,8 +107,10 @@ def test_quick_starting_weights_are_not_drawn(fill: Callable[[torch.Tensor], obj
     before = torch.get_rng_state()
     with QuickStart():
         backbone = create("test_resnet", "none", 64)  # whose two halves are compared, with weights that are no zeros
-        weights = torch.zeros(70, 90)
+        weights, turned = torch.zeros(70, 90), torch.zeros(70, 90).t()
         fill(weights)
+        fill(turned)  # and one whose rows do not follow each other in memory
     assert torch.equal(torch.get_rng_state(), before)
     assert 0.05 < weights.std() < 0.2
+    assert 0.05 < turned.std() < 0.2
     assert backbone(torch.ones(1, 3, 64, 64)).std() > 1e-3

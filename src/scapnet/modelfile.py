@@ -110,8 +110,11 @@ class QuickStart(TorchFunctionMode):
         if getattr(func, "__name__", "") not in DRAWING:
             return func(*args, **kwargs)
         tensor: Tensor = args[0] if args else kwargs["tensor"]
-        numbers, flat = self.numbers / max(1, tensor[:1].numel()) ** 0.5, tensor.detach().view(-1)
+        filled = tensor.detach() if tensor.is_contiguous() else torch.empty(tensor.shape)
+        numbers, flat = self.numbers / max(1, tensor[:1].numel()) ** 0.5, filled.view(-1)
         whole = len(flat) - len(flat) % len(numbers)
         flat[:whole].view(-1, len(numbers)).copy_(numbers)
         flat[whole:].copy_(numbers[: len(flat) - whole])
+        if not tensor.is_contiguous():
+            tensor.detach().copy_(filled)
         return tensor
