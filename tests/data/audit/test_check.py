@@ -126,6 +126,17 @@ def test_a_huge_picture_is_not_decoded(tmp_path: Path) -> None:
         assert "pixels" in error
 
 
+def test_a_jpeg_2000_of_too_many_bytes_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "x.jp2")
+    length = (tmp_path / "x.jp2").stat().st_size
+    monkeypatch.setattr(opening, "MOST_CODED", length)
+    assert "huge" not in one(tmp_path / "x.jp2")[1]
+    monkeypatch.setattr(opening, "MOST_CODED", length - 1)
+    error, odd = one(tmp_path / "x.jp2")
+    assert "huge" in odd
+    assert "it is a JPEG 2000 of" in error
+
+
 # --- a data set ---
 
 
