@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from scapnet.data.sample import Sample
     from scapnet.data.synthetic.finches import Finches
 
+# Containers often forbid compiled files, but here many processes load the same ones.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
@@ -79,6 +83,14 @@ def drawn_once() -> Iterator["Callable[[Finches, int], Sample]"]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Finches, "__getitem__", remembered)
         yield draw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collected_later() -> Iterator[None]:
+    """Accelerate collects garbage before each stage of a run, which takes longer than a small stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accelerate.utils.memory.clear_device_cache", lambda garbage_collection=False: None)
+        yield
 
 
 @pytest.fixture(scope="session")
