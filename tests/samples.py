@@ -117,17 +117,17 @@ TINY = Config(
         resize=72,
         rotation=10,
         workers=0,
-        synthetic=SyntheticConfig(num_classes=4, train_length=40, test_length=12),
+        synthetic=SyntheticConfig(num_classes=4, train_length=12, test_length=12),
     ),
     ModelConfig("test_resnet", "none", gate=GateConfig(open=1.5), parts=PartsConfig(size=32)),
     LossConfig(act_ramp=(0.0, 1.0)),
-    TrainConfig(epochs=3, stage1_epochs=1, part_start="main", batch_size=8, clip=5.0, log_every=1),
+    TrainConfig(epochs=3, stage1_epochs=1, part_start="main", batch_size=4, clip=5.0, log_every=1),
 )
 
 
-def own_photos(root: Path, val: bool = True, **changes: Any) -> Config:
-    """TINY, on 24 photos of three classes in folders, with settings of its section ``train`` changed."""
-    photos(root / "train", "abc" * 8, set())
+def own_photos(root: Path, val: bool = True, each: int = 4, **changes: Any) -> Config:
+    """TINY, on a few photos of each of three classes in folders, with settings of its section ``train`` changed."""
+    photos(root / "train", "abc" * each, set())
     if val:
         photos(root / "val", "abc" * 2, set())
     data = DataConfig("folder", root, size=64, resize=72, workers=0, val_fraction=0.0)

@@ -181,7 +181,7 @@ def test_eval_gives_the_score_that_training_gave(tmp_path: Path, command: Comman
     assert {key: again[key] for key in scores} == pytest.approx({key: trained[key] for key in scores})
     assert f"{trained['accuracy']:.1%}" in out
     command("eval", run, "--split", "train")
-    assert json.loads((run / "eval-train.json").read_text())["images"] == 40
+    assert json.loads((run / "eval-train.json").read_text())["images"] == 12
 
 
 def evaluation(target: list[int], answers: list[int], samples: list[int]) -> Evaluation:

@@ -28,7 +28,7 @@ from scapnet.serialization import to_dict
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with 8 training and 2 validation photos of each of three classes, and a network of chance."""
     home = tmp_path_factory.mktemp("explain")
-    config = own_photos(home / "photos")
+    config = own_photos(home / "photos", each=8)
     splits, record, _ = data_of_run(config.data, None)
     torch.manual_seed(0)
     model: Any = build_model(config.model, 3, 64)

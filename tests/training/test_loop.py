@@ -26,7 +26,7 @@ pytestmark = pytest.mark.untraced
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, checkpoint_steps=2))
     whole = train(config, tmp_path / "whole")
-    train_and_kill(config, tmp_path / "killed", 12)  # in the last epoch; the settings below are killed earlier
+    train_and_kill(config, tmp_path / "killed", 7)  # in the last epoch; the settings below are killed earlier
     killed = resume(tmp_path / "killed")
     assert log_of(killed) == log_of(whole)
     results = [json.loads((run / "results.json").read_text()) for run in (killed, whole)]
@@ -87,8 +87,8 @@ def test_accumulated_steps_resume_exactly_too(tmp_path: Path) -> None:
     whole, run = fitted(Run(config, tmp_path / "whole")), Run(config, tmp_path / "killed")
     with ProgressBar("work", quiet=True) as bar:
         bar.start("training", 1)
-        train_epoch(run, bar)  # five steps: the last of them is an update of its own
-    assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == ["00000-0000004"]
+        train_epoch(run, bar)  # three steps: the last of them is an update of its own
+    assert sorted(path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()) == ["00000-0000002"]
     assert_the_same_run(fitted(Run(config, tmp_path / "killed", resume=True)), whole)
 
 
@@ -166,7 +166,8 @@ GOLDEN = [
     tuple(map(int, version("timm").split(".")[:3])) < (1, 0, 31), reason="older timm draws other starting weights"
 )
 def test_golden_curve(tmp_path: Path) -> None:
-    train(replace(TINY, train=replace(TINY.train, epochs=2)), tmp_path / "run")
+    config = changed(TINY, {"train.epochs": 2, "train.batch_size": 8, "data.synthetic.train_length": 40})
+    fitted(Run(config, tmp_path / "run"))
     found = [(round(line["loss"], 3), round(line["cls"], 3)) for line in log_of(tmp_path / "run") if "loss" in line]
     print(found)
     assert found == [pytest.approx(pair, rel=0.01) for pair in GOLDEN]

@@ -78,11 +78,11 @@ def copy_of(module: nn.Module) -> dict[str, Tensor]:
 
 def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
     config = own_photos(tmp_path / "data", balance="weights")
-    photos(tmp_path / "data" / "train", "a" * 30, set())  # 22 more of class a
+    photos(tmp_path / "data" / "train", "a" * 30, set())  # 26 more of class a
     loss = Run(config, tmp_path / "run").loss
     assert isinstance(loss, SCAPNetLoss)
     assert loss.entropy.weight is not None
-    torch.testing.assert_close(loss.entropy.weight, torch.tensor([46 / 3 / 30, 46 / 3 / 8, 46 / 3 / 8]))
+    torch.testing.assert_close(loss.entropy.weight, torch.tensor([38 / 3 / 30, 38 / 3 / 4, 38 / 3 / 4]))
 
 
 def test_the_layout_is_shown_before_the_network_is_built(tmp_path: Path) -> None:
