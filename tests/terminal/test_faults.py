@@ -1,14 +1,18 @@
 """What goes wrong with the machine is one sentence that says what to do."""
 
 import errno
+import os
 import resource
-import subprocess
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from scapnet import cli
 from scapnet.data.loaders import check_open_files
+from scapnet.data.synthetic.finches import Finches
 from scapnet.terminal import hints
 from scapnet.terminal.faults import machine_fault
 
@@ -51,17 +55,28 @@ def test_the_option_is_one_that_the_command_has() -> None:
         assert "--workers 0" in str(machine_fault(RuntimeError(SHM)))
 
 
+def said_with_few_files(hard: int) -> str:
+    """The limit on open files that two loader processes get, or why they are refused."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+    try:
+        check_open_files(2)
+    except ValueError as error:
+        return str(error)
+    return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
 def test_a_low_limit_on_open_files_is_raised_or_refused() -> None:
-    code = (
-        "import resource; from scapnet.data.loaders import check_open_files\n"
-        "for hard in (200, 40):\n"
-        "    resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))\n"
-        "    try: check_open_files(2)\n"
-        "    except ValueError as error: print(error)\n"
-        "    else: print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    raised, refused = done.stdout.splitlines()
+    ours, theirs = os.pipe()
+    child = os.fork()  # which a hard limit stays with; a new process would import torch first
+    if not child:
+        try:
+            os.write(theirs, "\n".join(map(said_with_few_files, (200, 40))).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, encoding="utf-8") as said:
+        raised, refused = said.read().splitlines()
+    os.waitpid(child, 0)
     assert raised == "200"
     assert refused.startswith("only 40 files may be open")
     assert "--data.workers 0" in refused
@@ -69,17 +84,23 @@ def test_a_low_limit_on_open_files_is_raised_or_refused() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 40
 
 
-def test_a_killed_loader_process_ends_the_command_with_a_sentence(tmp_path: Path) -> None:
-    code = (
-        "import os, signal, sys; from scapnet import cli; from scapnet.data.synthetic.finches import Finches\n"
-        "main = os.getpid()\n"
-        "def kill(self, index):\n"
-        "    assert os.getpid() != main; os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Finches.__getitem__ = kill; cli.main()"
-    )
+def test_a_killed_loader_process_ends_the_command_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = os.getpid()
+
+    def kill(*_: object) -> NoReturn:
+        assert os.getpid() != main
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(Finches, "__getitem__", kill)
     flags = "--data.size 64 --data.resize 64 --model.network plain --data.workers 1 --data.synthetic.train-length 64"
-    arguments = ["train", "demo", *flags.split(), "--out", str(tmp_path / "run")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "loader process was killed" in done.stderr.splitlines()[-1]
+    arguments = ["scapnet", "train", "demo", *flags.split(), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "Traceback" not in said
+    assert "loader process was killed" in said.splitlines()[-1]
