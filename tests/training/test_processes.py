@@ -57,7 +57,7 @@ os._exit(0)  # gloo's threads may abort a process that takes itself apart
 
 def config_of(root: Path, batch: int) -> Config:
     """Three steps of two epochs and eight images each, without random noise in the network."""
-    config = own_photos(root, epochs=2, batch_size=batch, checkpoint_steps=2, sync_bn=True)
+    config = own_photos(root, each=8, epochs=2, batch_size=batch, checkpoint_steps=2, sync_bn=True)
     return changed(config, {"model.gate.noise": False})
 
 
