@@ -42,7 +42,7 @@ def save_pretrained(model: Network, folder: Path | str, scores: dict[str, Any] |
         ValueError: the network was composed by hand, or a module of it was replaced, so that its config does not
             describe it; nothing is written.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), QuickStart():  # of its weights, only the shapes are looked at
         described = build_model(model.config, len(model.classes), model.view.size, start=False)
     mine, its = _structure(model), _structure(described)
     if mine != its:
