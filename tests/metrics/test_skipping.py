@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from samples import make
 from scapnet.metrics.skipping import PartsCost, parts_cost, sure_of, sure_threshold
@@ -95,6 +96,9 @@ def test_the_cost_is_that_of_the_photos_whose_parts_are_seen() -> None:
     assert PartsCost(1.0, 5.0).average(0.25) == 2.0 / 5.0
     model = make()
     cost = parts_cost(model)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 64, 64))
+    assert 2 * cost.full == counter.get_total_flops()
     size, part, count = model.view.size, model.part_size, model.config.parts.count
     assert cost.full / cost.main == pytest.approx(1 + count * (part / size) ** 2, rel=0.15)
     model.set_stage(1)  # without parts

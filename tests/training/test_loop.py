@@ -24,9 +24,9 @@ pytestmark = pytest.mark.untraced
 
 
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
-    config = replace(TINY, train=replace(TINY.train, checkpoint_steps=2))
+    config = replace(TINY, train=replace(TINY.train, epochs=2, checkpoint_steps=2))
     whole = train(config, tmp_path / "whole")
-    train_and_kill(config, tmp_path / "killed", 7)  # in the last epoch; the settings below are killed earlier
+    train_and_kill(config, tmp_path / "killed", 4)  # in the last epoch; the settings below are killed earlier
     killed = resume(tmp_path / "killed")
     assert log_of(killed) == log_of(whole)
     results = [json.loads((run / "results.json").read_text()) for run in (killed, whole)]
@@ -44,7 +44,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "train.optimizer": "adamw",
         "train.accumulate": 2,
     },
-    "shared": {"train.ema": 0.5, "model.parts.shared": True, "train.balance": "weights", "train.patience": 3},
+    "shared": {
+        "train.epochs": 2,
+        "train.ema": 0.5,
+        "model.parts.shared": True,
+        "train.balance": "weights",
+        "train.patience": 3,
+    },
 }
 
 

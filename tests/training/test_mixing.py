@@ -151,7 +151,7 @@ def test_both_are_used_in_turn_by_chance() -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("changes", [{"mixup": 0.4, "cutmix": 1.0, "balance": "weights"}, {"snapmix": 5.0}])
 def test_a_run_that_mixes_resumes_exactly(tmp_path: Path, changes: dict[str, Any]) -> None:
-    config = own_photos(tmp_path / "data", checkpoint_steps=2, **changes)
+    config = own_photos(tmp_path / "data", epochs=2, checkpoint_steps=2, **changes)
     whole = fitted(Run(config, tmp_path / "whole"))
     train_and_kill(config, tmp_path / "killed", 4)
     assert_the_same_run(fitted(Run(config, tmp_path / "killed", resume=True)), whole)
