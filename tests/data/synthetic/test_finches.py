@@ -61,7 +61,7 @@ def test_pixels_are_golden(family: str, size: int, golden: str) -> None:
 
 
 def test_another_instance_and_workers_draw_the_same() -> None:
-    first, second = (Finches(length=24, size=48) for _ in range(2))
+    first, second = (Finches(length=8, size=48) for _ in range(2))
     loader: DataLoader[Sample] = DataLoader(second, batch_size=None, num_workers=2)
     for i, sample in enumerate(loader):
         here = first[i]
@@ -84,7 +84,7 @@ def test_a_sample_matches_its_description() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_another_size_is_the_same_picture(family: str) -> None:
     small, large = Finches(family=family, size=64), Finches(family=family, size=256)
-    for i in range(8):
+    for i in range(4):
         assert small.parameters(i) == large.parameters(i)
         a, b = small[i], large[i]
         torch.testing.assert_close(a.marks * 4, b.marks, equal_nan=True)
@@ -97,7 +97,7 @@ def test_another_size_is_the_same_picture(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_boxes_hold_their_marks_tightly(family: str, scale: float) -> None:
     data, size = Finches(family=family, mark_scale=scale), 192
-    for i in range(12):
+    for i in range(6):
         p = data.parameters(i)
         p, whole = replace(p, front=()), pixels(replace(p, front=()), size)
         for name, (x0, y0, x1, y1) in mark_boxes(p, size).items():
@@ -113,7 +113,7 @@ def test_boxes_hold_their_marks_tightly(family: str, scale: float) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_visible_marks_are_seen_and_hidden_ones_are_not(family: str) -> None:
     data, size = Finches(family=family, hide=0.5), 160
-    for i in range(12):
+    for i in range(6):
         p = data.parameters(i)
         boxes, full = mark_boxes(p, size), pixels(p, size)
         for kind, form, hidden in zip(ANATOMY[family].kinds, p.forms, p.hidden, strict=True):
@@ -196,7 +196,7 @@ def test_labels_are_balanced_and_do_not_depend_on_the_length() -> None:
 
 def test_splits_seeds_and_indices_share_no_picture() -> None:
     sets = [Finches(split, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)]
-    assert len({sha(render(data.parameters(i), 32).tobytes()) for data in sets for i in range(20)}) == 120
+    assert len({sha(render(data.parameters(i), 32).tobytes()) for data in sets for i in range(10)}) == 60
 
 
 def test_families_share_no_mark() -> None:
@@ -207,14 +207,14 @@ def test_families_share_no_mark() -> None:
 
 def test_the_species_changes_nothing_but_its_marks() -> None:
     few, many = Finches(num_classes=2, hide=0.5), Finches(num_classes=50, hide=0.5)
-    for i in range(50):
+    for i in range(25):
         a, b = few.parameters(i), many.parameters(i)
         assert replace(a, forms=()) == replace(b, forms=())
-    data = Finches(num_classes=2, length=800)
-    drawn = [data.parameters(i) for i in range(800)]
+    data = Finches(num_classes=2, length=400)
+    drawn = [data.parameters(i) for i in range(400)]
     facts = np.array([[*p.pose, *sum(p.plumage, ()), *p.hidden] for p in drawn], dtype=float)
     chance = np.corrcoef(facts.T, np.array(data.labels))[-1, :-1]
-    assert abs(chance).max() < 4 / 800**0.5
+    assert abs(chance).max() < 4 / 400**0.5
 
 
 def test_names_description_and_sheet() -> None:
@@ -255,7 +255,7 @@ def same(a: Sample, b: Sample) -> bool:
 def test_cached_pictures_are_drawn_once_and_equal_the_drawn_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = Finches(length=40, size=48)
+    data = Finches(length=12, size=48)
     loader = DataLoader(CachedFinches(data, tmp_path), batch_size=None, num_workers=2)
     assert all(same(a, data[i]) for i, a in enumerate(loader))
     kept = CachedFinches(data, tmp_path)  # another run, which finds the file
@@ -264,7 +264,7 @@ def test_cached_pictures_are_drawn_once_and_equal_the_drawn_ones(
     monkeypatch.undo()
     assert all(same(a, data[i]) for i, a in enumerate(samples))
     with pytest.raises(IndexError):
-        kept[40]
+        kept[12]
 
 
 def test_other_pictures_are_cached_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
