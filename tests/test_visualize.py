@@ -111,12 +111,12 @@ def test_show_draws_the_first_photos_and_says_so(tmp_path: Path, model_folder: P
         painted(20, 20, i).save(photos / f"{i}.png")
     (photos / "3.png").write_text("no image")
     (photos / "0.txt").touch()
-    _, err = command("show", model_folder, photos, "--out", tmp_path / "shown.png")
+    _, err = command("show", model_folder, photos, "--out", tmp_path / "shown.jpg")  # soon written
     skipped, only, others = err.splitlines()
     assert skipped.startswith(f"skipped: {photos / '3.png'} is not a readable image")
     assert only == "only the first 24 photos are drawn"
     assert others.startswith("skipped: .txt files: 1")
-    with Image.open(tmp_path / "shown.png") as picture:
+    with Image.open(tmp_path / "shown.jpg") as picture:
         assert 12 * 262 < picture.height < 13 * 300
 
 

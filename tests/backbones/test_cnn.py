@@ -21,7 +21,7 @@ NETWORKS = [
     ("mobilenetv2_100", 96, 96, 1280),
     ("regnety_002", 64, 152, 368),
     ("densenet121", 64, 1024, 1024),
-    ("swin_tiny_patch4_window7_224", 224, 384, 768),
+    ("swin_tiny_patch4_window7_224", 96, 384, 768),
 ]
 
 NEW_TIMM = pytest.mark.skipif(not timm.is_model("test_vit_relpos"), reason="timm 1.0.15 does not have it")

@@ -12,10 +12,17 @@ from scapnet.checkpoint import from_pretrained
 from scapnet.config import DataConfig
 from scapnet.evaluate import evaluate
 from scapnet.predictor import Predictor
+from scapnet.probing.linear import choose_penalty
 from scapnet.probing.probe import probe
 from scapnet.training.train import resume
 
 pytestmark = pytest.mark.untraced
+
+
+@pytest.fixture(autouse=True)
+def _few_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two penalties on two folds to choose from: the choice itself is tested in test_linear.py."""
+    monkeypatch.setattr(choose_penalty, "__defaults__", ((0.1, 1e-3), 2))
 
 
 @pytest.fixture(autouse=True)

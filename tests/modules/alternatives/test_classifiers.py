@@ -96,7 +96,7 @@ def test_the_start_from_the_main_branch_gives_the_shared_classifier_s_mean(kind:
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_learns_and_answers_the_same_alone_and_in_a_batch(row: str) -> None:
     model = build(**ROWS[row]).train()
-    SCAPNetLoss()(model(pictures(16)), torch.arange(16) % CLASSES)["loss"].backward()
+    SCAPNetLoss()(model(pictures(8)), torch.arange(8) % CLASSES)["loss"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -114,7 +114,7 @@ def test_every_row_learns_and_answers_the_same_alone_and_in_a_batch(row: str) ->
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_saved_predicted_scored_and_drawn(row: str, tmp_path: Path) -> None:
     made = build(**ROWS[row])
-    made.train()(pictures(8))  # statistics of its own in every norm
+    made.train()(pictures(4))  # statistics of its own in every norm
     model = from_pretrained(save_pretrained(made.eval(), tmp_path / "m"))
     with torch.no_grad():
         one, other = made(pictures(2)), model(pictures(2))
