@@ -1,25 +1,20 @@
-"""Fixtures of all tests, what is measured for coverage, and one thread for each process: several share the cores.
+"""Fixtures of all tests, and one thread for each process: several share the cores.
 
 Fixtures import what they need, because the process that hands the tests out reads this file and needs nothing of it.
 """
 
-import contextlib
 import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded; subprocesses inherit it
 
-import scapnet
-from measure import untraced
 from scapnet import cli
 
 if TYPE_CHECKING:
@@ -110,24 +105,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from scapnet.checkpoint import save_pretrained
 
     return save_pretrained(make(), tmp_path_factory.mktemp("model") / "model")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Load every module of the package, so that its definitions are measured, and collect the tests."""
-    if not session.config.pluginmanager.hasplugin("dsession"):  # the process that starts the others collects nothing
-        for module in walk_packages(scapnet.__path__, "scapnet."):
-            with contextlib.suppress(ImportError):  # of an extra that is not installed
-                import_module(module.name)
-    with untraced():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """A test marked `untraced`, and the fixtures made for it."""
-    with untraced() if item.get_closest_marker("untraced") else contextlib.nullcontext():
-        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

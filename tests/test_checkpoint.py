@@ -78,7 +78,6 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.untraced
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop before the first, second, ... change of the disk until none is left to stop."""
     small = model_with(FULL, gate__enabled=False, parts__enabled=False, relation__enabled=False)

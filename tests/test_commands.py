@@ -19,8 +19,6 @@ from scapnet import cli
 from scapnet.config import Config, DataConfig
 from scapnet.probing import probe as probing
 
-pytestmark = pytest.mark.untraced
-
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "docs/tutorial.md", "docs/troubleshooting.md", "docs/limits.md", "docs/predict.md"]
 PAGES += ["docs/probe.md", "docs/runs.md", "docs/explain.md", "docs/data/folder.md", "docs/data/csv.md"]

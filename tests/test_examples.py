@@ -15,8 +15,6 @@ import torch
 import scapnet
 from samples import Command, own_photos, painted, photos
 
-pytestmark = pytest.mark.untraced
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 

@@ -14,8 +14,6 @@ import pytest
 
 import scapnet
 
-pytestmark = pytest.mark.untraced
-
 ROOT = Path(scapnet.__file__).parent
 
 # Top to bottom: a file imports only from layers below its own.

@@ -255,7 +255,6 @@ class Flat(nn.Module):
         return tensors(self.model(image))
 
 
-@pytest.mark.untraced
 def test_the_backbone_alone_can_be_exported() -> None:  # the whole network: tests/export
     flat = Flat(build("plain")).eval()
     batch = torch.export.Dim("batch", min=1, max=64)

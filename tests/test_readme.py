@@ -21,8 +21,6 @@ from scapnet.experiments.rows import changed
 from scapnet.experiments.tables import TABLES
 from scapnet.presets import paper
 
-pytestmark = pytest.mark.untraced
-
 ROOT = Path(__file__).parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")

@@ -12,8 +12,6 @@ from samples import Command, Refuse, painted
 from scapnet.features import names_file
 from scapnet.shards import Shard, merge, shard_files
 
-pytestmark = pytest.mark.untraced
-
 
 @given(st.integers(0, 5000), st.integers(1, 40), st.integers(1, 64))
 def test_shards_are_everything_once_in_order(total: int, count: int, batch: int) -> None:

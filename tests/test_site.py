@@ -13,8 +13,6 @@ import pytest
 
 import scapnet
 
-pytestmark = pytest.mark.untraced
-
 ROOT = Path(__file__).parents[1]
 
 

@@ -403,7 +403,6 @@ class Flat(nn.Module):
         return tensors(self.model(image))
 
 
-@pytest.mark.untraced
 def test_a_host_can_be_exported() -> None:
     flat = Flat(make(ROWS["PRM + NTS-Net"])).eval()
     program = torch.export.export(flat, (pictures(2),), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},))

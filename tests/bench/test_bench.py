@@ -85,7 +85,6 @@ def test_a_preset_is_made_smaller_in_proportion(model_folder: Path) -> None:
         network_of("nothing", None)
 
 
-@pytest.mark.untraced
 def test_the_command_times_everything(model_folder: Path, tmp_path: Path, command: Command) -> None:
     out = tmp_path / "speed.json"
     printed, said = command("bench", model_folder, "--rounds", 1, "--batch", 2, "--out", out)

@@ -19,8 +19,6 @@ from scapnet.card import escaped
 from scapnet.csvfile import FORMULA, harmless
 from scapnet.terminal.console import printable
 
-pytestmark = pytest.mark.untraced
-
 MARKUP, SCRIPT, FORMULA_NAME = "[red]\x1b]0;x\x07", "<script>x<img src=q onerror=y>", "=1+1|`x`[a](b)"
 
 

@@ -117,7 +117,6 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.untraced
 def test_a_run_counts_its_broken_photos_and_is_resumed_exactly(tmp_path: Path) -> None:
     config = run_config(tmp_path / "data")
     train(config, tmp_path / "whole")

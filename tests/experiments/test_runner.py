@@ -63,7 +63,6 @@ def names(folder: Path) -> list[str]:
 # --- What runs leave ---
 
 
-@pytest.mark.untraced
 def test_a_run_is_trained_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLL", 0.2)
     runner, said = make(tmp_path)

@@ -23,8 +23,6 @@ from scapnet.model import SCAPNet
 from scapnet.predict import predict_images, run_views, view_of
 from scapnet.prediction import Prediction
 
-pytestmark = pytest.mark.untraced
-
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
 NO_TORCH = """
 import runpy, sys

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from samples import make
 
-pytestmark = pytest.mark.untraced
-
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install scapnet[export]")
 pytest.importorskip("onnxscript", reason="needs the extra: pip install scapnet[export]")
 

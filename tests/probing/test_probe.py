@@ -16,8 +16,6 @@ from scapnet.probing.linear import choose_penalty
 from scapnet.probing.probe import probe
 from scapnet.training.train import resume
 
-pytestmark = pytest.mark.untraced
-
 
 @pytest.fixture(autouse=True)
 def _few_penalties(monkeypatch: pytest.MonkeyPatch) -> None:

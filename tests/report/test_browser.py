@@ -8,8 +8,6 @@ import pytest
 
 from scapnet.report import write_report
 
-pytestmark = pytest.mark.untraced
-
 SCHEMES = ("light", "dark")
 
 

@@ -14,8 +14,6 @@ from scapnet.report import write_report
 from scapnet.report.curves import TERMS
 from scapnet.report.page import LIMIT
 
-pytestmark = pytest.mark.untraced
-
 
 class Tags(HTMLParser):
     """Every tag with its attributes, and the text of the JSON."""

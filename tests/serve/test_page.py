@@ -29,10 +29,7 @@ PASTE = """const files = new DataTransfer(), bytes = Uint8Array.from(atob(argume
     files.items.add(new File([bytes], "image.png", {type: "image/png"}));
     document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));"""
 CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
-    pytest.mark.untraced,
-]
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
 
 
 class Page:

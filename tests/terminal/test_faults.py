@@ -16,8 +16,6 @@ from scapnet.data.synthetic.finches import Finches
 from scapnet.terminal import hints
 from scapnet.terminal.faults import machine_fault
 
-pytestmark = pytest.mark.untraced
-
 SHM = "unable to allocate shared memory(shm) for file </torch_24323_259868757_0>: No space left on device (28)"
 
 

@@ -12,8 +12,6 @@ from scapnet.training.lock import run_lock
 from scapnet.training.run import Run
 from scapnet.training.train import resume
 
-pytestmark = pytest.mark.untraced
-
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -20,8 +20,6 @@ from scapnet.training.loop import begin_epoch, train_epoch
 from scapnet.training.run import Run
 from scapnet.training.train import resume, train
 
-pytestmark = pytest.mark.untraced
-
 
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     config = replace(TINY, train=replace(TINY.train, epochs=2, checkpoint_steps=2))

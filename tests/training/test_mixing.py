@@ -148,7 +148,6 @@ def test_both_are_used_in_turn_by_chance() -> None:
     assert 8 < blended < 32
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("changes", [{"mixup": 0.4, "cutmix": 1.0, "balance": "weights"}, {"snapmix": 5.0}])
 def test_a_run_that_mixes_resumes_exactly(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = own_photos(tmp_path / "data", epochs=2, checkpoint_steps=2, **changes)

@@ -33,8 +33,6 @@ from scapnet.training.runfolder import last_checkpoint
 from scapnet.training.syncbn import CpuSyncBatchNorm, synchronise
 from scapnet.training.train import resume, train
 
-pytestmark = pytest.mark.untraced
-
 
 def config_of(root: Path, batch: int) -> Config:
     """Three steps of two epochs and four images each, without random noise in the network."""
