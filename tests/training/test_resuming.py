@@ -22,7 +22,7 @@ from scapnet.training.train import resume, train
 
 ONE = replace(
     TINY,
-    data=replace(TINY.data, synthetic=SyntheticConfig(num_classes=4, train_length=16, test_length=4)),
+    data=replace(TINY.data, synthetic=SyntheticConfig(num_classes=4, train_length=8, test_length=4)),
     train=replace(TINY.train, epochs=1, stage1_epochs=0),
     model=replace(TINY.model, parts=replace(TINY.model.parts, enabled=False), network="plain"),
 )
