@@ -13,11 +13,11 @@ import torch
 from samples import NAMES, Refuse, calibrated, finches, make
 from scapnet.data.images import to_photo
 from scapnet.engine import TorchEngine
-from scapnet.export import export_model
+from scapnet.export import check, export_model
 from scapnet.export.check import Agreement
 from scapnet.export.formats import save_openvino
 from scapnet.export.precision import half_nodes, inner_convolutions, to_half, to_int8
-from scapnet.exported import open_graph
+from scapnet.exported import ExportedGraph, open_graph
 from scapnet.metrics.unknowns import evidence, known_score
 from scapnet.model import SCAPNet
 from scapnet.predict import predict_images, run_views, view_of
@@ -101,9 +101,17 @@ def test_openvino_gives_the_same_answers(
         agree(graph.run(bird[None].numpy()), answer, 0)
 
 
-def test_pt2_takes_views_as_floats(tmp_path: Path, model: SCAPNet) -> None:
+def test_pt2_takes_views_as_floats(tmp_path: Path, model: SCAPNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[ExportedGraph]()
+
+    def opening(path: Path) -> ExportedGraph:
+        opened.append(open_graph(path))
+        return opened[-1]
+
+    monkeypatch.setattr(check, "open_graph", opening)  # which takes 3 s, so that the comparison's graph is kept
     assert export_model(model, tmp_path / "m.pt2", pixels="view", kind="float").equal
-    graph = open_graph(tmp_path / "m.pt2")
+    assert (tmp_path / "m.pt2").is_file()
+    (graph,) = opened
     assert graph.classes == NAMES
     views = torch.rand(3, 3, 96, 96)
     found = graph.run(views.numpy())
