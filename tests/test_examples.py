@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import multiprocessing
 import os
 import re
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 import scapnet
-from samples import Command, own_photos, painted, photos
+from samples import Command, new_process, own_photos, painted, photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -125,12 +124,10 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.reads(small, as_version=4)
     nbformat.validate(notebook)
     connection, _ = client.write_connection_file(str(tmp_path / "kernel.json"))
-    # Forked, as a new process would load torch again.
-    process = multiprocessing.get_context("fork").Process(target=kernel, args=(connection, tmp_path))
-    process.start()
+    process = new_process(kernel, connection, tmp_path)
     visitor = client.BlockingKernelClient(connection_file=connection)
     visitor.load_connection_file()
-    visitor.start_channels()
+    visitor.start_channels(hb=False)  # which takes a kernel that is slow to start for a dead one
     said = list[dict[str, Any]]()
     try:
         visitor.wait_for_ready(timeout=60)

@@ -1,7 +1,6 @@
 """Two processes train as one does: the same images in each step, the same losses, and a checkpoint for any number."""
 
 import json
-import multiprocessing
 import os
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch._C._distributed_c10d import TCPStore
 
-from samples import log_of, make, net, own_photos, photos, train_and_kill
+from samples import log_of, make, net, new_process, own_photos, photos, train_and_kill
 from scapnet.config import Config, ViewConfig
 from scapnet.data.loaders import eval_loader
 from scapnet.data.synthetic.finches import Finches
@@ -104,11 +103,7 @@ def make_runs(out: Path) -> None:
     train(one, out / "one")
     train_and_kill(one, out / "grown", 4)  # in the second epoch; the last checkpoint ends the first
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    # Forked, because starting two of them and torchrun takes longer than all they do here.
-    fork = multiprocessing.get_context("fork")
-    both = [fork.Process(target=work, args=(out, rank, store.port)) for rank in (0, 1)]
-    for process in both:
-        process.start()
+    both = [new_process(work, out, rank, store.port) for rank in (0, 1)]
     wait([process.sentinel for process in both], timeout=300)
     if any(process.exitcode for process in both):  # the other one would wait for it
         both[0].kill()
