@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from measure import untraced
 from samples import calibrated
 from scapnet.export.formats import metadata_of, onnx_model
 from scapnet.export.graph import trace
@@ -23,7 +22,6 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         if not file.exists():
             file.parent.mkdir(exist_ok=True)
             model = calibrated()
-            with untraced():
-                program, names = trace(model)
-                onnx.save(onnx_model(program, names, metadata_of(model, "photo", "uint8", "fp32")), file)
+            program, names = trace(model)
+            onnx.save(onnx_model(program, names, metadata_of(model, "photo", "uint8", "fp32")), file)
     return file
