@@ -3,14 +3,12 @@
 B batch, K classes, n photos.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.model import SCAPNet
@@ -112,23 +110,6 @@ def parts_cost(model: Network) -> PartsCost:
     return known[key]
 
 
-class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A block that counts operations as torch's FlopCounterMode does, in half its time: by no module, only in all."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run a function and add its operations."""
-        out = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(func._overloadpacket):
-            self.total += formula(*args, **(kwargs or {}), out_val=out)
-        return out
-
-
 @torch.no_grad()
 def _count(model: Network) -> PartsCost:
     """`parts_cost`, on the model's device."""
@@ -137,7 +118,7 @@ def _count(model: Network) -> PartsCost:
     counts = []
     with evaluation_mode(as_module(model)):
         for options in ({"sure": 0.0}, {}):
-            with OperationCounter() as counter:
+            with FlopCounterMode(display=False) as counter:
                 as_module(model)(image, **options)
-            counts.append(counter.total / 2)  # a multiply-add is counted as two operations
+            counts.append(counter.get_total_flops() / 2)  # a multiply-add is counted as two operations
     return PartsCost(*counts)
