@@ -138,7 +138,9 @@ def trace(model: Network, pixels: Pixels = "photo", kind: Kind = "uint8") -> tup
     shape = (2, 3, side + 37, side + 90) if pixels == "photo" else (2, 3, side, side)
     image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     example = image if kind == "uint8" else image / 255
-    free = {0: Dim("batch", min=1)} | ({2: Dim("height", min=1), 3: Dim("width", min=1)} if pixels == "photo" else {})
+    # Torch 2.7 refuses a batch without a limit, because its tracer compares it with the largest integer.
+    free = {0: Dim("batch", min=1, max=2**31 - 1)}
+    free |= {2: Dim("height", min=1), 3: Dim("width", min=1)} if pixels == "photo" else {}
     with torch.no_grad():
         names = list(net(example))
         return torch.export.export(net, (example,), dynamic_shapes=(free,), strict=False), names
