@@ -98,17 +98,6 @@ def few_pictures() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def forks_may_train() -> None:
-    """Torch's compiler has a device of its own, for which the first backward pass after its import starts threads.
-
-    A fork lacks these, and its backward passes fail.
-    """
-    import torch
-
-    torch.zeros((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that was never trained, saved."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -274,14 +273,6 @@ def leaves_unchanged(work: Callable[[SCAPNet], Any]) -> None:
     assert set(vars(model.backbone.net)) == names
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
-
-
-def new_process(work: Callable[..., object], *arguments: object) -> multiprocessing.Process:
-    """A process that a test starts: a fork, which need not load torch; where torch has a GPU, forks cannot use it."""
-    context: Any = multiprocessing.get_context("spawn" if torch.accelerator.is_available() else "fork")
-    started: multiprocessing.Process = context.Process(target=work, args=arguments)
-    started.start()
-    return started
 
 
 Refuse = Callable[..., str]

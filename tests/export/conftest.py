@@ -1,4 +1,4 @@
-"""One exported file for all tests and processes: making it takes 15 s."""
+"""One exported file for all tests and processes: making it takes 20 s."""
 
 from pathlib import Path
 

@@ -1,23 +1,19 @@
 """Two processes train as one does: the same images in each step, the same losses, and a checkpoint for any number."""
 
 import json
-import os
+import subprocess
 import sys
-from dataclasses import replace
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
-from torch._C._distributed_c10d import TCPStore
 
-from samples import log_of, make, net, new_process, own_photos, photos, train_and_kill
+from samples import log_of, make, net, own_photos, photos, train_and_kill
 from scapnet.config import Config, ViewConfig
 from scapnet.data.loaders import eval_loader
 from scapnet.data.synthetic.finches import Finches
@@ -31,6 +27,30 @@ from scapnet.training.run import Run, share_of
 from scapnet.training.runfolder import last_checkpoint
 from scapnet.training.syncbn import CpuSyncBatchNorm, synchronise
 from scapnet.training.train import resume, train
+
+SCRIPT = """
+import json, os, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from accelerate import Accelerator
+from samples import train_and_kill
+from test_processes import config_of, one_epoch, sizes, unreadable, watched
+from scapnet.training.train import resume, train
+out, rank = Path(sys.argv[2]), os.environ["RANK"]
+config = config_of(out / "data", 2)
+seen = {}
+with watched(seen, "whole"):
+    train(config, out / "whole")
+with watched(seen, "grown"):
+    resume(out / "grown")  # which one process began
+train_and_kill(config, out / "shrunk", 5)
+one_epoch(replace(config, train=replace(config.train, sync_bn=False)), out / "own")
+seen["sizes"] = sizes(Accelerator(cpu=True))
+seen["unreadable"] = unreadable(Accelerator(cpu=True), out / f"photos-{rank}")
+(out / f"seen-{rank}.json").write_text(json.dumps(seen))
+os._exit(0)  # gloo's threads may abort a process that takes itself apart
+"""
 
 
 def config_of(root: Path, batch: int) -> Config:
@@ -99,41 +119,15 @@ def out(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 def make_runs(out: Path) -> None:
     """What `out` holds."""
-    one = config_of(out / "data", 4)
+    here, one = str(Path(__file__).parent), config_of(out / "data", 4)
     train(one, out / "one")
     train_and_kill(one, out / "grown", 4)  # in the second epoch; the last checkpoint ends the first
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    both = [new_process(work, out, rank, store.port) for rank in (0, 1)]
-    wait([process.sentinel for process in both], timeout=300)
-    if any(process.exitcode for process in both):  # the other one would wait for it
-        both[0].kill()
-        both[1].kill()
-    for process in both:
-        process.join(60)
-        process.kill()
-    assert [process.exitcode for process in both] == [0, 0], (out / "said-0").read_text() + (out / "said-1").read_text()
-    (out / "said-0").rename(out / "said")
-
-
-def work(out: Path, rank: int, port: int) -> None:
-    """What each of two processes does, in the environment that torchrun gives it."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
-    sys.stdout = sys.stderr = (out / f"said-{rank}").open("w", encoding="utf-8", buffering=1)
-    AcceleratorState._reset_state(reset_partial_state=True)  # of the process that was forked
-    GradientState._reset_state()
-    config, seen = config_of(out / "data", 2), dict[str, Any]()
-    with watched(seen, "whole"):
-        train(config, out / "whole")
-    with watched(seen, "grown"):
-        resume(out / "grown")  # which one process began
-    train_and_kill(config, out / "shrunk", 5)
-    one_epoch(replace(config, train=replace(config.train, sync_bn=False)), out / "own")
-    seen["sizes"] = sizes(Accelerator(cpu=True))
-    seen["unreadable"] = unreadable(Accelerator(cpu=True), out / f"photos-{rank}")
-    (out / f"seen-{rank}.json").write_text(json.dumps(seen))
-    os._exit(0)  # gloo's threads may abort a process that takes itself apart
+    (out / "script.py").write_text(SCRIPT.replace("[sys.argv[1]]", f"[{here!r}, {str(Path(here).parent)!r}]"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, str(out / "script.py"), here, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (out / "said").write_text(done.stdout)
 
 
 def steps(out: Path, name: str) -> list[list[Any]]:

@@ -207,14 +207,14 @@ def test_families_share_no_mark() -> None:
 
 def test_the_species_changes_nothing_but_its_marks() -> None:
     few, many = Finches(num_classes=2, hide=0.5), Finches(num_classes=50, hide=0.5)
-    for i in range(25):
+    for i in range(50):
         a, b = few.parameters(i), many.parameters(i)
         assert replace(a, forms=()) == replace(b, forms=())
-    data = Finches(num_classes=2, length=400)
-    drawn = [data.parameters(i) for i in range(400)]
+    data = Finches(num_classes=2, length=800)
+    drawn = [data.parameters(i) for i in range(800)]
     facts = np.array([[*p.pose, *sum(p.plumage, ()), *p.hidden] for p in drawn], dtype=float)
     chance = np.corrcoef(facts.T, np.array(data.labels))[-1, :-1]
-    assert abs(chance).max() < 4 / 400**0.5
+    assert abs(chance).max() < 4 / 800**0.5
 
 
 def test_names_description_and_sheet() -> None:
