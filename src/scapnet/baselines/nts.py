@@ -22,6 +22,7 @@ from scapnet.network import NetworkState, enabled_sections, separate_groups
 
 PROPOSALS = 6  # M
 JOINED = 4  # the Scrutinizer sees this many of them, the most informative ones
+DROPOUT = 0.5  # of the public code
 
 
 class NTSOutput(NamedTuple):
@@ -92,7 +93,7 @@ class NTSNet(NetworkState, nn.Module):
         scrutinizer: nn.Module,
         relation: nn.Module | None = None,
         part_size: int = 224,
-        dropout: float = 0.5,
+        dropout: float = DROPOUT,
     ) -> None:
         super().__init__()
         self.backbone, self.classifier = backbone, classifier
@@ -122,7 +123,8 @@ class NTSNet(NetworkState, nn.Module):
         relation = make_relation(config.relation, dim) if config.relation.enabled else None
         teacher, scrutinizer = nn.Linear(dim, num_classes), nn.Linear((1 + JOINED) * dim, num_classes)
         classifier = nn.Linear(dim, num_classes)
-        model = cls(backbone, classifier, navigator, teacher, scrutinizer, relation, config.parts.size)
+        dropout = DROPOUT if config.dropout is None else config.dropout
+        model = cls(backbone, classifier, navigator, teacher, scrutinizer, relation, config.parts.size, dropout)
         model.config = config
         return model.to(memory_format=torch.channels_last)
 

@@ -135,6 +135,9 @@ class ModelConfig:
     network: Literal["scapnet", "nts", "rra", "plain"] = "scapnet"
     """SCAPNet; another paper's network, NTS-Net (with PRM if the relation is enabled) or RRA (with gGAU if the gate
     is); or the plain backbone, for which the settings below have no meaning."""
+    dropout: float | None = None
+    """NTS-Net: share of the pooled features of image and parts that training drops; by default 0.5, as in its public
+    code. The other networks have no dropout."""
     gate: GateConfig = field(default_factory=GateConfig)
     """gGAU."""
     parts: PartsConfig = field(default_factory=PartsConfig)
@@ -157,3 +160,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         one_of("model.network", self.network, ("scapnet", "nts", "rra", "plain"))
+        if self.dropout is not None:
+            if self.network != "nts":
+                refuse(f"network {self.network} has no dropout; leave model.dropout out, or use --model.network nts")
+            if not 0 <= self.dropout < 1:
+                refuse(f"model.dropout is {self.dropout}; it must be a share from 0 to below 1")
