@@ -226,6 +226,19 @@ def test_the_ranking_teaches_the_navigator_alone() -> None:
     assert {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None} == {"navigator"}
 
 
+@pytest.mark.parametrize(("dropout", "share"), [(None, 0.5), (0.25, 0.25), (0.0, 0.0)])
+def test_training_drops_features_of_image_and_parts(dropout: float | None, share: float) -> None:
+    model = make(model_with(NTS, dropout=dropout)).train()
+    pooled, used = [], []
+    model.dropout.register_forward_hook(lambda _, args, __: pooled.append(args[0].flatten()))
+    for module in (model.classifier, model.part_classifier):
+        module.register_forward_pre_hook(lambda _, args: used.append(args[0].flatten()))
+    model(pictures(16))
+    assert [len(features) for features in used] == [16 * 96, 16 * 6 * 96]
+    for before, after in zip(pooled, used, strict=True):
+        assert float((after[before != 0] == 0).float().mean()) == pytest.approx(share, abs=0.08 if share else 0.0)
+
+
 def test_recurrent_attention_looks_at_each_patch_in_turn() -> None:
     torch.manual_seed(0)
     module = RecurrentAttention(8, 6, 2, 3)
@@ -506,6 +519,12 @@ def test_the_recipe_knows_the_hosts() -> None:
         (NTS, {"relation__enabled": True, "relation__heads": 0}, "at least 1"),
         (NTS, {"relation__enabled": True, "relation__heads": 97}, "use 1 to 96"),
         (NTS, {"network": "pmg"}, "use one of scapnet, nts, rra"),
+        (NTS, {"dropout": 1.0}, "model.dropout is 1.0; it must be a share from 0 to below 1"),
+        (NTS, {"dropout": -0.1}, "must be a share from 0 to below 1"),
+        (NTS, {"dropout": math.nan}, "must be a share from 0 to below 1"),
+        (RRA_, {"dropout": 0.0}, "network rra has no dropout; leave model.dropout out, or use --model.network nts"),
+        (TINY, {"dropout": 0.5}, "network scapnet has no dropout"),
+        (model_with(TINY, network="plain"), {"dropout": 0.5}, "network plain has no dropout"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(base: ModelConfig, changes: dict[str, Any], words: str) -> None:

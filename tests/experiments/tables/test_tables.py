@@ -185,6 +185,14 @@ def test_rows_change_what_their_labels_say() -> None:
     assert named["dagger"].model.relation.heads == 3
 
 
+@pytest.mark.parametrize("data", SETS)
+def test_nts_net_has_no_dropout_on_the_finches_alone(data: str) -> None:
+    found = {row.name: row.config(recipe(data)).model.dropout for _, row in rows_of(data)}
+    nts = {name: found.pop(name) for name in ("nts", "nts-prm")}
+    assert nts == dict.fromkeys(nts, 0.0 if data == "finches" else None)
+    assert set(found.values()) == {None}
+
+
 def test_every_combination_of_table_4_with_parts_has_six() -> None:
     named = {
         row.name: row.config(recipe("finches")).model for table, row in rows_of("finches") if table.name == "table4"

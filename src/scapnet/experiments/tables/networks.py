@@ -2,13 +2,29 @@
 
 from dataclasses import replace
 
+from scapnet.config import Config
 from scapnet.experiments.recipes import PAPER
 from scapnet.experiments.rows import Changes, Row, Table
 from scapnet.experiments.tables.changes import DAGGER, NO_RELATION, PLAIN, cub_air, full, plain
 
 RRA: Changes = {"model.network": "rra", **NO_RELATION, "model.parts.keep": (0, 1)}
-NTS: Changes = {"model.network": "nts", "model.gate.enabled": False, "loss.sub": 1 / 6}  # the mean over six proposals
-NTS_NOTE = "its parts' cross-entropies are averaged, as in its public code; their sum collapsed on the finches"
+
+
+def _dropout(recipe: Config) -> float | None:
+    """None of NTS-Net's dropout on the finches; elsewhere that of its public code, as nothing else was measured."""
+    return 0.0 if recipe.data.name == "finches" else None
+
+
+NTS: Changes = {
+    "model.network": "nts",
+    "model.gate.enabled": False,
+    "model.dropout": _dropout,
+    "loss.sub": 1 / 6,  # the mean over six proposals
+}
+NTS_NOTE = (
+    "its parts' cross-entropies are averaged, as in its public code (their sum collapsed on the finches), and on the "
+    "finches it has no dropout, with which it fell below its backbone; on other data it has the public code's"
+)
 VGG: Changes = {**PLAIN, "model.backbone": "vgg19.tv_in1k", "model.weights": "pretrained"}  # not --weights
 QUOTED = (
     ("RA-CNN", 85.3, 88.2),
@@ -52,7 +68,7 @@ TABLE3 = Table(
     claims=(("full", "plain"), ("full", "nts"), ("nts-prm", "nts"), ("rra-ggau", "rra"), ("dagger", "full")),
     notes=(
         "PMG's 89.6 on CUB, which the paper quotes, is above the dagger's 89.5.",
-        "NTS-Net and RRA are trained with SCAPNet's recipe for this data, except as noted; neither was tuned.",
+        "NTS-Net and RRA are trained with SCAPNet's recipe for this data, except as noted; neither was tuned further.",
     ),
 )
 
