@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from samples import NAMES as CLASSES
-from samples import Command, Refuse, painted, sentence
+from samples import NO_MODULES, Command, Refuse, make, painted, sentence
 from scapnet.answers import as_csv, as_json
+from scapnet.checkpoint import save_pretrained
 from scapnet.data.inputs import decode_input
 from scapnet.terminal.console import ProgressBar
 
@@ -260,6 +261,17 @@ def test_the_bar_counts_every_file(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)  # the answers themselves show how far the work is
     command("predict", model_folder, photos)
     assert said == [1] * 5
+
+
+def test_a_command_answers_from_open_pixels(
+    tmp_path: Path, model_folder: Path, command: Command, refuse: Refuse
+) -> None:
+    photos = some_photos(tmp_path / "photos")
+    out, err = command("predict", model_folder, photos, "--mask-pixels", "--format", "json")
+    assert json.loads(out) == json.loads(command("predict", model_folder, photos, "--format", "json")[0])  # all is open
+    assert "multiply-adds" not in err
+    bare = save_pretrained(make(**NO_MODULES), tmp_path / "bare")
+    assert "this model has no gate" in sentence(refuse("predict", bare, photos, "--mask-pixels"))
 
 
 def test_what_skipping_parts_saves_is_said(tmp_path: Path, model_folder: Path, command: Command) -> None:

@@ -31,6 +31,7 @@ from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
 from scapnet.evaluate import Evaluation, evaluate, evaluate_model, score_run
 from scapnet.jsonfile import read_json, write_json
+from scapnet.masking import answer_from_open_pixels
 from scapnet.metrics.batch import averaged
 from scapnet.metrics.coverage import calibrate, calibrated_scores
 from scapnet.metrics.gate import intraclass_correlation
@@ -440,6 +441,47 @@ def test_only_unsure_photos_are_looked_at_again(size: int) -> None:
     assert some.scores["accuracy_main"] == whole.scores["accuracy_main"]
     assert "accuracy_parts" not in some.scores
     assert evaluate_model(model, loader, accelerator, tta=True, sure=sure).scores["images"] == 6
+
+
+def test_answers_from_open_pixels_are_scored_beside_the_ordinary_ones() -> None:
+    model, accelerator, data = make(), Accelerator(cpu=True), Finches("test", 4, 7, 96)
+    views = [EvalViews(data, model.view)[i] for i in range(7)]
+    image, source = (torch.stack([one[key] for one in views]) for key in ("image", "source"))
+    assert model.gate is not None
+    with torch.no_grad():
+        logits = model(image, source).gate.logits
+        model.gate.fc2.bias[1] -= (logits[..., 1] - logits[..., 0]).quantile(0.5)  # half of the units are closed
+        said = model(image, source, torch.arange(7))
+        strict = answer_from_open_pixels(model, image, source, torch.arange(7), said)
+    assert strict.part_logits is not None
+    found = []
+    for size in (1, 3, 7):
+        loader = accelerator.prepare(eval_loader(data, model.view, size, 0))
+        plain, both = (evaluate_model(model, loader, accelerator, mask_pixels=on) for on in (False, True))
+        assert plain.scores == {key: value for key, value in both.scores.items() if "masked" not in key}
+        assert torch.equal(plain.probs, both.probs)
+        found.append({key: value for key, value in both.scores.items() if "masked" in key})
+    target = torch.tensor([one["target"] for one in views])
+    expected = {
+        "accuracy": strict.probs.argmax(1) == target,
+        "accuracy_main": strict.logits.argmax(1) == target,
+        "accuracy_parts": strict.part_logits.mean(1).argmax(1) == target,
+        "same": strict.probs.argmax(1) == said.probs.argmax(1),
+    }
+    for scores in found:
+        assert scores == pytest.approx({f"masked_pixels_{key}": float(v.float().mean()) for key, v in expected.items()})
+
+
+def test_eval_tells_the_accuracy_from_open_pixels(drawn_run: Path, command: Command) -> None:
+    plain = evaluate(drawn_run, "test")
+    out, _ = command("eval", drawn_run, "--mask-pixels")
+    found = read_json(drawn_run / "eval-test.json")
+    assert {key: value for key, value in found.items() if "masked" not in key} == plain
+    assert f"{found['masked_pixels_accuracy']:.1%} (the same answer for {found['masked_pixels_same']:.1%})" in out
+    others: list[dict[str, Any]] = [{"tta": True}, {"parts_for": "none"}, {"engine": "folded"}]
+    for options in others:
+        with pytest.raises(ValueError, match="masked"):
+            evaluate(drawn_run, "test", mask_pixels=True, **options)
 
 
 def test_a_trained_model_knows_when_to_skip_parts(tmp_path: Path, folder_run: Path) -> None:

@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"checkpoint", "exported", "metrics"},
     {"card"},
     {"data"},
-    {"build"},
+    {"build", "masking"},
     {"baselines"},
     {"model", "cam"},
     {"network"},

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from samples import make, painted, predict_photos
 from scapnet import Predictor
-from scapnet.checkpoint import from_pretrained
+from scapnet.checkpoint import from_pretrained, save_pretrained
 from scapnet.config import ViewConfig
+from scapnet.data.images import to_tensor
 from scapnet.engine import ENGINES, Answers, TorchEngine
-from scapnet.predict import predict, predict_photo
+from scapnet.masking import answer_from_open_pixels
+from scapnet.predict import predict, predict_photo, run_network, view_of
 from scapnet.prediction import Prediction, Skipped
 
 
@@ -216,3 +218,49 @@ def test_only_pytorch_skips_parts(predictor: Predictor) -> None:
         Predictor(predictor.engine, parts_for="unsure")
     with pytest.raises(ValueError, match="only the engines torch and folded"):
         Predictor(Brightness(), parts_for="none")
+
+
+def test_answers_from_open_pixels(photos: Path, tmp_path: Path) -> None:
+    model = make()
+    assert model.gate is not None
+    plain = list(Predictor(model)(photos))
+    with torch.no_grad():  # where every unit is open, nothing is masked
+        assert all(one.kept == 1 for one in plain)
+        assert list(Predictor(model, mask_pixels=True)(photos)) == plain
+        views = [view_of(to_tensor(Image.open(photo)), "", model.view) for photo in sorted(photos.iterdir())]
+        logits = run_network(model, views, range(5)).gate.logits  # type: ignore[union-attr]
+        model.gate.fc2.bias[1] -= (logits[..., 1] - logits[..., 0]).quantile(0.5)
+    folder = save_pretrained(model, tmp_path / "model")
+    plain, masked = (
+        list(Predictor.from_pretrained(folder, mask_pixels=on, features=True)(photos)) for on in (False, True)
+    )
+    for one, other in zip(plain, masked, strict=True):
+        assert 0 < one.kept < 1
+        assert (one.gate, one.view) == (other.gate, other.view)
+        assert [part.box for part in one.parts] == [part.box for part in other.parts]
+        assert not torch.equal(one.features, other.features)
+        assert one.probabilities != other.probabilities
+    image, source, index = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 96, 96), torch.arange(2)
+    engine = Predictor(model, mask_pixels=True).engine
+    with torch.no_grad():
+        expected = answer_from_open_pixels(model, image, source, index, model(image, source, index))
+    assert torch.equal(engine(image, source, index).probs, expected.probs)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "onnx"}, "only the engines torch and folded can mask"),
+        ({"tta": True}, "tta does not go with masked pixels"),
+        ({"parts_for": 0.5}, "with all parts only"),
+        ({"error_rate": 0.1}, "leave them out"),
+        ({"false_alarms": 0.1}, "leave them out"),
+        ({"at_least": "auto"}, "leave them out"),
+    ],
+)
+def test_what_does_not_go_with_masked_pixels(options: dict[str, Any], words: str, model_folder: Path) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        Predictor.from_pretrained(model_folder, mask_pixels=True, **options)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="only the engines torch and folded can mask"):
+        Predictor(Brightness(), mask_pixels=True)

@@ -91,6 +91,7 @@ def write_answers(
     error_rate: float | None = None,
     false_alarms: float | None = None,
     shard: str | None = None,
+    mask_pixels: bool = False,
 ) -> None:
     """Predict photos and write each answer as soon as it is ready; stderr gets the progress and what was skipped.
 
@@ -102,6 +103,7 @@ def write_answers(
         features: a file for the main branch's features.
         top, batch_size, at_least, tta, engine, parts_for, error_rate, false_alarms: see `scapnet.Predictor`.
         shard: "I/N" predicts the I-th of N parts of the photos, and names the files after it; see `scapnet.shards`.
+        mask_pixels: see `scapnet.Predictor`.
 
     Raises:
         ValueError: an output cannot be written (raised before the model is loaded), or there is no model or no readable
@@ -115,7 +117,8 @@ def write_answers(
         out, features = out and part.file(out), features and part.file(features)
     listing = Listing()
     files: Iterator[Path] = expand(photos, listing)
-    predictor = Predictor.from_pretrained(model, engine=engine, **vars(options), parts_for=parts_for)
+    settings = vars(options) | {"parts_for": parts_for, "mask_pixels": mask_pixels}
+    predictor = Predictor.from_pretrained(model, engine=engine, **settings)
     runs = predictor.engine
     cost = parts_cost(runs.model) if isinstance(runs, TorchEngine) and parts_for != "all" else None
     # Answers printed on a terminal show the progress themselves, and a bar would disturb them.

@@ -27,14 +27,14 @@ from scapnet.devices import make_accelerator
 from scapnet.engine import ENGINES, captured_features, check_engine
 from scapnet.engine.scored import ScoredEngine
 from scapnet.jsonfile import write_json
-from scapnet.metrics.batch import averaged, columns
+from scapnet.masking import answer_from_open_pixels, check_mask_pixels
+from scapnet.metrics.batch import averaged, kept_rows, masked_columns
 from scapnet.metrics.coverage import ERROR_RATE, Held, calibrate, calibrated_scores
 from scapnet.metrics.following import follow_columns
 from scapnet.metrics.gate import intraclass_correlation
 from scapnet.metrics.localization import coverage_by_mark
 from scapnet.metrics.per_class import mean_per_class
 from scapnet.metrics.skipping import PartsFor, can_skip, parts_cost, sure_of, sure_threshold
-from scapnet.metrics.unknowns import evidence
 from scapnet.network import Network
 from scapnet.outputs import check_folder
 from scapnet.prototypes import prototypes_of_run
@@ -91,6 +91,7 @@ def evaluate_model(
     tta: bool = False,
     sure: float | None = None,
     before: Callable[[], None] | None = None,
+    mask_pixels: bool = False,
 ) -> Evaluation:
     """Run a model over a prepared loader; every sample counts exactly once on any number of processes.
 
@@ -101,6 +102,7 @@ def evaluate_model(
         tta: score the mean of the answers for the view and for its mirror image; see `averaged`.
         sure: photos whose main branch is this sure skip their parts; see `SCAPNet.forward`.
         before: called before each batch; may end the work with an error.
+        mask_pixels: also score `answer_from_open_pixels`, as "masked_pixels_accuracy" etc.; not with ``tta``, ``sure``.
 
     Returns:
         Mean scores in [0, 1]: the accuracy of both branches together, of the main branch and of the parts; the mean of
@@ -120,23 +122,17 @@ def evaluate_model(
     for batch in loader:
         if before is not None:
             before()
+        given = batch["image"], batch.get("source"), batch["index"]
         with captured_features(inner) as features:
-            output = model(batch["image"], batch.get("source"), batch["index"], **options)
+            output = model(*given, **options)
         if tta:
             mirrored = {key: batch[key].flip(-1) for key in ("image", "source") if key in batch}
             output = averaged(output, model(mirrored["image"], mirrored.get("source"), batch["index"], **options))
-        row = columns(output, batch) | {"probs": output.probs}
-        if sure is None and output.part_logits is not None:
-            row["main"] = output.logits.float().softmax(-1)
-            row["parts"] = output.part_logits.float().mean(1).softmax(-1)
-        votes = None if getattr(output, "looked", None) is not None else output.part_logits  # of some photos only
-        seen = output.probs, votes, features[0], inner.prototypes
-        row |= {"shown": evidence(*seen).to(output.probs.device)}
-        row |= {"hidden": evidence(*seen, batch["target"]).to(output.probs.device)}
-        row |= {key: batch[key] for key in ("index", "target", "broken")}
-        if output.gate is not None:
-            row["masks"] = output.gate.mask
-            row |= follow_columns(model, output, batch, max(1, count // MOVED)) if sure is None else {}
+        row = kept_rows(output, batch, features[0], inner.prototypes)
+        if output.gate is not None and sure is None:
+            row |= follow_columns(model, output, batch, max(1, count // MOVED))
+        if mask_pixels:
+            row |= masked_columns(answer_from_open_pixels(model, *given, output), output, batch["target"])
         rows.append({key: value.cpu() for key, value in accelerator.gather_for_metrics(row).items()})
     table = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
     broken = table.pop("broken")
@@ -180,6 +176,7 @@ def score_run(
     unknown: Path | None = None,
     workers: int | None = None,
     engine: str = "torch",
+    mask_pixels: bool = False,
 ) -> RunScore:
     """Score a run's model and write the scores into its folder.
 
@@ -196,14 +193,16 @@ def score_run(
         unknown: a folder of photos of none of the classes, for `scapnet.unknown.unknown_scores`.
         engine: what answers; see `scapnet.Predictor`. All but torch are scored on their answers alone: not on where the
             gate and the parts are.
+        mask_pixels: see `evaluate`.
 
     Raises:
         ValueError: not a run folder, no such data or split, data that has changed since the run began, no threshold, or
             no such engine, or one that cannot skip parts.
     """
     check_engine(engine)
-    if engine != "torch" and (parts_for != "all" or unknown is not None):
-        raise ValueError(f"the engine {engine} is scored with all parts and no unknown photos; use torch for those")
+    if engine != "torch" and (parts_for != "all" or unknown is not None or mask_pixels):
+        what = "all parts, no unknown photos and no masked pixels"
+        raise ValueError(f"the engine {engine} is scored with {what}; use torch for those")
     config = read_run(run)
     if unknown is not None and not unknown.is_dir():
         raise ValueError(f"there is no folder {unknown} of photos of other things")
@@ -213,6 +212,8 @@ def score_run(
     check_folder(run)
     model = from_pretrained(run / "best" if best else run)
     sure = sure_of(model, parts_for)
+    if mask_pixels:
+        check_mask_pixels(model, tta, parts_for != "all")
     chosen = choose(run, config.data, model.classes, split, root, table)
     accelerator = make_accelerator(mixed_precision=config.train.precision)
     for note in chosen.notes if accelerator.is_main_process else ():
@@ -226,7 +227,7 @@ def score_run(
     own = chosen.split == "val" and chosen.other is None and parts_for == "all" and engine == "torch"
     if own and not tta and model.prototypes is None:  # of an earlier version, or the best one
         model.prototypes = prototypes_of_run(run, config.data, model, root, table, workers)
-    found = evaluate_model(net, prepared, accelerator, tta, sure)
+    found = evaluate_model(net, prepared, accelerator, tta, sure, mask_pixels=mask_pixels)
     if own and not tta and accelerator.is_main_process:
         model.calibration = calibrate(found.held, model.prototypes is not None)
         keep_calibration(model, run / "best" if best else run, class_parents(chosen.data))
@@ -236,10 +237,7 @@ def score_run(
     if unknown is not None and accelerator.is_main_process:
         found.scores.update(unknown_scores(model, unknown, found.held, say))
     result = {"preset": config.preset, "split": chosen.split, "model": "best" if best else "last"} | found.figures()
-    if tta:
-        result["tta"] = True
-    if engine != "torch":
-        result["engine"] = engine
+    result |= ({"tta": True} if tta else {}) | ({"engine": engine} if engine != "torch" else {})
     if sure is not None:
         result |= {"sure": sure, "cost": parts_cost(model).average(found.scores["looked"])}
     if chosen.other is not None:
@@ -271,6 +269,7 @@ def evaluate(
     error_rate: float = ERROR_RATE,
     unknown: Path | None = None,
     engine: str = "torch",
+    mask_pixels: bool = False,
 ) -> dict[str, Any]:
     """Score a run's model on a split of its data or on other labelled photos.
 
@@ -286,6 +285,7 @@ def evaluate(
         error_rate: of the prediction sets that are scored.
         unknown: a folder of photos of none of the classes.
         engine: what answers; see `score_run`.
+        mask_pixels: also score the answers from the pixels of open units alone; see `scapnet.masking`.
 
     Returns:
         Scores in [0, 1] by name (``accuracy``, ``mean_per_class``, ``accuracy_main``, ``accuracy_parts``, ...), counts
@@ -296,5 +296,5 @@ def evaluate(
     Raises:
         ValueError: not a run folder, no such data or split, or data that has changed since the run began.
     """
-    options = tta, parts_for, error_rate, unknown
-    return score_run(Path(run), split, root, best, table, lambda _: None, *options, engine=engine).result
+    options = tta, parts_for, error_rate, unknown, None, engine, mask_pixels
+    return score_run(Path(run), split, root, best, table, lambda _: None, *options).result

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scapnet.backbones.cnn import Backbone
-from scapnet.backbones.factory import create
+from scapnet.backbones.factory import check_tokens, create
 from scapnet.backbones.vit import TokenBackbone, fit_positions
 from scapnet.backbones.weights import network_name
 from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig
@@ -167,7 +167,12 @@ class SCAPNet(NetworkState, nn.Module):
         self.pool, self.config = pool, replace(self.config, parts=replace(self.config.parts, pool=pool))
 
     def forward(
-        self, image: Tensor, source: Tensor | None = None, index: Tensor | None = None, sure: float | None = None
+        self,
+        image: Tensor,
+        source: Tensor | None = None,
+        index: Tensor | None = None,
+        sure: float | None = None,
+        held: SCAPNetOutput | None = None,
     ) -> SCAPNetOutput:
         """Classify a batch.
 
@@ -178,6 +183,8 @@ class SCAPNet(NetworkState, nn.Module):
             sure: a probability: photos whose main branch is at least as sure of its answer skip the parts and have that
                 answer (not in the paper). Their rows of ``parts``, which has no maps then, and of ``part_logits`` are
                 NaN (0 for scales), and ``looked`` is False; where no photo is unsure, both are None.
+            held: an earlier output, whose gate and parts are those of this one, too (not in the paper): only what is
+                seen through them is computed again. Not together with ``sure``.
 
         Returns:
             `SCAPNetOutput`; its probs are the `fused_answer` of the two branches.
@@ -187,7 +194,7 @@ class SCAPNet(NetworkState, nn.Module):
             logits = self.classifier(self.backbone(image))
             return SCAPNetOutput(logits, None, logits.float().softmax(-1), None, None)
         features, beside = self.backbone.start(image)  # (B, C, H, W)
-        gate = self.gate(features)
+        gate = self.gate(features) if held is None or held.gate is None else self.gate.hold(features, held.gate)
         if isinstance(self.backbone, TokenBackbone):
             cells = None if self.mask == "none" else unit_cells(self.gate.applied(gate.mask), *features.shape[-2:])
             logits = self.classifier(self.backbone.finish(features, beside, cells))
@@ -198,7 +205,7 @@ class SCAPNet(NetworkState, nn.Module):
         if self.selection is None or self.stage == 1:
             return SCAPNetOutput(logits, None, probs, gate, None)
         if sure is None:
-            parts, part_logits = self._look(features, gate.logits, source, index)
+            parts, part_logits = self._look(features, gate.logits, source, index, held and held.parts)
             probs = fused_answer(logits, part_logits, self.pool)
             return SCAPNetOutput(logits, part_logits, probs, gate, parts, pool=self.pool)
         looked = probs.amax(1) < sure  # (B,)
@@ -213,13 +220,18 @@ class SCAPNet(NetworkState, nn.Module):
         return SCAPNetOutput(logits, part_logits, probs, gate, parts, looked, self.pool)
 
     def _look(
-        self, features: Tensor, units: Tensor, source: Tensor, index: Tensor | None
+        self,
+        features: Tensor,
+        units: Tensor,
+        source: Tensor,
+        index: Tensor | None,
+        held: PartsOutput | None = None,
     ) -> tuple[PartsOutput, Tensor]:
         """Choose parts by a stage-3 map (B, C, H, W) and its units' logits; with the parts' logits (B, M or 1, K)."""
         assert self.gate is not None
         assert self.selection is not None
         # Scores are of the unmasked map; otherwise a closed unit could never become a part.
-        parts = self.selection(features, self.gate.score, index, units)
+        parts = held or self.selection(features, self.gate.score, index, units)
         return parts, self._parts(source, parts.boxes)
 
     def _parts(self, source: Tensor, boxes: Tensor) -> Tensor:
@@ -239,24 +251,6 @@ def masked_tail(backbone: Backbone, features: Tensor, gate: GridGate, said: Gate
     if mask == "stage4":
         return apply_mask(backbone.tail(features), gate.applied(said.mask))
     return backbone.tail(said.features if mask == "stage3" else features)
-
-
-def check_tokens(backbone: Backbone, config: ModelConfig, size: int) -> None:
-    """Refuse settings that a vision transformer cannot have.
-
-    Raises:
-        ValueError: a mask of stage 4, or a sub-network that shares weights with another size of image.
-    """
-    if not isinstance(backbone, TokenBackbone):
-        return
-    name = network_name(backbone.net)
-    if config.gate.mask == "stage4":
-        raise ValueError(f"{name} has tokens and no stage 4; use {option('model.gate.mask')} stage3, or none")
-    if config.parts.enabled and config.parts.shared and config.parts.size != size:
-        raise ValueError(
-            f"{name} takes images of {size} px only, so it cannot be shared with parts of {config.parts.size} px; use "
-            f"{option('model.parts.size')} {size}, or a sub-network of its own"
-        )
 
 
 def make_relation(config: RelationConfig, dim: int) -> nn.Module:

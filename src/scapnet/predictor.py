@@ -16,11 +16,14 @@ from scapnet.data.inputs import Photo
 from scapnet.data.sources import Photos, counted, each_photo, is_one
 from scapnet.decision import calibration_of
 from scapnet.engine import ENGINES, Engine, TorchEngine, auto_engine, check_engine, file_engine
+from scapnet.masking import check_mask_pixels
 from scapnet.metrics.skipping import PartsFor
 from scapnet.network import Network
 from scapnet.predict import AtLeast, PredictOptions, predict_stream, predict_views, read_view
 from scapnet.prediction import Prediction, Skipped
 from scapnet.terminal.console import ProgressBar
+
+GRAPHS = "only the engines torch and folded can mask the pixels of closed units; use one of them"
 
 
 class Predictor(ModelHubMixin):
@@ -45,9 +48,13 @@ class Predictor(ModelHubMixin):
             of them belong to; see `scapnet.metrics.conformal`.
         false_alarms: the answer is "unknown" for photos that look less familiar than all but this share of the
             validation photos; see `scapnet.metrics.unknowns`.
+        mask_pixels: answer twice, the second time with the pixels of the units that the gate closed in the mean colour,
+            so that they cannot change the answer; see `scapnet.masking`. Gate and parts are those of the first time.
+            For the engines torch and folded only, and with nothing that was set on ordinary answers.
 
     Raises:
-        ValueError: a number that does not fit, or a threshold or calibration that the model does not have.
+        ValueError: a number that does not fit, a threshold or calibration that the model does not have, or settings
+            that do not go together.
     """
 
     def __init__(
@@ -62,15 +69,20 @@ class Predictor(ModelHubMixin):
         parts_for: PartsFor = "all",
         error_rate: float | None = None,
         false_alarms: float | None = None,
+        mask_pixels: bool = False,
     ) -> None:
         self.engine = TorchEngine(cast(Network, model)) if isinstance(model, nn.Module) else cast(Engine, model)
-        if parts_for != "all":
+        if parts_for != "all" and not isinstance(self.engine, TorchEngine):
+            raise ValueError(
+                "only the engines torch and folded can skip parts; use one of them, or look at the parts of all photos"
+            )
+        if mask_pixels:
             if not isinstance(self.engine, TorchEngine):
-                raise ValueError(
-                    "only the engines torch and folded can skip parts; use one of them, or look at the parts of all "
-                    "photos"
-                )
-            self.engine = self.engine.with_parts(parts_for)
+                raise ValueError(GRAPHS)
+            set_before = at_least == "auto" or error_rate is not None or false_alarms is not None
+            check_mask_pixels(self.engine.model, tta, parts_for != "all", set_before)
+        if isinstance(self.engine, TorchEngine) and (parts_for != "all" or mask_pixels):
+            self.engine = self.engine.with_options(parts_for, mask_pixels)
         self.options = PredictOptions(top, batch_size, at_least, tta, features, workers, error_rate, false_alarms)
         self.folder: Path | None = None  # the model folder that it was loaded from
         self.options.rules.check(self.engine)
@@ -109,11 +121,15 @@ class Predictor(ModelHubMixin):
             ValueError: no model there, no such device or engine, or a setting that does not fit.
         """
         check_engine(engine)
-        PredictOptions(**{name: value for name, value in settings.items() if name != "parts_for"})  # before a download
+        own = ("parts_for", "mask_pixels")
+        PredictOptions(**{name: value for name, value in settings.items() if name not in own})  # before a download
         made, folder = file_engine(Path(path)), None
+        if made is None and settings.get("mask_pixels") and engine not in ("torch", "folded", "auto"):
+            raise ValueError(GRAPHS)  # before an export
         if made is None:
             folder = model_folder(path, revision=revision, token=token, cache_dir=cache_dir)
-            graphs = settings.get("parts_for", "all") == "all"  # a graph cannot skip parts
+            # A graph can neither skip parts nor mask pixels.
+            graphs = settings.get("parts_for", "all") == "all" and not settings.get("mask_pixels", False)
             made = auto_engine(folder, device, graphs) if engine == "auto" else ENGINES[engine](folder, device)
         found = cls(made, **settings)
         found.folder = folder

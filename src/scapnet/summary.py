@@ -49,6 +49,9 @@ def score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
         "gate_precision": ("share of the kept area inside the object's box", "random_gate_precision"),
         "gate_recall": ("share of the object's box that is kept", "random_gate_recall"),
     }
+    if "masked_pixels_accuracy" in scores:
+        value = f"{scores['masked_pixels_accuracy']:.1%} (the same answer for {scores['masked_pixels_same']:.1%})"
+        rows.append(("accuracy from open pixels alone", value))
     rows += _calibrated_rows(scores)
     rows += [(name, _beside(scores, key, chance)) for key, (name, chance) in pairs.items() if key in scores]
     what = {"gate": "the gate's places", "parts": "the parts' places"}

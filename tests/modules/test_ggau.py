@@ -7,6 +7,8 @@ from torch import Tensor
 import reference
 from scapnet.losses import activation_loss
 from scapnet.modules import GridGate, apply_mask
+from scapnet.modules.boxes import unit_edges
+from scapnet.modules.ggau import mask_pixels
 
 MODES = ["hard", "soft"]
 
@@ -203,3 +205,46 @@ def test_evaluation_without_the_mask() -> None:
     assert torch.equal(gate.eval()(features).features, features)
     output = gate.train()(features)
     assert torch.equal(output.features, apply_mask(features, output.mask))
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("grid", "cells", "size"), [(4, (4, 4), (64, 64)), (3, (7, 8), (100, 90)), (2, (5, 3), (9, 11))]
+)
+def test_pixels_of_closed_units_are_the_mean_colour(
+    grid: int, cells: tuple[int, int], size: tuple[int, int], margin: int
+) -> None:
+    torch.manual_seed(grid)
+    images, mask = torch.randn(2, 3, *size), (torch.rand(2, grid, grid) > 0.4).float()
+    images[0, :, 0, 0] = float("nan")
+    mask[0, 0, 0] = 0
+    found = mask_pixels(images, mask, cells, margin)
+    edges = [unit_edges(side, grid) for side in cells]
+
+    def closed(image: int, *place: int) -> bool:
+        """Whether a pixel of an image is in a closed unit."""
+        unit = [
+            max(i for i in range(grid) if edge[i] * pixels <= (at + 0.5) * side)
+            for at, edge, side, pixels in zip(place, edges, cells, size, strict=True)
+        ]
+        return not mask[image, unit[0], unit[1]]
+
+    for image in range(2):
+        shut = {(y, x) for y in range(size[0]) for x in range(size[1]) if closed(image, y, x)}
+        steps = range(-margin, margin + 1)
+        gone = {(y + dy, x + dx) for y, x in shut for dy in steps for dx in steps}
+        for y in range(size[0]):
+            for x in range(size[1]):
+                expected = torch.zeros(3) if (y, x) in gone else images[image, :, y, x]
+                assert torch.equal(found[image, :, y, x], expected)
+
+
+def test_a_held_decision_masks_another_map() -> None:
+    torch.manual_seed(1)
+    gate = random_gate(3, 4).eval()
+    first, other = torch.rand(2, 2, 3, 9, 9).double()
+    said = gate(first)
+    held = gate.hold(other, said)
+    assert torch.equal(held.features, apply_mask(other, said.mask))
+    assert held.mask is said.mask
+    assert held.logits is said.logits

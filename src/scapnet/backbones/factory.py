@@ -7,7 +7,8 @@ import timm
 
 from scapnet.backbones.cnn import Backbone
 from scapnet.backbones.vit import TokenBackbone, is_vit
-from scapnet.backbones.weights import load_weights, weight_file
+from scapnet.backbones.weights import load_weights, network_name, weight_file
+from scapnet.config import ModelConfig
 from scapnet.errors import reason
 from scapnet.terminal.hints import option
 
@@ -50,3 +51,21 @@ def create(name: str, weights: str, size: int, cut: bool = True, block: int = 0)
     backbone = TokenBackbone(net, size, block) if cut and is_vit(net) else Backbone(net, size, cut)
     backbone.loaded = loaded
     return backbone
+
+
+def check_tokens(backbone: Backbone, config: ModelConfig, size: int) -> None:
+    """Refuse settings that a vision transformer cannot have.
+
+    Raises:
+        ValueError: a mask of stage 4, or a sub-network that shares weights with another size of image.
+    """
+    if not isinstance(backbone, TokenBackbone):
+        return
+    name = network_name(backbone.net)
+    if config.gate.mask == "stage4":
+        raise ValueError(f"{name} has tokens and no stage 4; use {option('model.gate.mask')} stage3, or none")
+    if config.parts.enabled and config.parts.shared and config.parts.size != size:
+        raise ValueError(
+            f"{name} takes images of {size} px only, so it cannot be shared with parts of {config.parts.size} px; use "
+            f"{option('model.parts.size')} {size}, or a sub-network of its own"
+        )

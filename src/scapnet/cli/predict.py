@@ -24,6 +24,7 @@ def predict(
     features: Path | None = None,
     engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
     shard: str | None = None,
+    mask_pixels: bool = False,
 ) -> None:
     """Classify photos, with probabilities and the parts that the answers rest on.
 
@@ -48,12 +49,14 @@ def predict(
             cache; int8 needs a run folder.
         shard: predict the I-th of N parts of the photos, as one of N jobs; give I/N, for example 2/8. The number is
             added to the names of out and features, and scapnet merge puts them together.
+        mask_pixels: answer from the pixels of open units alone: the network runs a second time with the pixels that the
+            gate closed in the mean colour, and the same gate and parts.
     """
     with quick_imports():
         from scapnet.answers import write_answers
 
     answer = top, batch_size, at_least, tta, engine, parts, error_rate, false_alarms
-    write_answers(model, photos, format, out, features, *answer, shard)
+    write_answers(model, photos, format, out, features, *answer, shard, mask_pixels)
 
 
 def merge(out: Positional[list[Path]]) -> None:

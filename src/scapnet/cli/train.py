@@ -82,6 +82,7 @@ def eval_(
     explain: bool = False,
     explain_images: int = 200,
     engine: Literal["torch", "folded", "onnx", "openvino", "int8", "auto"] = "torch",
+    mask_pixels: bool = False,
 ) -> None:
     """Score a run's model on a split of its data, or on other labelled photos, and write tables of the answers.
 
@@ -100,6 +101,7 @@ def eval_(
         explain: also measure whether what the network shows is what its answers rest on.
         explain_images: on how many of the images, at most.
         engine: what answers; see predict.
+        mask_pixels: also score the answers from the pixels of open units alone; see predict.
     """
     with quick_imports():
         from scapnet.devices import is_first_process, leave_processes
@@ -111,7 +113,8 @@ def eval_(
         from scapnet.faithfulness.measure import check_images
 
         check_images(explain_images)
-    score = score_run(run, split, root, best, table, say, tta, parts, error_rate, unknown, workers, engine)
+    options = tta, parts, error_rate, unknown, workers, engine, mask_pixels
+    score = score_run(run, split, root, best, table, say, *options)
     first = is_first_process()
     if first:
         show_scores(score.result)

@@ -9,6 +9,7 @@ from scapnet.backbones.cnn import Backbone
 from scapnet.config import ViewConfig
 from scapnet.engine.base import Answers, captured_features
 from scapnet.engine.folding import fold_batch_norm
+from scapnet.masking import answer_from_open_pixels, check_mask_pixels
 from scapnet.metrics.skipping import PartsFor, sure_of
 from scapnet.network import Network, as_module, device_of
 from scapnet.processor import bf16_in_hardware
@@ -22,13 +23,16 @@ class TorchEngine:
     Args:
         model: with its ``view``, ``classes`` and ``threshold``.
         parts_for: whose parts it looks at; see `scapnet.Predictor`.
+        mask_pixels: whether it answers from the pixels of open units alone; see there, too.
 
     Raises:
-        ValueError: a choice of photos that the model cannot make.
+        ValueError: a choice of photos that the model cannot make, or no closed units that it could mask.
     """
 
-    def __init__(self, model: Network, parts_for: PartsFor = "all") -> None:
-        self.model = model
+    def __init__(self, model: Network, parts_for: PartsFor = "all", mask_pixels: bool = False) -> None:
+        self.model, self.mask_pixels = model, mask_pixels
+        if mask_pixels:
+            check_mask_pixels(model, some_parts=parts_for != "all")
         sure = sure_of(model, parts_for)
         self.options = {} if sure is None else {"sure": sure}  # other networks do not know it
 
@@ -53,16 +57,19 @@ class TorchEngine:
         device = device_of(self.model)
         larger = None if source is None else source.to(device)
         with captured_features(self.model) as features:
-            output = self.model.eval()(image.to(device), larger, index.to(device), **self.options)
-        return Answers.of(output, features[0])
+            given = image.to(device), larger, index.to(device)
+            output = as_module(self.model).eval()(*given, **self.options)
+            if self.mask_pixels:
+                output = answer_from_open_pixels(as_module(self.model), *given, output)
+        return Answers.of(output, features[-1])
 
-    def with_parts(self, parts_for: PartsFor) -> Self:
-        """The same engine that looks at the parts of some photos only; see `scapnet.Predictor`.
+    def with_options(self, parts_for: PartsFor = "all", mask_pixels: bool = False) -> Self:
+        """The same engine that looks at the parts of some photos only, or masks pixels; see `scapnet.Predictor`.
 
         Raises:
-            ValueError: a choice of photos that the model cannot make.
+            ValueError: as when it is made.
         """
-        return type(self)(self.model, parts_for)
+        return type(self)(self.model, parts_for, mask_pixels)
 
 
 class FoldedEngine(TorchEngine):
@@ -72,21 +79,23 @@ class FoldedEngine(TorchEngine):
 
     Args:
         model: with its ``view``, ``classes`` and ``threshold``.
-        parts_for: whose parts it looks at; see `scapnet.Predictor`.
+        parts_for, mask_pixels: see `TorchEngine`.
         half: compute in bf16; by default where the processor has it in hardware.
 
     Raises:
-        ValueError: a choice of photos that the model cannot make, or batch norms that cannot be folded.
+        ValueError: as `TorchEngine`, or batch norms that cannot be folded.
     """
 
-    def __init__(self, model: Network, parts_for: PartsFor = "all", half: bool | None = None) -> None:
-        super().__init__(model, parts_for)
+    def __init__(
+        self, model: Network, parts_for: PartsFor = "all", mask_pixels: bool = False, half: bool | None = None
+    ) -> None:
+        super().__init__(model, parts_for, mask_pixels)
         fold_backbones(model)
         self.half = device_of(model).type == "cpu" and bf16_in_hardware() if half is None else half
 
-    def with_parts(self, parts_for: PartsFor) -> Self:
-        """The same engine that looks at the parts of some photos only; see `TorchEngine.with_parts`."""
-        return type(self)(self.model, parts_for, self.half)
+    def with_options(self, parts_for: PartsFor = "all", mask_pixels: bool = False) -> Self:
+        """See `TorchEngine.with_options`."""
+        return type(self)(self.model, parts_for, mask_pixels, self.half)
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, source: Tensor | None, index: Tensor) -> Answers:

@@ -1,6 +1,6 @@
 """Figures of one batch of an evaluation.
 
-B batch, K classes, M parts.
+B batch, K classes, M parts, D feature size.
 """
 
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scapnet.calibration import Prototypes
 from scapnet.data.transforms import Views
 from scapnet.metrics.gate import gate_overlap
 from scapnet.metrics.localization import coverage, hit_rates
+from scapnet.metrics.unknowns import evidence
 from scapnet.network import NetworkOutput
 
 
@@ -36,6 +38,40 @@ def columns(output: NetworkOutput, batch: Views) -> dict[str, Tensor]:
         found |= hit_rates(output, batch["marks"])
         found |= {"covered": together[:, 0], "random_covered": together[:, 1], "marks": cover}
     return found
+
+
+def kept_rows(output: Any, batch: Views, features: Tensor, prototypes: Prototypes | None) -> dict[str, Tensor]:
+    """All that an evaluation keeps of a batch, a row per sample: `columns`, the answers and what they rest on.
+
+    Args:
+        output: a network's.
+        batch: what it was given.
+        features: (B, D) the inputs of the main branch's classifier.
+        prototypes: how training photos look to the network.
+    """
+    row = columns(output, batch) | {"probs": output.probs}
+    all_parts = getattr(output, "looked", None) is None
+    if all_parts and output.part_logits is not None:
+        row["main"] = output.logits.float().softmax(-1)
+        row["parts"] = output.part_logits.float().mean(1).softmax(-1)
+    seen = output.probs, output.part_logits if all_parts else None, features, prototypes
+    row |= {"shown": evidence(*seen).to(output.probs.device)}
+    row |= {"hidden": evidence(*seen, batch["target"]).to(output.probs.device)}
+    row |= {key: batch[key] for key in ("index", "target", "broken")}
+    return row if output.gate is None else row | {"masks": output.gate.mask}
+
+
+def masked_columns(masked: NetworkOutput, output: NetworkOutput, target: Tensor) -> dict[str, Tensor]:
+    """Scores (B,) of answers from open pixels alone, and whether each is the class of the ordinary output."""
+    answer = masked.probs.argmax(1)
+    found = {
+        "masked_pixels_accuracy": answer == target,
+        "masked_pixels_accuracy_main": masked.logits.argmax(1) == target,
+        "masked_pixels_same": answer == output.probs.argmax(1),
+    }
+    if masked.part_logits is not None:
+        found["masked_pixels_accuracy_parts"] = masked.part_logits.float().mean(1).argmax(1) == target
+    return {key: value.float() for key, value in found.items()}
 
 
 def averaged(output: Any, mirrored: Any) -> Any:

@@ -73,6 +73,28 @@ def unit_cells(mask: Tensor, height: int, width: int) -> Tensor:
     return rows.T @ mask @ columns
 
 
+def mask_pixels(images: Tensor, mask: Tensor, cells: tuple[int, int], margin: int = 0) -> Tensor:
+    """Images in which the pixels of closed units are 0, the mean colour of a normalised view (not in the paper).
+
+    A pixel belongs to the unit of the cell that its centre lies in, so a unit is the same area as in a part's box.
+
+    Args:
+        images: (B, 3, h, w) normalised.
+        mask: (B, N, N); a unit is closed where it is 0.
+        cells: H and W of the map that the mask was made for.
+        margin: pixels this near to a closed unit's are masked, too.
+
+    Returns:
+        (B, 3, h, w).
+    """
+    open_ = unit_cells((mask > 0).to(images.dtype), *cells).unsqueeze(1)
+    closed = 1 - F.interpolate(open_, size=images.shape[-2:], mode="nearest-exact")  # (B, 1, h, w)
+    if margin:
+        closed = F.max_pool2d(closed, 2 * margin + 1, 1, margin)
+    # Not a product: whatever the pixels hold, NaN too, must not matter.
+    return images.masked_fill(closed > 0, 0.0)
+
+
 class GridGate(nn.Module):
     """Hard attention over the units of an N x N grid on a feature map; its only parameters are two small layers.
 
@@ -128,6 +150,10 @@ class GridGate(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         mask = gate_mask(logits, self.mode, self.noise and self.training, self.tau)
         return GateOutput(apply_mask(features, self.applied(mask)), mask, logits)
+
+    def hold(self, features: Tensor, said: GateOutput) -> GateOutput:
+        """An earlier output's decision on another map (B, C, H, W)."""
+        return said._replace(features=apply_mask(features, self.applied(said.mask)))
 
     def applied(self, mask: Tensor) -> Tensor:
         """The factors of a map: the mask (B, N, N), with ones for the images that a new random draw leaves unmasked."""
