@@ -10,7 +10,6 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from safetensors.torch import save_model
 from torch import nn
 
 from samples import model_with
@@ -21,6 +20,7 @@ from scapnet.jsonfile import read_json, write_json
 from scapnet.model import SCAPNet
 from scapnet.modules import GridGate, PartGraph
 from scapnet.network import Network
+from scapnet.tensorfile import save_weights
 
 FULL = ModelConfig("test_resnet", "none", parts=PartsConfig(size=32))
 VIEW = ViewConfig(64, 72, 96, (0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
@@ -100,7 +100,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_model(tmp_path: Path, mo
         count = 0
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "rmtree", stops(shutil.rmtree, limit))
-            patch.setattr(checkpoint, "save_model", stops(save_model, limit))
+            patch.setattr(checkpoint, "save_weights", stops(save_weights, limit))
             for name in ("mkdir", "rename", "replace", "write_text", "unlink"):
                 patch.setattr(Path, name, stops(getattr(Path, name), limit))
             try:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, load_model
 
 from scapnet import __version__
 from scapnet.backbones.weights import model_folder, replaced
@@ -20,6 +20,7 @@ from scapnet.jsonfile import read_json, write_json
 from scapnet.modelfile import QuickStart, check_finite, check_header, offline, read_model_config
 from scapnet.network import Network, as_module
 from scapnet.serialization import from_dict, to_dict
+from scapnet.tensorfile import save_tensors, save_weights
 
 FORMAT = 1
 PROTOTYPES = "prototypes.safetensors"  # of a model folder, where they are known
@@ -69,7 +70,7 @@ def write_model(model: Network, folder: Path, scores: dict[str, Any], facts: Tra
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    save_model(as_module(model), str(draft / "model.safetensors"))
+    save_weights(as_module(model), draft / "model.safetensors")
     about = {
         "format": FORMAT,
         "scapnet": __version__,
@@ -111,7 +112,7 @@ def _write_prototypes(model: Network, folder: Path) -> None:
     if model.prototypes is not None:
         tensors = model.prototypes._asdict().items()
         halves = {name: one.half().contiguous() if one.is_floating_point() else one for name, one in tensors}
-        save_file(halves, folder / PROTOTYPES)
+        save_tensors(halves, folder / PROTOTYPES)
 
 
 def _read_prototypes(folder: Path) -> Prototypes | None:

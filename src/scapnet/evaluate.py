@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -39,6 +38,7 @@ from scapnet.network import Network
 from scapnet.outputs import check_folder
 from scapnet.prototypes import prototypes_of_run
 from scapnet.summary import write_tables
+from scapnet.tensorfile import save_tensors
 from scapnet.unknown import digest_of, measured_before, unknown_scores
 
 ANSWERS = ("target", "probs", "samples", "main", "parts")  # what answers.safetensors holds
@@ -80,7 +80,7 @@ class Evaluation(NamedTuple):
     def save(self, path: Path, classes: Sequence[str]) -> None:
         """Write target, probs, samples and, if any, main and parts as safetensors, with the K classes."""
         kept = {name: tensor for name in ANSWERS if (tensor := getattr(self, name)) is not None}
-        save_file(kept, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
+        save_tensors(kept, path, {"classes": json.dumps(list(classes), ensure_ascii=False)})
 
 
 @torch.no_grad()

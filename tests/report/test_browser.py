@@ -127,6 +127,7 @@ def test_axe_finds_nothing(page: Any, scheme: str, width: int, opened: bool) -> 
     if spec is None or spec.origin is None:
         pytest.skip("axe-selenium-python, which has axe-core, is not installed")
     use(page, scheme, width)
+    page.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
     if opened:
         page.execute_script("document.querySelector('#cards .card button').click()")
     axe = Path(spec.origin).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -138,3 +139,59 @@ def test_axe_finds_nothing(page: Any, scheme: str, width: int, opened: bool) -> 
     assert faults == []
     overflow = page.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_nothing_is_cut_and_everything_can_be_touched(page: Any, width: int) -> None:
+    use(page, "dark", width)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    outside = """return [...document.querySelectorAll('svg.chart')].flatMap((chart) => {
+        const all = chart.getBoundingClientRect();
+        return [...chart.querySelectorAll('text')].filter((text) => {
+          const own = text.getBoundingClientRect();
+          return own.left < all.left - 1 || own.right > all.right + 1 || own.bottom > all.bottom + 1;
+        }).map((text) => text.textContent);
+      });"""
+    assert page.execute_script(outside) == []
+    small = """return [...document.querySelectorAll('main a, main button, main select, main summary, nav a')]
+        .filter((one) => one.getBoundingClientRect().height > 0 && one.getBoundingClientRect().height < 24)
+        .map((one) => one.outerHTML);"""
+    assert page.execute_script(small) == []
+
+
+def test_a_phone_keeps_the_class_and_the_photo_in_sight(page: Any) -> None:
+    use(page, "light", 390)
+    place = "return arguments[0].getBoundingClientRect()"
+    table, cell = (page.find_element("css selector", f"#classes {one}") for one in (".scroll", "tbody th"))
+    before = page.execute_script(place, cell)["left"]
+    page.execute_script("arguments[0].scrollLeft = 200", table)
+    assert page.execute_script(place, cell)["left"] == pytest.approx(before, abs=1)
+    page.execute_script("document.querySelector('#cards .card button').click()")
+    part = page.find_element("css selector", ".votes li:last-child button")
+    page.execute_script("arguments[0].scrollIntoView({block: 'end'}); arguments[0].click()", part)
+    picture, vote = (page.execute_script(place, one) for one in (page.find_element("id", "picture"), part))
+    page.execute_script("document.getElementById('viewer').close()")
+    assert picture["top"] >= 0
+    assert picture["bottom"] <= vote["top"]
+    assert vote["bottom"] <= 901
+
+
+def test_the_bars_have_their_figures_in_words(page: Any) -> None:
+    use(page)
+    counts = """return [...document.querySelectorAll('#calibration details')].map(
+        (one) => [...one.querySelectorAll('td:nth-child(2)')].map((cell) => Number(cell.textContent)));"""
+    tables = page.execute_script(counts)
+    assert [sum(table) for table in tables] == [18, 18]
+    bars = page.execute_script("return document.querySelectorAll('#calibration rect').length")
+    assert bars == sum(map(len, tables))
+
+
+def test_a_dark_page_is_printed_on_white(page: Any) -> None:
+    use(page, "dark")
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    assert page.execute_script(colour) == "rgb(16, 21, 28)"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+    printed = page.execute_script(colour)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert printed == "rgb(246, 247, 249)"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +17,22 @@ from torch.nn.functional import normalize
 from report_runs import make_run
 from scapnet.checkpoint import from_pretrained, read_run
 from scapnet.data.scored import choose
+from scapnet.experiments.cost import Cost
 from scapnet.jsonfile import write_json
 from scapnet.metrics.label_faults import label_faults
 from scapnet.metrics.parts_gain import paired_gain
 from scapnet.report import write_report
 from scapnet.report.answered import Answered, answer_split, main_branch_only, saved_answers
 from scapnet.report.calibration import calibration, cross_fitted
+from scapnet.report.charts import lines
 from scapnet.report.collect import class_rows, mean_class_accuracy, photos_to_show, share
+from scapnet.report.curves import Curve
 from scapnet.report.doctor import correlation, distances, examine, near_pairs, same_pictures, unusual
 from scapnet.report.looks import look
 from scapnet.report.material import Photos
 from scapnet.report.measured import measured
 from scapnet.report.pairs import confused
-from scapnet.report.worth import skipping
+from scapnet.report.worth import Worth, skipping
 
 FAKE: Any = None  # data that is not looked at
 SETS = {"error_rate": 0.1, "set_coverage": 0.91, "set_size": 1.5, "set_single": 0.6, "false_alarms": 0.04}
@@ -91,6 +95,29 @@ def test_the_paired_interval_is_that_of_the_differences() -> None:
     gain, half = paired_gain(9, 4, 60)
     assert gain == pytest.approx(float(values.mean()))
     assert half == pytest.approx(1.959964 * float(values.std(correction=0)) / math.sqrt(60))
+
+
+def test_a_verdict_says_what_the_figures_do() -> None:
+
+    def said(gain: float, half: float) -> str:
+        return Worth(
+            gain, gain - half, gain + half, 1, 1, 1.0, Cost(1, 4.0, 0.1), Cost(0, 2.0, 0.1), (2, 1), "here", ()
+        ).verdict
+
+    assert said(0.02, 0.01) == "The parts pay: they add 2.0 points of accuracy for 2.0 times the computation."
+    assert said(-0.02, 0.01).startswith("The parts do harm: without them the answer is better by 2.0 points")
+    assert "they add 2.0 points, which may be chance" in said(0.02, 0.03)
+    assert "they take 2.0 points, which may be chance" in said(-0.02, 0.03)
+    assert "the accuracy is the same with and without them" in said(0.0, 0.03)
+
+
+def test_epochs_are_marked_at_whole_numbers() -> None:
+    def marks(last: float) -> list[str]:
+        picture = lines("loss", [Curve("loss", ((1, 2.0), (last, 1.0)))], "epoch", share=False)
+        return re.findall(r'text-anchor="middle" class="tick">([^<]+)<', picture)
+
+    assert marks(2) == ["0", "1", "2"]
+    assert marks(50) == ["0", "10", "20", "30", "40", "50"]
 
 
 def test_each_half_gets_the_temperature_of_the_other() -> None:

@@ -140,6 +140,10 @@ def test_what_is_not_a_photo_gets_a_sentence(page: Page, tmp_path: Path) -> None
     page.choose(tmp_path / "large.png")
     page.wait(lambda _: "at most 1 million" in page.value("message"))
     assert not page.picture("parts-0")
+    (tmp_path / "text.png").write_text("no photo")
+    page.choose(tmp_path / "text.png")
+    page.wait(lambda _: "is no" in page.value("message"))
+    assert not page.picture("parts-0")
 
 
 def test_a_photo_is_pasted_on_a_dark_telephone(page: Page) -> None:

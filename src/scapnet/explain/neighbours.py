@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -24,6 +23,7 @@ from scapnet.explain.evidence import NEEDED, capturing, main_features, part_embe
 from scapnet.explain.explanation import Explanation, Neighbour, Neighbours, PartNeighbour
 from scapnet.network import Network
 from scapnet.predict import photo_boxes, run_network, view_of
+from scapnet.tensorfile import save_tensors
 
 FOLDER = "part-index"  # in a run folder
 MOST = 100  # photos per class, evenly spread over the class
@@ -156,7 +156,7 @@ def _write(file: Path, found: ClassParts, digest: str) -> None:
     try:
         file.parent.mkdir(exist_ok=True)
         draft = file.with_suffix(".draft")
-        save_file(tensors, draft, {"digest": digest})
+        save_tensors(tensors, draft, {"digest": digest})
         draft.replace(file)
     except (OSError, SafetensorError):
         return

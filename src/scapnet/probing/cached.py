@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -20,6 +20,7 @@ from scapnet.config import DataConfig
 from scapnet.data.sample import FineGrained
 from scapnet.data.transforms import EvalViews
 from scapnet.network import Network, as_module, device_of
+from scapnet.tensorfile import save_tensors
 from scapnet.terminal.console import ProgressBar
 
 
@@ -53,7 +54,7 @@ def features_of(
     made = compute(model, data, split, workers, bar)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    save_file(made._asdict(), draft)
+    save_tensors(made._asdict(), draft)
     draft.replace(path)
     return made
 

@@ -22,6 +22,16 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}".removesuffix(".0") + "%"
 
 
+def points(value: float) -> str:
+    """A difference of shares as percentage points, with its sign.
+
+    >>> points(0.012), points(-0.2), points(-0.0001)
+    ('+1.2', '−20.0', '0.0')
+    """
+    found = f"{100 * value:+.1f}".replace("-", "−")
+    return found if found[1:] != "0.0" else "0.0"
+
+
 def plain(value: float) -> str:
     """A number as text, without needless digits."""
     return f"{value:.3g}"
@@ -102,14 +112,15 @@ def lines(title: str, curves: Sequence[Curve], x_label: str, share: bool, colour
     Args:
         title: what is shown, in words.
         curves: at least one point in all.
-        x_label: of the x axis.
+        x_label: of the x axis, which is marked at whole numbers.
         share: the values are shares from 0 to 1, or else positive numbers.
         colours: of the curves, numbers of the page's colours; by default 0, 1, 2, ...
     """
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     high = 1.0 if share else max(*ys, 1e-9) * 1.05
-    axes = Axes((0, max(*xs, 1e-9)), (0, high), x_label, plain, percent if share else plain)
+    whole = [value for value in ticks(0, max(*xs, 1e-9)) if value == int(value)]
+    axes = Axes((0, max(*xs, 1e-9)), (0, high), x_label, plain, percent if share else plain, whole)
     for colour, curve in zip(colours or range(len(curves)), curves, strict=True):
         axes.line(curve.points, colour, dots=len(curve.points) <= 24)
     return svg(title, axes.body)
@@ -142,7 +153,10 @@ def whiskers(title: str, rows: Sequence[Score]) -> Markup:
 
 
 def reliability(title: str, bins: Sequence[ReliabilityBin]) -> Markup:
-    """Accuracy by probability: bars, with the gap to the diagonal, and below them how many photos there are."""
+    """Accuracy by probability as bars, the fainter the fewer photos, and the mean probability of each as a short line.
+
+    The page has the figures in a table, too: what appears over a bar is for those who have a mouse.
+    """
     axes = Axes((0, 1), (0, 1), "probability of the answer", percent, percent)
     body, most = axes.body, max((one.images for one in bins), default=1) or 1
     bottom, wide = axes.y(0), axes.x(bins[0].high) - axes.x(0) - 3
@@ -186,5 +200,5 @@ def shares(title: str, rows: Sequence[tuple[str, float]], most: float) -> Markup
         style = "good" if value >= 0 else "bad"
         body.append(f'<rect class="{style}" x="{x:.1f}" y="{y}" width="{max(long, 1):.1f}" height="15" rx="2"/>')
         body.append(text(0, y + 12, name, "start", "label"))
-        body.append(text(WIDTH - 40, y + 12, f"{100 * value:+.1f}".replace("-", "−"), "end", "value"))
+        body.append(text(WIDTH - 40, y + 12, points(value), "end", "value"))
     return svg(title, body, height=step * len(rows) + 6)

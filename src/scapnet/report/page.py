@@ -23,7 +23,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals["charts"] = charts
-    found.filters |= {"percent": percent, "safe_name": printable, "soft": soft, "thousands": lambda value: f"{value:,}"}
+    found.filters |= {"percent": percent, "points": charts.points, "safe_name": printable, "soft": soft}
     return found
 
 

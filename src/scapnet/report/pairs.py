@@ -16,6 +16,7 @@ from scapnet.explain.explanation import Box
 from scapnet.explain.picture import in_box
 from scapnet.network import Network
 from scapnet.report.answered import Answered
+from scapnet.report.charts import points
 from scapnet.report.pictures import Budget
 
 PAIRS = 5  # in a page
@@ -150,7 +151,7 @@ def _crop(crops: _Crops, photo: PhotoOfPair, m: int) -> Crop | None:
     part = photo.explanation.parts[m]
     if abs(part.share) < LEAST:
         return None
-    share = f"{100 * part.share * photo.sign:+.1f}".replace("-", "−")
+    share = points(part.share * photo.sign)
     return crops.cut(photo.sample, part.box, share, f"part of scale {part.scale}, {share} points for the true class")
 
 

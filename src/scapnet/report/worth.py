@@ -50,8 +50,10 @@ class Worth:
             return f"The parts pay: they add {points} of accuracy for {cost}."
         if self.high < 0:
             return f"The parts do harm: without them the answer is better by {points}, and they cost {cost}."
-        sign = "add" if self.gain >= 0 else "take"
-        return f"It is open whether the parts pay: they {sign} {points}, which may be chance, for {cost}."
+        change = f"they {'add' if self.gain > 0 else 'take'} {points}, which may be chance, for {cost}"
+        if points == "0.0 points":
+            change = f"the accuracy is the same with and without them, and they cost {cost}"
+        return f"It is open whether the parts pay: {change}."
 
 
 def worth(model: Network, found: Answered) -> Worth | None:

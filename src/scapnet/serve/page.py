@@ -33,6 +33,16 @@ class Seen(NamedTuple):
     found: tuple[Prediction, ...]
 
 
+class PhotoInput(gradio.Image):  # type: ignore[misc]  # Gradio has no types
+    """The photo's file as it came: `decode` says in a sentence what is wrong with it, where Gradio's reading fails."""
+
+    is_template = True  # on the page it is a gradio.Image
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The path of the upload; None where there is none."""
+        return None if payload is None else payload.path
+
+
 def add_page(app: FastAPI, service: Service, corrections: Corrections) -> FastAPI:
     """Put the page at the root of an application."""
     blocks = make_page(service, corrections)
@@ -60,7 +70,7 @@ def make_page(service: Service, corrections: Corrections) -> Any:
         seen = gradio.State()
         with gradio.Row():
             with gradio.Column(min_width=280):
-                photo = gradio.Image(
+                photo = PhotoInput(
                     label="photo",
                     type="filepath",
                     image_mode=None,

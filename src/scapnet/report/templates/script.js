@@ -45,8 +45,8 @@
   function filter() {
     const chosen = form.elements;
     const low = Number(chosen.from.value) / 100, high = Number(chosen.to.value) / 100;
-    chosen["from-text"].value = percent(low);
-    chosen["to-text"].value = percent(high);
+    chosen["from-text"].value = `${chosen.from.value}%`;
+    chosen["to-text"].value = `${chosen.to.value}%`;
     const k = chosen.class.value === "" ? null : Number(chosen.class.value);
     let shown = 0;
     for (const card of cards) {
@@ -219,12 +219,12 @@
     const shared = photo.whole !== null;
     const head = shared ? ["Each part’s own vote, and what it adds to this answer rather than ", nameOf(photo.versus), ", in percentage points:"]
       : ["Each part’s own vote:"];
-    const rest = "Point at a part to see it, and what it takes from the others.";
+    const rest = "Point at a part, or choose it, to see it and what it takes from the others.";
     photo.parts.forEach((part, m) => {
       const share = part.share === null ? "" : points(part.share);
       const button = node("button", { type: "button", "aria-pressed": "false" }, [
         node("span", { class: `key k${scaleOf(part.scale)}`, title: `scale ${part.scale}` }),
-        node("span", {}, [nameOf(part.vote), ` ${percent(part.probability)}`, node("span", { class: "quiet" }, [` scale ${part.scale}, score ${part.score.toFixed(2)}`])]),
+        node("span", {}, [node("span", { class: "quiet" }, [`${m + 1}. `]), nameOf(part.vote), ` ${percent(part.probability)}`, node("span", { class: "quiet" }, [` scale ${part.scale}, score ${part.score.toFixed(2)}`])]),
         node("span", { class: part.share < 0 ? "against" : "for" }, [share]),
       ]);
       const show = () => {
