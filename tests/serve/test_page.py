@@ -158,6 +158,15 @@ def test_a_photo_is_pasted_on_a_dark_telephone(page: Page) -> None:
     page.browser.execute_script(PASTE, base64.b64encode(buffer.getvalue()).decode())
     page.wait(lambda _: page.picture("parts-0") and page.picture("parts-1"))
     assert page.browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    top, bottom = (
+        page.browser.execute_script("""const [label, best] = ["label", "[data-testid=label-output-value]"].map(
+        (one) => document.querySelector(`#answer-0 ${one}`).getBoundingClientRect());
+        return [best.top, label.bottom];""")
+    )
+    assert top >= bottom  # the label, in two lines, leaves the best class in sight
+    small = """return [...document.querySelectorAll('button')].map((one) => one.getBoundingClientRect())
+        .filter((place) => place.width && (place.width < 24 || place.height < 24)).length"""
+    assert page.browser.execute_script(small) == 0
     assert page.faults() == []
 
 

@@ -33,16 +33,6 @@ class Seen(NamedTuple):
     found: tuple[Prediction, ...]
 
 
-class PhotoInput(gradio.Image):  # type: ignore[misc]  # Gradio has no types
-    """The photo's file as it came: `decode` says in a sentence what is wrong with it, where Gradio's reading fails."""
-
-    is_template = True  # on the page it is a gradio.Image
-
-    def preprocess(self, payload: Any) -> str | None:
-        """The path of the upload; None where there is none."""
-        return None if payload is None else payload.path
-
-
 def add_page(app: FastAPI, service: Service, corrections: Corrections) -> FastAPI:
     """Put the page at the root of an application."""
     blocks = make_page(service, corrections)
@@ -70,7 +60,7 @@ def make_page(service: Service, corrections: Corrections) -> Any:
         seen = gradio.State()
         with gradio.Row():
             with gradio.Column(min_width=280):
-                photo = PhotoInput(
+                photo = gradio.Image(
                     label="photo",
                     type="filepath",
                     image_mode=None,
@@ -78,6 +68,8 @@ def make_page(service: Service, corrections: Corrections) -> Any:
                     height=320,
                     elem_id="photo",
                 )
+                # Gradio would open the file and fail without a sentence where it is no photo; `decode` has one.
+                photo.preprocess = lambda upload: None if upload is None else upload.path
                 with gradio.Column(elem_id="pasted"):  # not shown; see HEAD
                     pasted = gradio.UploadButton()
                 said = gradio.Textbox(label="message", interactive=False, visible=False, elem_id="message")
