@@ -60,7 +60,7 @@ def make_page(service: Service, corrections: Corrections) -> Any:
         seen = gradio.State()
         with gradio.Row():
             with gradio.Column(min_width=280):
-                photo = gradio.Image(
+                photo: Any = gradio.Image(
                     label="photo",
                     type="filepath",
                     image_mode=None,
