@@ -46,7 +46,7 @@ LAYERS: list[set[str]] = [
     {"modelfile"},
     {"calibration", "csvfile", "features", "fonts", "jsonfile", "processor", "serialization"},
     {"terminal"},
-    {"allocator", "devices", "errors", "outputs"},
+    {"allocator", "devices", "errors", "outputs", "tensorfile"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "bench": [
@@ -111,7 +111,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"content", "page"},
         {"findings"},
         {"material"},
-        {"calibration", "charts", "doctor", "gallery", "measured", "pairs", "worth"},
+        {"calibration", "doctor", "gallery", "measured", "pairs", "worth"},
+        {"charts"},
         {"collect", "curves", "looks", "pictures"},
         {"answered"},
     ],

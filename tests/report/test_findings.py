@@ -6,7 +6,8 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -26,10 +27,11 @@ from scapnet.report.answered import Answered, answer_split, main_branch_only, sa
 from scapnet.report.calibration import calibration, cross_fitted
 from scapnet.report.charts import lines
 from scapnet.report.collect import class_rows, mean_class_accuracy, photos_to_show, share
+from scapnet.report.content import calibration_text
 from scapnet.report.curves import Curve
 from scapnet.report.doctor import correlation, distances, examine, near_pairs, same_pictures, unusual
 from scapnet.report.looks import look
-from scapnet.report.material import Photos
+from scapnet.report.material import Material, Photos
 from scapnet.report.measured import measured
 from scapnet.report.pairs import confused
 from scapnet.report.worth import Worth, skipping
@@ -109,6 +111,14 @@ def test_a_verdict_says_what_the_figures_do() -> None:
     assert "they add 2.0 points, which may be chance" in said(0.02, 0.03)
     assert "they take 2.0 points, which may be chance" in said(-0.02, 0.03)
     assert "the accuracy is the same with and without them" in said(0.0, 0.03)
+
+
+@pytest.mark.parametrize(("after", "said"), [(0.0541, "hardly changes"), (0.03, "lowers"), (0.0546, "does not lower")])
+def test_a_temperature_is_judged_by_what_is_shown(after: float, said: str) -> None:
+    found: Any = SimpleNamespace(error=0.054, error_after=after, confidence=0.8, accuracy=0.9)
+    text = calibration_text(cast(Material, SimpleNamespace(calibration=found)))
+    assert f"A temperature {said} the expected calibration error" in text
+    assert "not sure enough" in text
 
 
 def test_epochs_are_marked_at_whole_numbers() -> None:
@@ -254,4 +264,11 @@ def test_what_eval_measured_is_on_the_page(tmp_path: Path) -> None:
     assert "22.0% of the other photos" in others.note
     assert explained.columns == ("Explanation", "deletion (low)")
     assert explained.rows == (("parts", "0.25"), ("CAM x gate", "0.50"))
+    assert "Measured on 50 photos." in explained.note
+    assert "in the box" not in explained.note  # no column is about it
+    rows = {"parts": {"difference": -0.25, "energy_in_box": 0.5}}
+    write_json(tmp_path / "eval-test-explain.json", {"photos": {"images": 1, "explanations": rows}})
+    *_, explained = measured(tmp_path, "test")
+    assert explained.rows == (("parts", "−0.25", "0.50"),)
+    assert explained.note.endswith("in the box or at the marks. Measured on 1 photo.")
     assert measured(tmp_path, "test", mine=False) == []

@@ -123,8 +123,9 @@ def calibration_text(material: Material) -> str:
     gap = one.confidence - one.accuracy
     how = "about as sure as they are right" if abs(gap) < 0.02 else "too sure" if gap > 0 else "not sure enough"
     figures = f"their mean probability is {one.confidence:.1%}, and {one.accuracy:.1%} are right"
-    better = "lowers" if one.error_after < one.error else "does not lower"
-    return f"The answers are {how}: {figures}. A temperature {better} the expected calibration error (ECE)."
+    change = one.error_after - one.error
+    does = "hardly changes" if abs(change) < 0.0005 else "lowers" if change < 0 else "does not lower"
+    return f"The answers are {how}: {figures}. A temperature {does} the expected calibration error (ECE)."
 
 
 def interval(score: Score) -> str:
@@ -151,7 +152,9 @@ def findings(material: Material, rows: Sequence[ClassRow]) -> list[str]:
     if found.kept is not None:
         lines.append(f"The gate keeps {float(found.kept.mean()):.0%} of a photo on average.")
     if material.doctor and material.doctor.labels:
-        lines.append(f"{len(material.doctor.labels)} labels of held-out photos deserve a look.")
+        count = len(material.doctor.labels)
+        what = "1 label of a held-out photo deserves" if count == 1 else f"{count} labels of held-out photos deserve"
+        lines.append(f"{what} a look.")
     if found.unreadable:
         lines.append(f"{found.unreadable} photos cannot be read and are left out.")
     return lines
@@ -174,8 +177,8 @@ def class_text(rows: Sequence[ClassRow], most: int) -> str:
 
 def measured_text(material: Material) -> str:
     """Where the figures of the section come from; its command follows."""
-    more = "" if len(material.measured) > 2 else ", which has more tables with all its options"
-    return f"Measured on {material.split} photos by scapnet eval{more}:"
+    more = "" if len(material.measured) > 2 else ", which measures more with all its options"
+    return f"Measured on {material.split} photos by this command{more}:"
 
 
 def gallery_text(material: Material, photos: Sequence[Photo]) -> str:

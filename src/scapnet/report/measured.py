@@ -40,9 +40,9 @@ SLOTS = {
     "kp": "Kp (low)",
 }
 PIXELS = (
-    "Deletion is the mean probability of the answer without the most important pixels, insertion with nothing else; "
-    "the last columns say how often the maximum, and how much of the importance, lies there."
+    "Deletion is the mean probability of the answer without the most important pixels, insertion with nothing else."
 )
+PLACES = "Points say how often the maximum, and energy how much of the importance, lies in the box or at the marks."
 BEST = "Parts are worth something as an explanation where they are ahead of random and fixed boxes."
 KEPT = (
     "Consistency: the share of parts that show the same point in most photos of a class; stability: that keep it when "
@@ -135,7 +135,8 @@ def explanations(found: Mapping[str, Any]) -> list[Figures]:
         used = {name: text for name, text in columns.items() if any(_number(row, name) for row in rows.values())}
         lines = tuple((NAMES.get(name, str(name)), *(_cell(row, one) for one in used)) for name, row in rows.items())
         count = given.get("images")
-        of = f" {count:,} photos." if isinstance(count, int) else ""
+        of = f" Measured on {count:,} photo{'' if count == 1 else 's'}." if isinstance(count, int) else ""
+        of = (f" {PLACES}" if any(name.endswith(("_box", "_marks")) for name in used) else "") + of
         if used and lines:
             tables.append(Figures(title, ("Explanation", *used.values()), lines, f"{note}{of}"))
     return tables
@@ -150,4 +151,4 @@ def _all_numbers(scores: Mapping[str, Any], names: Sequence[str]) -> bool:
 
 
 def _cell(row: Any, name: str) -> str:
-    return f"{float(row[name]):.2f}" if _number(row, name) else "–"
+    return f"{float(row[name]):.2f}".replace("-", "−") if _number(row, name) else "–"

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -37,12 +38,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def soft(name: str) -> Markup:
-    """A name that may be broken after its underscores, and whose control characters are written out.
+    """A name that may be broken after its underscores and slashes, and whose control characters are written out.
 
-    >>> soft("a_<b>")
-    Markup('a_<wbr>&lt;b&gt;')
+    >>> soft("a_<b>/c")
+    Markup('a_<wbr>&lt;b&gt;/<wbr>c')
     """
-    return Markup("_<wbr>").join(escape(part) for part in printable(name).split("_"))
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_/])", printable(name)))
 
 
 def render(content: dict[str, Any]) -> str:

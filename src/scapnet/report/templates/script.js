@@ -17,7 +17,7 @@
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
     return made;
   }
-  const soft = (name) => name.split("_").flatMap((part, i) => i ? ["_", node("wbr"), part] : [part]);
+  const soft = (name) => name.split(/(?<=[_/])/).flatMap((part, i) => i ? [node("wbr"), part] : [part]);
   const nameOf = (k) => node("bdi", {}, soft(data.classes[k]));
 
   // --- Tables that sort ---
