@@ -72,6 +72,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "export": [{"__init__"}, {"check", "precision", "skipping"}, {"formats"}, {"graph"}, {"resize"}],
     "faithfulness": [
         {"table", "measure"},
+        {"pixels"},
         {"drawn", "photos", "slots"},
         {"explanations"},
         {"activation"},

@@ -17,6 +17,23 @@ from scapnet.modules.ggau import mask_pixels
 from scapnet.network import Network
 
 
+def no_closed_units(model: Network) -> str | None:
+    """Why a network closes no units whose pixels could be masked; None where it does."""
+    if not isinstance(model, SCAPNet):
+        name = type(model).__name__
+        return f"pixels of closed units can be masked for SCAPNet only; this model's network is {name}"
+    if model.gate is None:
+        return "this model has no gate, so no unit of a photo is closed whose pixels could be masked"
+    if model.gate.mode == "soft":
+        return "this model's gate is soft: it weighs units and closes none whose pixels could be masked"
+    if model.mask == "none" or not model.gate.mask_in_evaluation:
+        return (
+            "this model's gate only scores the parts and masks nothing in evaluation, so its answers rest on whole "
+            "photos; there are no closed units whose pixels could be masked"
+        )
+    return None
+
+
 def check_mask_pixels(model: Network, tta: bool = False, some_parts: bool = False, set_before: bool = False) -> None:
     """Refuse a model whose answers have no closed units, and what does not go with masked pixels.
 
@@ -27,21 +44,10 @@ def check_mask_pixels(model: Network, tta: bool = False, some_parts: bool = Fals
         set_before: whether a threshold or calibration is used, which were set on answers to whole photos.
 
     Raises:
-        ValueError: one of the last three, no gate, a gate that closes nothing, or another network than SCAPNet.
+        ValueError: one of the last three, or the reason of `no_closed_units`.
     """
-    if not isinstance(model, SCAPNet):
-        raise ValueError(
-            f"pixels of closed units can be masked for SCAPNet only; this model's network is {type(model).__name__}"
-        )
-    if model.gate is None:
-        raise ValueError("this model has no gate, so no unit of a photo is closed whose pixels could be masked")
-    if model.gate.mode == "soft":
-        raise ValueError("this model's gate is soft: it weighs units and closes none whose pixels could be masked")
-    if model.mask == "none" or not model.gate.mask_in_evaluation:
-        raise ValueError(
-            "this model's gate only scores the parts and masks nothing in evaluation, so its answers rest on whole "
-            "photos; there are no closed units whose pixels could be masked"
-        )
+    if (reason := no_closed_units(model)) is not None:
+        raise ValueError(reason)
     if tta:
         raise ValueError("the mirrored photo closes other units, so tta does not go with masked pixels; leave it out")
     if some_parts:

@@ -38,8 +38,15 @@ def test_eval_writes_and_prints_the_scores_of_explanations(drawn_run: Path, comm
     assert found["drawn"]["images"] == 1
     for key in ("parts", "random_boxes", "fixed_boxes", "input_x_gradient"):
         assert 0 <= found["drawn"]["explanations"][key]["preservation"] <= 1
-    assert found["photos"]["images"] == found["slots"]["images"] == 1
-    for word in ("fixed boxes", "Input x Gradient", "background independence", "strongest first", "parts in"):
+    assert found["photos"]["images"] == found["slots"]["images"] == found["pixels"]["images"] == 1
+    for word in (
+        "fixed boxes",
+        "Input x Gradient",
+        "background independence",
+        "strongest first",
+        "pixels of the open units",
+        "parts in",
+    ):
         assert word in out
 
 

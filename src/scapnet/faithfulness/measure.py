@@ -10,6 +10,7 @@ from scapnet.data.scored import choose
 from scapnet.evaluate import RunScore
 from scapnet.faithfulness.drawn import drawn_birds, measure_drawn
 from scapnet.faithfulness.photos import measure_photos
+from scapnet.faithfulness.pixels import measure_pixels
 from scapnet.faithfulness.slots import measure_slots
 from scapnet.jsonfile import write_json
 from scapnet.network import Network, as_module
@@ -36,7 +37,8 @@ def measure(
 
     Returns:
         "photos": see `scapnet.faithfulness.photos.measure_photos`; "drawn" for drawn birds: see
-        `scapnet.faithfulness.drawn.measure_drawn`; and "slots" where marks or points are annotated: see
+        `scapnet.faithfulness.drawn.measure_drawn`; "pixels" where a gate closes units: see
+        `scapnet.faithfulness.pixels.measure_pixels`; and "slots" where marks or points are annotated: see
         `scapnet.faithfulness.slots.measure_slots`.
 
     Raises:
@@ -48,8 +50,9 @@ def measure(
     if drawn_birds(data) is not None:
         found["drawn"] = measure_drawn(model, data, images, bar)
     found["photos"] = measure_photos(model, data, max(1, images // REMOVALS), bar)
+    pixels = measure_pixels(model, data, images, bar)
     slots = measure_slots(model, data, train, images, bar) if train is not None else None
-    return found | ({"slots": slots} if slots else {})
+    return found | ({"pixels": pixels} if pixels else {}) | ({"slots": slots} if slots else {})
 
 
 def check_images(images: int) -> None:

@@ -42,6 +42,8 @@ def show_faithfulness(found: Mapping[str, Any]) -> None:
         show_drawn(found["drawn"])
     if "photos" in found:
         show_photos(found["photos"])
+    if "pixels" in found:
+        show_pixels(found["pixels"])
     if "slots" in found:
         show_slots(found["slots"])
 
@@ -84,6 +86,18 @@ def show_photos(found: Mapping[str, Any]) -> None:
     if parts:
         first, last = (cell(parts[name]["deletion"]) for name in ("strongest_first", "weakest_first"))
         say(f"probability of the answer while parts are removed: strongest first {first}, weakest first {last}")
+
+
+def show_pixels(found: Mapping[str, Any]) -> None:
+    """Print how far the answers rest on the pixels of open units."""
+    (stays, probability), (at_random, by_chance) = (
+        (cell(found[name][key]) for key in ("same", "probability")) for name in ("open", "random")
+    )
+    say(
+        f"from the pixels of the open units alone ({cell(found['kept'])} of the grid) {stays} of the answers stay, with "
+        f"a probability of {probability} instead of {cell(found['probability'])}; of as many random units {at_random}, "
+        f"with {by_chance}"
+    )
 
 
 def show_slots(found: Mapping[str, Any]) -> None:
