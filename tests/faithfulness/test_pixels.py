@@ -1,11 +1,13 @@
 """What is left of the answers from open pixels alone."""
 
+import pytest
 import torch
 
 from samples import NO_MODULES, make
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import EvalViews
 from scapnet.faithfulness.pixels import measure_pixels, shuffled
+from scapnet.faithfulness.table import show_faithfulness
 from scapnet.masking import answer_from_open_pixels
 
 
@@ -38,6 +40,15 @@ def test_the_figures_are_those_of_each_photo() -> None:
         assert found[name]["same"] == float((probs.argmax(1) == labels).float().double().mean())
     assert found["open"]["probability"] != found["random"]["probability"]
     assert measure_pixels(model, data, 3) == found
+
+
+def test_the_line_has_each_figure_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    after = {"open": {"same": 0.76, "probability": 0.43}, "random": {"same": 0.12, "probability": 0.08}}
+    show_faithfulness({"pixels": {"images": 9, "kept": 0.27, "probability": 0.52, **after}})
+    assert " ".join(capsys.readouterr().out.split()) == (
+        "from the pixels of the open units alone (0.27 of the grid) 0.76 of the answers stay, with a probability of "
+        "0.43 instead of 0.52; of as many random units 0.12, with 0.08"
+    )
 
 
 def test_random_places_have_as_many_open_units() -> None:

@@ -90,13 +90,11 @@ def show_photos(found: Mapping[str, Any]) -> None:
 
 def show_pixels(found: Mapping[str, Any]) -> None:
     """Print how far the answers rest on the pixels of open units."""
-    (stays, probability), (at_random, by_chance) = (
-        (cell(found[name][key]) for key in ("same", "probability")) for name in ("open", "random")
-    )
+    chosen, random = found["open"], found["random"]
     say(
-        f"from the pixels of the open units alone ({cell(found['kept'])} of the grid) {stays} of the answers stay, with "
-        f"a probability of {probability} instead of {cell(found['probability'])}; of as many random units {at_random}, "
-        f"with {by_chance}"
+        f"from the pixels of the open units alone ({cell(found['kept'])} of the grid) {cell(chosen['same'])} of the "
+        f"answers stay, with a probability of {cell(chosen['probability'])} instead of {cell(found['probability'])}; "
+        f"of as many random units {cell(random['same'])}, with {cell(random['probability'])}"
     )
 
 
