@@ -186,12 +186,14 @@ def test_the_bars_have_their_figures_in_words(page: Any) -> None:
     assert bars == sum(map(len, tables))
 
 
-def test_a_dark_page_is_printed_on_white(page: Any) -> None:
-    use(page, "dark")
+def test_a_dark_page_is_printed_on_white_and_whole(page: Any) -> None:
+    use(page, "dark", 720)  # of A4, less its margins
     colour = "return getComputedStyle(document.body).backgroundColor"
     assert page.execute_script(colour) == "rgb(16, 21, 28)"
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
     printed = page.execute_script(colour)
+    wide = page.execute_script("return document.documentElement.scrollWidth")
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert printed == "rgb(246, 247, 249)"
+    assert wide <= 720

@@ -129,7 +129,7 @@ def lines(title: str, curves: Sequence[Curve], x_label: str, share: bool, colour
 def whiskers(title: str, rows: Sequence[Score]) -> Markup:
     """Shares as dots, with their intervals as lines."""
     step, head = 46, 8
-    left, right = 12, WIDTH - 72  # room for the dot of 100% and for the figure beside it
+    left, right = 15, WIDTH - 72  # room for the dot of 100% and for the figure beside it
     height = head + step * len(rows) + 24
     low = max(0.0, min(0.9, math.floor(10 * min(row.low for row in rows)) / 10))
     body = []
