@@ -183,6 +183,15 @@ def test_a_broken_model_folder_is_one_sentence(tmp_path: Path, saved: Path, kind
     assert "\n" not in str(error.value)
 
 
+def test_weights_of_another_user_are_not_called_damaged(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint, "check_header", refused)  # the tests may run as root, whom no permission stops
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read by this user; chmod a\+r"):
+        from_pretrained(saved)
+
+
 def test_only_a_hub_id_is_looked_up_at_the_hub(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

@@ -205,6 +205,8 @@ def from_pretrained(
     weights = folder / "model.safetensors"
     try:
         check_header(weights, len(about["classes"]))
+    except PermissionError as error:
+        raise ValueError(f"{weights} cannot be read by this user; chmod a+r lets everybody read it") from error
     except (AttributeError, IndexError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{weights} does not fit its config.json ({reason(error)})") from error
     try:
