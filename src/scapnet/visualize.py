@@ -11,7 +11,6 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.ops import box_convert
-from torchvision.transforms.v2 import functional as tv
 
 from scapnet.checkpoint import from_pretrained
 from scapnet.config import ViewConfig
@@ -19,6 +18,7 @@ from scapnet.data.broken import readable_samples
 from scapnet.data.files import Listing, describe_skipped
 from scapnet.data.images import UnreadableImage, to_photo
 from scapnet.data.inputs import load_photo
+from scapnet.data.resize import resize
 from scapnet.data.sample import FineGrained, Sample
 from scapnet.data.sources import expand
 from scapnet.data.transforms import centre_view
@@ -58,7 +58,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 def to_tile(source: Tensor) -> Image.Image:
     """A square view (3, S', S') uint8 as a tile."""
-    return to_photo(tv.resize(source, [TILE, TILE], antialias=True))
+    return to_photo(resize(source, [TILE, TILE]))
 
 
 def tile_boxes(boxes: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import TrainView, turned_crop
+from scapnet.data.resize import resize
 from scapnet.data.sample import Sample
 from scapnet.data.synthetic.finches import Finches
 from scapnet.data.transforms import TrainViews, to_input
@@ -145,7 +146,7 @@ def test_presets_do_what_they_say() -> None:
 def test_settings_without_randomness_only_crop() -> None:
     image = Finches("train", 4, 4, 80)[0].image
     view = TrainView(replace(PLAIN, resize=64), "paper", rotation=0.0, flip=False)
-    assert torch.equal(seeded(view, image, 0), tv.resize(image, [64], antialias=True))
+    assert torch.equal(seeded(view, image, 0), resize(image, [64]))
 
 
 @pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 2), (3, 700)])

@@ -1,4 +1,4 @@
-"""The resize in a graph gives torchvision's pixels."""
+"""The resize in a graph gives PyTorch's pixels."""
 
 import itertools
 

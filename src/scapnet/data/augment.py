@@ -4,7 +4,7 @@ S' side of the source. All randomness comes from torch's own generator.
 """
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import InterpolationMode, RandomErasing, TrivialA
 from torchvision.transforms.v2 import functional as tv
 
 from scapnet.config import ViewConfig
+from scapnet.data.resize import resize
 
 LONGEST = 4  # times the shorter side: a photo of 1 x 20,000 would not fit in memory once it is resized
 
@@ -28,8 +29,7 @@ def resize_whole(image: Tensor, view: ViewConfig) -> Tensor:
     side, longer = sides(view)[0], max(image.shape[-2:])
     squash = view.fit == "squash"
     size = [side if squash else max(1, round(side * length / longer)) for length in image.shape[-2:]]
-    resized: Tensor = tv.resize(image, size, antialias=True)
-    return resized
+    return resize(image, size)
 
 
 def pad(image: Tensor, top: int, left: int, view: ViewConfig) -> Tensor:
@@ -117,7 +117,7 @@ class TrainView:
     def _resize(self, image: Tensor) -> Tensor:
         """Resize (3, H, W) before the crop; a whole photo is padded to (3, S', S') at a random position."""
         if self.view.fit == "crop":
-            return cast(Tensor, tv.resize(_cut(image), [self.shorter], antialias=True))
+            return resize(_cut(image), [self.shorter])
         image = resize_whole(image, self.view)
         top, left = (_below(self.side - size + 1) for size in image.shape[-2:])
         return pad(image, top, left, self.view)

@@ -15,6 +15,7 @@ from scapnet.config import DataConfig, ViewConfig
 from scapnet.data.augment import LONGEST, TrainView, pad, resize_whole, sides
 from scapnet.data.broken import next_readable
 from scapnet.data.images import UnreadableImage
+from scapnet.data.resize import resize
 from scapnet.data.sample import NO_BOX, FineGrained, mark_names
 
 # "image" (3, S, S), "source" (3, S', S') where larger, "target", "index", "broken"; in evaluation "marks" (R, 4) and
@@ -57,7 +58,7 @@ def centre_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
     side = LONGEST * min(image.shape[-2:])
     height, width = min(image.shape[-2], side), min(image.shape[-1], side)
     cut_y, cut_x = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    resized = tv.resize(tv.crop(image, cut_y, cut_x, height, width), [shorter], antialias=True)
+    resized = resize(tv.crop(image, cut_y, cut_x, height, width), [shorter])
     tall, wide = resized.shape[-2:]
     top, left = (tall - source) // 2, (wide - source) // 2
     scale = wide / width, tall / height
@@ -77,7 +78,7 @@ def whole_view(image: Tensor, view: ViewConfig) -> tuple[Tensor, ViewGeometry]:
 def to_input(source: Tensor, view: ViewConfig) -> Views:
     """Normalised "image" (3, S, S), and "source" (3, S', S') where that is larger, from a uint8 source."""
     source = source.contiguous()
-    views = {"image": tv.resize(source, [view.size, view.size], antialias=True)}
+    views = {"image": resize(source, [view.size, view.size])}
     if source.shape[-1] != view.size:
         views["source"] = source
     return {

@@ -1,8 +1,8 @@
 """From pixels of a photo of any size to a view, with operations that every exported format supports.
 
-`scapnet.data.transforms.centre_view` resizes with torchvision, whose uint8 kernel uses 16-bit integer weights and
-rounds the pixels after each of the two directions. Here these are products with two matrices of the same weights, so
-that a graph gives the same pixels. The matrices are computed in the graph, from the size of the photo.
+`scapnet.data.resize.resize` calls PyTorch's uint8 kernel, which uses 16-bit integer weights and rounds the pixels
+after each of the two directions. Here these are products with two matrices of the same weights, so that a graph gives
+the same pixels. The matrices are computed in the graph, from the size of the photo.
 
 B batch, H W size of the photo, S' side of the source, L length of a side, n rows of a matrix.
 """
@@ -86,7 +86,7 @@ def pixel_weights(rows: Tensor, side: Side, length: int) -> Tensor:
 
 
 def sampling_matrix(side: Side, length: int, source: int) -> Tensor:
-    """(S', L) weights of a side in the precision of torchvision's kernel; rows that are padding are zero.
+    """(S', L) weights of a side in the precision of PyTorch's kernel; rows that are padding are zero.
 
     The kernel rounds weights to multiples of 2^-p, with the largest p for which the largest weight fits 15 bits.
     """
