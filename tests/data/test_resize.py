@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torchvision.transforms.v2 import functional as tv
 
 from samples import painted
 from scapnet.data.images import to_tensor
@@ -37,6 +38,13 @@ def test_a_processor_without_vector_instructions_gives_the_same_pixels() -> None
         check=True,
     )
     assert done.stdout.decode().split() == ["True", *expected]
+
+
+def test_torchvisions_resize_is_at_most_a_level_away() -> None:
+    photo = to_tensor(painted(97, 143))
+    for size in SIZES:
+        expected = tv.resize(photo, list(size), antialias=True)
+        assert (resize(photo, size).int() - expected.int()).abs().max() <= 1
 
 
 def test_the_order_of_the_memory_changes_nothing_and_is_kept() -> None:
