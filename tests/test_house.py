@@ -157,7 +157,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"photos"},
         {"images", "sample"},
         {"files", "groups", "info", "opening", "unpack"},
-        {"colour", "formats", "spelling"},
+        {"colour", "formats", "resize", "spelling"},
     ],
 }
 
