@@ -8,7 +8,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import reference
-from scapnet.losses import SCAPNetLoss, activation_loss, consistency_loss, estimated_scores, part_loss, success_loss
+from scapnet.losses import (
+    SCAPNetLoss,
+    activation_loss,
+    cam_loss,
+    consistency_loss,
+    estimated_scores,
+    part_loss,
+    success_loss,
+)
 from scapnet.modules import GateOutput, PartsOutput
 
 
@@ -215,6 +223,39 @@ def test_success_ranks_the_windows_and_opens_no_gate() -> None:
     assert answers is None
     wanted = -given[:, 0]
     assert wanted[0] > wanted[2] > 0 > wanted[3] > wanted[1]
+    assert wanted.sum().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_cam_is_the_cross_entropy_of_centred_scores_and_ranks_of_evidence() -> None:
+    torch.manual_seed(9)
+    maps = tuple(m.float() for m in random_maps(2, 3, 2))
+    cams = torch.randn(2, 3, 3)
+    cams[0, 0, 1] = cams[0, 2, 2]  # a tie counts half
+    total = 0.0
+    for scale in (1, 2):
+        side = 3 - scale + 1
+        for image in range(2):
+            cells = [(i, j) for i in range(side) for j in range(side)]
+            evidence = [cams[image, i : i + scale, j : j + scale].mean().item() for i, j in cells]
+            scores = [maps[scale - 1][image, i, j].item() for i, j in cells]
+            odds = [math.log(p / (1 - p)) for p in scores]
+            for mine, odd in zip(evidence, odds, strict=True):
+                rank = sum((mine > other) + 0.5 * (mine == other) for other in evidence) / len(cells)
+                p = 1 / (1 + math.exp(sum(odds) / len(odds) - odd))
+                total -= (rank * math.log(p) + (1 - rank) * math.log(1 - p)) / len(cells) / 2
+    assert cam_loss(maps, [1, 2], cams).item() == pytest.approx(total / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [3, 4, 9])  # a map of fewer cells than units, of as many, and of more
+def test_cam_ranks_the_windows_and_opens_no_gate(side: int) -> None:
+    cams = torch.zeros(1, side, side)
+    cams[0, 0, 0] = 1.0
+    maps = [torch.full((1, 4, 4), 0.5, requires_grad=True), torch.full((1, 3, 3), 0.5, requires_grad=True)]
+    given = torch.autograd.grad(cam_loss(maps, [2], cams), maps, allow_unused=True)
+    assert given[0] is None
+    wanted = -given[1][0]
+    assert wanted.argmax() == 0
+    assert wanted[2, 2] < 0
     assert wanted.sum().item() == pytest.approx(0, abs=1e-6)
 
 

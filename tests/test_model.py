@@ -244,6 +244,27 @@ def test_success_needs_an_answer_of_each_part() -> None:
         model.make_loss(LossConfig(success=1.0))
 
 
+def test_cam_teaches_the_scorer_where_the_main_branch_sees_the_class() -> None:
+    torch.manual_seed(0)
+    model = SCAPNet.from_config(FULL, CLASSES, SIZE)
+    output, target = model(pictures(4)), torch.arange(4) % CLASSES
+    terms = model.make_loss(LossConfig(cam=1.0))(output, target)
+    soft = model.make_loss(LossConfig(cam=1.0))(output, torch.nn.functional.one_hot(target, CLASSES).float())
+    assert terms["cam"].item() == pytest.approx(soft["cam"].item())
+    terms["cam"].backward()
+    learns = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert "gate" in learns
+    assert not learns & {"classifier", "part_backbone", "part_classifier", "relation"}
+    assert model.eval()(pictures(4)).last is None  # an answer does not hold the map
+
+
+def test_cam_needs_a_map() -> None:
+    config = model_with(FULL, backbone="test_vit", weights="none", gate__mask="stage3")
+    model = SCAPNet.from_config(config, CLASSES, 160)
+    with pytest.raises(ValueError, match=r"--loss.cam needs a class activation map, and test_vit ends in tokens"):
+        model.make_loss(LossConfig(cam=1.0))
+
+
 class Flat(nn.Module):
     """What an exporter takes: a dict of tensors."""
 

@@ -3,7 +3,7 @@
 B batch, K classes, M parts, N grid, u scale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -137,6 +137,33 @@ def success_loss(parts: PartsOutput, part_logits: Tensor, target: Tensor) -> Ten
     return loss / success.numel()
 
 
+def cam_loss(maps: Sequence[Tensor], scales: Sequence[int], cams: Tensor) -> Tensor:
+    """Teaches the scorer where the main branch sees the right class (ours; not in the paper).
+
+    A window's evidence is the mean of the class activation map inside it. The share of an image's windows of the same
+    scale with less evidence is what its P(keep) shall be, by binary cross-entropy. As in `success_loss`, the logits
+    are shifted to a mean of 0, and the evidence gets no gradient.
+
+    Args:
+        maps: per scale (B, N-u+1, N-u+1) P(keep), scale 1 first.
+        scales: u of the maps that learn.
+        cams: (B, H', W') class activation maps of the right classes, of the main branch.
+
+    Returns:
+        Scalar, the mean over the windows of a scale, the images and the scales.
+    """
+    size = list(maps[0].shape[-2:])
+    units = F.interpolate(cams.detach().float()[:, None], size, mode="bilinear", antialias=True)[:, 0]  # (B, N, N)
+    loss = units.new_zeros(())
+    for scale in scales:
+        evidence = estimated_scores(units, scale).flatten(1)  # (B, n)
+        less = evidence.unsqueeze(2) > evidence.unsqueeze(1)
+        rank = (less + 0.5 * (evidence.unsqueeze(2) == evidence.unsqueeze(1))).mean(2)
+        logits = maps[scale - 1].flatten(1).logit(1e-6)
+        loss = loss + F.binary_cross_entropy_with_logits(logits - logits.mean(1, keepdim=True), rank)
+    return loss / len(scales)
+
+
 class BranchOutput(Protocol):
     """The part of a network's output that the total loss needs. Fields of missing or inactive modules are None."""
 
@@ -155,6 +182,10 @@ class BranchOutput(Protocol):
     @property
     def parts(self) -> PartsOutput | None:
         """The chosen parts; ``maps`` is empty if they are not windows of a grid."""
+
+    @property
+    def last(self) -> Tensor | None:
+        """(B, D, H', W') the main branch's last map, in training."""
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: object) -> dict[str, Tensor]:
@@ -177,6 +208,8 @@ class SCAPNetLoss(nn.Module):
         distill: the weight of `distillation_loss`; at 0 it is not computed.
         distill_tau: the temperature of `distillation_loss`.
         success: the weight of `success_loss`; at 0 it is not computed.
+        cam: the weight of `cam_loss`; at 0 it is not computed.
+        cams: last maps (B, D, H', W') and class indices (B,) to class activation maps (B, H', W'), for `cam_loss`.
     """
 
     def __init__(
@@ -191,11 +224,13 @@ class SCAPNetLoss(nn.Module):
         distill: float = 0.0,
         distill_tau: float = 2.0,
         success: float = 0.0,
+        cam: float = 0.0,
+        cams: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.cls, self.act, self.con, self.sub = cls, act, con, sub
         self.distill, self.distill_tau, self.success = distill, distill_tau, success
-        self.margin, self.smoothing = margin, smoothing
+        self.margin, self.smoothing, self.cam, self.cams = margin, smoothing, cam, cams
         self.entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
 
     def forward(self, output: BranchOutput, target: Tensor) -> dict[str, Tensor]:
@@ -220,4 +255,8 @@ class SCAPNetLoss(nn.Module):
                 )
             if self.success and output.parts is not None:
                 terms["success"] = success_loss(output.parts, output.part_logits.float(), target)
+            if self.cam and self.cams and output.parts is not None and output.last is not None:
+                classes = target if target.dim() == 1 else target.argmax(1)
+                scales = sorted(set(output.parts.scales.flatten().tolist()))
+                terms["cam"] = cam_loss(output.parts.maps, scales, self.cams(output.last, classes))
         return weighted_sum(terms, self)

@@ -4,6 +4,7 @@ B batch, K classes, M parts, D feature size, S side of the view, N grid.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, Self
 
 import torch
@@ -13,6 +14,7 @@ from scapnet.backbones.cnn import Backbone
 from scapnet.backbones.factory import check_tokens, create
 from scapnet.backbones.vit import TokenBackbone, fit_positions
 from scapnet.backbones.weights import network_name
+from scapnet.cam import class_activation_maps
 from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.losses import SCAPNetLoss
 from scapnet.modules.alternatives.classifiers import ConcatClassifier, EachClassifier, make_part_classifier
@@ -36,6 +38,7 @@ class SCAPNetOutput(NamedTuple):
     parts: PartsOutput | None
     looked: Tensor | None = None  # (B,) whose parts were looked at; None where all are, or none can be
     pool: tuple[float, float] | None = None  # see `scapnet.modules.fusion`
+    last: Tensor | None = None  # (B, D, H', W') the main branch's last map, for `cam_loss`; in training only
 
 
 class SCAPNet(NetworkState, nn.Module):
@@ -129,9 +132,15 @@ class SCAPNet(NetworkState, nn.Module):
                 f"{option('loss.success')} needs an answer of each part, and {option('model.parts.classifier')} concat "
                 "gives one for all; use shared or each"
             )
+        if config.cam and isinstance(self.backbone, TokenBackbone):
+            raise ValueError(
+                f"{option('loss.cam')} needs a class activation map, and {network_name(self.backbone.net)} ends in "
+                "tokens; use a network that ends in a map"
+            )
         weights = config.cls, config.act, config.con, config.sub
-        ours = config.distill, config.distill_tau, config.success
-        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights, *ours)
+        ours = config.distill, config.distill_tau, config.success, config.cam
+        cams = partial(class_activation_maps, self)
+        return SCAPNetLoss(*weights, config.margin, config.smoothing, class_weights, *ours, cams)
 
     def location_module(self) -> nn.Module | None:
         """The gate, whose scorer chooses the parts."""
@@ -195,6 +204,7 @@ class SCAPNet(NetworkState, nn.Module):
             return SCAPNetOutput(logits, None, logits.float().softmax(-1), None, None)
         features, beside = self.backbone.start(image)  # (B, C, H, W)
         gate = self.gate(features) if held is None or held.gate is None else self.gate.hold(features, held.gate)
+        last: Tensor | None = None
         if isinstance(self.backbone, TokenBackbone):
             cells = None if self.mask == "none" else unit_cells(self.gate.applied(gate.mask), *features.shape[-2:])
             logits = self.classifier(self.backbone.finish(features, beside, cells))
@@ -207,7 +217,8 @@ class SCAPNet(NetworkState, nn.Module):
         if sure is None:
             parts, part_logits = self._look(features, gate.logits, source, index, held and held.parts)
             probs = fused_answer(logits, part_logits, self.pool)
-            return SCAPNetOutput(logits, part_logits, probs, gate, parts, pool=self.pool)
+            seen = last.detach() if self.training and last is not None else None
+            return SCAPNetOutput(logits, part_logits, probs, gate, parts, pool=self.pool, last=seen)
         looked = probs.amax(1) < sure  # (B,)
         if not looked.any():
             return SCAPNetOutput(logits, None, probs, gate, None, looked)

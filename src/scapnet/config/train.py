@@ -20,6 +20,8 @@ class LossConfig:
     """lambda."""
     success: float = 0.0
     """Weight of the loss by which the scorer learns which parts are named right by themselves; not in the paper."""
+    cam: float = 0.0
+    """Weight of the loss by which the scorer learns where the main branch sees the right class; not in the paper."""
     act_ramp: tuple[float, float] = (0.0, 0.0)
     """Epochs between which beta grows from 0 to its value; (0, 0) has it from the first step, as the paper does."""
     margin: float = 0.1
@@ -34,6 +36,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         at_least("loss.distill", self.distill, 0)
         at_least("loss.success", self.success, 0)
+        at_least("loss.cam", self.cam, 0)
         if self.distill_tau <= 0:
             refuse(f"loss.distill_tau is {self.distill_tau}; a temperature must be positive")
 

@@ -27,7 +27,7 @@ def deciding_settings(config: Config) -> dict[str, Any]:
         del model["relation"]
     if "parts" not in used:
         del model["parts"], values["train"]["stage1_epochs"], values["train"]["part_start"]
-        unused = ("con", "sub", "distill", "success")
+        unused = ("con", "sub", "distill", "success", "cam")
     if not used & {"gate", "parts"}:  # the grid of the parts is the gate's
         del model["gate"], model["network"]
         unused += ("act", "act_ramp")

@@ -118,7 +118,7 @@ def curve(folder: Path) -> list[dict[str, float]]:
     epochs: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         prefix = "val_" if line.get("split") == "val" else ""
-        for key in ("accuracy", "kept", "cls", "act", "con", "sub", "distill", "success"):
+        for key in ("accuracy", "kept", "cls", "act", "con", "sub", "distill", "success", "cam"):
             if key in line:
                 epochs[line["epoch"]][prefix + key].append(line[key])
     return [{key: round(fmean(values), 4) for key, values in epochs[epoch].items()} for epoch in sorted(epochs)]

@@ -10,7 +10,7 @@ from scapnet.data.transforms import Views
 from scapnet.network import NetworkOutput
 from scapnet.terminal.console import ProgressBar
 
-TERMS = ("loss", "cls", "act", "con", "sub", "distill", "success")
+TERMS = ("loss", "cls", "act", "con", "sub", "distill", "success", "cam")
 
 
 class Meter:
