@@ -50,10 +50,11 @@ LOOKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 WEIGHED = {"full-pool": EVERY, "light-pool": SMALL}  # the data sets that have these rows
 LIGHT: Changes = {  # at the cost of the backbone at 128 px; a view of 96 px has a map of 6 x 6 cells
     **{"data.size": 96, "data.resize": 108, "model.gate.grid": 6, "model.parts.keep": (0, 1), "model.parts.size": 80},
-    **{"train.epochs": 16, "train.stage1_epochs": 2, "loss.act_ramp": (10.0, 16.0)},
+    **{"train.epochs": 16, "train.stage1_epochs": 2, "loss.act_ramp": (10.0, 16.0), "loss.cam": 1.0},
 }
 WINDOWS: tuple[tuple[str, str, Changes], ...] = (  # of recipes with one part
     ("light", "SCAPNet, 96 px view, the part at 80 px", LIGHT),
+    ("light-success", "the same, the scorer taught by success alone", {**LIGHT, "loss.cam": 0.0}),
     ("part-184", "SCAPNet, the part at 184 px", {"model.parts.size": 184}),
     ("random", "SCAPNet, a random window", {"model.parts.strategy": "random", "loss.success": 0.0}),
 )
@@ -80,6 +81,7 @@ FRONTIER = Table(
     costs=True,
     notes=(
         "SCAPNet's main branch has a view of 128 px where the row names no other.",
+        "At 96 px the scorer also learns where the main branch's class activation map sees the right class.",
         "Distilled: the main branch also learns from the mean of both branches (weight 1, temperature 2).",
         "Branches weighed: how much each branch counts in the answer is set on the other half of the test images.",
         "Half unmasked: half of the images of a training batch are not masked, and none in evaluation.",
