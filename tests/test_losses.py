@@ -192,8 +192,8 @@ def test_the_parts_learn_nothing_from_distillation() -> None:
 
 
 def chosen(scores: list[list[float]], scales: list[list[int]]) -> PartsOutput:
-    given = torch.tensor(scores, requires_grad=True)
-    return PartsOutput(torch.zeros(*given.shape, 4), given, torch.tensor(scales), ())
+    given = torch.tensor(scores).logit().requires_grad_()
+    return PartsOutput(torch.zeros(*given.shape, 4), given.sigmoid(), torch.tensor(scales), (), given)
 
 
 def test_success_is_the_cross_entropy_of_centred_scores_and_ranks_of_each_scale() -> None:
@@ -219,7 +219,8 @@ def test_success_ranks_the_windows_and_opens_no_gate() -> None:
     parts = chosen([[0.5], [0.5], [0.5], [0.5]], [[2], [2], [2], [2]])
     part_logits = torch.tensor([[[9.0, 0.0]], [[0.0, 9.0]], [[1.0, 0.0]], [[0.0, 1.0]]], requires_grad=True)
     loss = success_loss(parts, part_logits, torch.zeros(4, dtype=torch.long))
-    given, answers = torch.autograd.grad(loss, (parts.scores, part_logits), allow_unused=True)
+    assert parts.log_odds is not None
+    given, answers = torch.autograd.grad(loss, (parts.log_odds, part_logits), allow_unused=True)
     assert answers is None
     wanted = -given[:, 0]
     assert wanted[0] > wanted[2] > 0 > wanted[3] > wanted[1]
@@ -243,20 +244,33 @@ def test_cam_is_the_cross_entropy_of_centred_scores_and_ranks_of_evidence() -> N
                 rank = sum((mine > other) + 0.5 * (mine == other) for other in evidence) / len(cells)
                 p = 1 / (1 + math.exp(sum(odds) / len(odds) - odd))
                 total -= (rank * math.log(p) + (1 - rank) * math.log(1 - p)) / len(cells) / 2
-    assert cam_loss(maps, [1, 2], cams).item() == pytest.approx(total / 2, rel=1e-4)
+    assert cam_loss([m.logit() for m in maps], [1, 2], cams).item() == pytest.approx(total / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("side", [3, 4, 9])  # a map of fewer cells than units, of as many, and of more
 def test_cam_ranks_the_windows_and_opens_no_gate(side: int) -> None:
     cams = torch.zeros(1, side, side)
     cams[0, 0, 0] = 1.0
-    maps = [torch.full((1, 4, 4), 0.5, requires_grad=True), torch.full((1, 3, 3), 0.5, requires_grad=True)]
-    given = torch.autograd.grad(cam_loss(maps, [2], cams), maps, allow_unused=True)
+    odds = [torch.zeros(1, 4, 4, requires_grad=True), torch.zeros(1, 3, 3, requires_grad=True)]
+    given = torch.autograd.grad(cam_loss(odds, [2], cams), odds, allow_unused=True)
     assert given[0] is None
     wanted = -given[1][0]
     assert wanted.argmax() == 0
     assert wanted[2, 2] < 0
     assert wanted.sum().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_scorer_that_is_sure_of_every_window_still_learns() -> None:
+    odds = (40 + torch.arange(16.0)).reshape(1, 4, 4).requires_grad_()  # P(keep) is 1 in float32
+    parts = PartsOutput(torch.zeros(1, 2, 4), torch.ones(1, 2), torch.ones(1, 2), (), odds.flatten(1)[:, [0, 15]])
+    part_logits = torch.tensor([[[9.0, 0.0], [0.0, 9.0]]])  # the first window is right, the last is preferred
+    for loss in (
+        success_loss(parts, part_logits, torch.tensor([0])),
+        cam_loss([odds], [1], 16 - torch.arange(16.0).reshape(1, 4, 4)),
+    ):
+        (given,) = torch.autograd.grad(loss, odds)
+        assert given[0, 0, 0] < -0.01
+        assert given[0, 3, 3] > 0.01
 
 
 def test_absent_terms_are_absent() -> None:

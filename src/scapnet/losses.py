@@ -111,12 +111,12 @@ def success_loss(parts: PartsOutput, part_logits: Tensor, target: Tensor) -> Ten
 
     A chosen part's success is the probability that it gives to the right class by itself. Its rank among all parts of
     its scale in the batch, from 0 to 1, is what P(keep) shall be, by binary cross-entropy: ranks also tell parts
-    apart while all of them are still poor. The logits of P(keep) are shifted to a mean of 0, so that the order of the
-    windows is learned and not how many units the gate keeps. The success gets no gradient, so the sub-network learns
-    nothing from this loss.
+    apart while all of them are still poor. The log odds of P(keep) are shifted to a mean of 0, so that the order of the
+    windows is learned and not how many units the gate keeps. They are not computed from P(keep), which is 1 for a sure
+    scorer and has no gradient then. The success gets no gradient, so the sub-network learns nothing from this loss.
 
     Args:
-        parts: the chosen parts, with their P(keep).
+        parts: the chosen parts, with their log odds.
         part_logits: (B, M, K).
         target: (B,) class indices, or (B, K) soft targets.
 
@@ -126,7 +126,8 @@ def success_loss(parts: PartsOutput, part_logits: Tensor, target: Tensor) -> Ten
     probs = part_logits.detach().softmax(-1)  # (B, M, K)
     share = F.one_hot(target, probs.shape[-1]) if target.dim() == 1 else target
     success = (probs * share.unsqueeze(1)).sum(-1)  # (B, M)
-    logits = parts.scores.logit(1e-6)
+    logits = parts.log_odds
+    assert logits is not None
     loss = logits.new_zeros(())
     for scale in set(parts.scales.flatten().tolist()):
         these = parts.scales == scale
@@ -137,29 +138,29 @@ def success_loss(parts: PartsOutput, part_logits: Tensor, target: Tensor) -> Ten
     return loss / success.numel()
 
 
-def cam_loss(maps: Sequence[Tensor], scales: Sequence[int], cams: Tensor) -> Tensor:
+def cam_loss(log_odds: Sequence[Tensor], scales: Sequence[int], cams: Tensor) -> Tensor:
     """Teaches the scorer where the main branch sees the right class (ours; not in the paper).
 
     A window's evidence is the mean of the class activation map inside it. The share of an image's windows of the same
-    scale with less evidence is what its P(keep) shall be, by binary cross-entropy. As in `success_loss`, the logits
+    scale with less evidence is what its P(keep) shall be, by binary cross-entropy. As in `success_loss`, the log odds
     are shifted to a mean of 0, and the evidence gets no gradient.
 
     Args:
-        maps: per scale (B, N-u+1, N-u+1) P(keep), scale 1 first.
-        scales: u of the maps that learn.
+        log_odds: per scale (B, N-u+1, N-u+1), scale 1 first.
+        scales: u of those that learn.
         cams: (B, H', W') class activation maps of the right classes, of the main branch.
 
     Returns:
         Scalar, the mean over the windows of a scale, the images and the scales.
     """
-    size = list(maps[0].shape[-2:])
+    size = list(log_odds[0].shape[-2:])
     units = F.interpolate(cams.detach().float()[:, None], size, mode="bilinear", antialias=True)[:, 0]  # (B, N, N)
     loss = units.new_zeros(())
     for scale in scales:
         evidence = estimated_scores(units, scale).flatten(1)  # (B, n)
         less = evidence.unsqueeze(2) > evidence.unsqueeze(1)
         rank = (less + 0.5 * (evidence.unsqueeze(2) == evidence.unsqueeze(1))).mean(2)
-        logits = maps[scale - 1].flatten(1).logit(1e-6)
+        logits = log_odds[scale - 1].flatten(1)
         loss = loss + F.binary_cross_entropy_with_logits(logits - logits.mean(1, keepdim=True), rank)
     return loss / len(scales)
 
@@ -258,5 +259,5 @@ class SCAPNetLoss(nn.Module):
             if self.cam and self.cams and output.parts is not None and output.last is not None:
                 classes = target if target.dim() == 1 else target.argmax(1)
                 scales = sorted(set(output.parts.scales.flatten().tolist()))
-                terms["cam"] = cam_loss(output.parts.maps, scales, self.cams(output.last, classes))
+                terms["cam"] = cam_loss(output.parts.log_odds_maps, scales, self.cams(output.last, classes))
         return weighted_sum(terms, self)

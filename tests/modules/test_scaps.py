@@ -66,6 +66,24 @@ def test_sampled_windows_follow_their_scores_in_training_alone() -> None:
     assert [indices(best.boxes[b], best.scales[b], 2) for b in range(2)] == [[(1, 2)], [(1, 2)]]
 
 
+def test_a_scorer_that_is_sure_of_every_window_has_a_best_one_and_draws_others() -> None:
+    select, rows = PartSelection(2, (1, 1), "sample"), 2000
+    features = torch.tensor([50.0, 60.0, 55.0, 40.0]).view(1, 1, 2, 2).expand(rows, 1, 2, 2)  # P(keep) is 1
+
+    def score(pooled: Tensor) -> Tensor:
+        return torch.cat([0 * pooled, pooled], -1)
+
+    best = select.eval()(features[:1], score)
+    assert best.scores.tolist() == [[1.0, 1.0]]
+    assert best.log_odds is not None
+    assert best.log_odds[0, 0] == 60
+    assert indices(best.boxes[0], best.scales[0], 2)[0] == (1, 1)
+    torch.manual_seed(0)
+    found = select.train()(features, score)
+    drawn = {indices(boxes, scales, 2)[0][1] for boxes, scales in zip(found.boxes, found.scales, strict=True)}
+    assert {1, 2} <= drawn
+
+
 @pytest.mark.parametrize("count", [1, 4, 13])
 def test_equal_scores_come_in_the_order_of_their_index(count: int) -> None:
     scores = torch.randint(0, 4, (50, 13), generator=torch.Generator().manual_seed(0)) / 4
@@ -83,7 +101,7 @@ def test_selection_equals_the_reference(
     gate, total = make_gate(3), sum(keep)
     x = 2 * torch.randn(2, 3, *shape, dtype=torch.float64)
     select = PartSelection(grid, keep, strategy, total=total if strategy == "top" else None)  # type: ignore[arg-type]
-    boxes, scores, scales, maps = select.eval()(x, gate.score)
+    boxes, scores, scales, maps, *_ = select.eval()(x, gate.score)
     assert boxes.shape == (2, total, 4)
     assert len(maps) == len(keep)
     for b, image in enumerate(x.tolist()):

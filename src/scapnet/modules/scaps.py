@@ -4,6 +4,7 @@ B batch, C channels, H W map size, N grid, u scale, n = N - u + 1 windows per si
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from scapnet.modules.boxes import pool_windows, window_boxes
 
+SURE = 4.0  # log odds
 Strategy = Literal["score", "top", "random", "fixed", "sample"]
 
 
@@ -21,10 +23,12 @@ class PartsOutput(NamedTuple):
     scores: Tensor  # (B, M) P(keep) of the chosen windows
     scales: Tensor  # (B, M) u of each chosen window
     maps: tuple[Tensor, ...]  # per scale (B, n, n) P(keep)
+    log_odds: Tensor | None = None  # (B, M) of the chosen windows, which tell even those apart whose P(keep) is 1
+    log_odds_maps: tuple[Tensor, ...] = ()  # per scale (B, n, n)
 
 
-def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int, scale: int) -> Tensor:
-    """S^u = P(keep) of every window of a scale, computed by the gate's own two layers.
+def window_logits(features: Tensor, score: Callable[[Tensor], Tensor], grid: int, scale: int) -> Tensor:
+    """Logits of every window of a scale by the gate's own two layers; S^u is their `keep_probability`.
 
     Args:
         features: (B, C, H, W), not masked.
@@ -33,14 +37,20 @@ def window_scores(features: Tensor, score: Callable[[Tensor], Tensor], grid: int
         scale: u.
 
     Returns:
-        (B, N-u+1, N-u+1) in (0, 1).
+        (B, N-u+1, N-u+1, 2), of which [..., 1] is keep.
     """
-    return keep_probability(score(pool_windows(features, grid, scale)))
+    return score(pool_windows(features, grid, scale))
 
 
 def keep_probability(logits: Tensor) -> Tensor:
     """P(keep) of logits (..., 2), in float32 or more."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)[..., 1]
+
+
+def keep_log_odds(logits: Tensor) -> Tensor:
+    """log(P(keep) / (1 - P(keep))) of logits (..., 2), in float32 or more."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits[..., 1] - logits[..., 0]
 
 
 def top_indices(scores: Tensor, count: int) -> Tensor:
@@ -129,18 +139,21 @@ class PartSelection(nn.Module):
         """
         scales = range(1, len(self.keep) + 1)
         height, width = features.shape[-2:]
-        first = () if units is None else (keep_probability(units),)
-        maps = (*first, *(window_scores(features, score, self.grid, u) for u in scales[len(first) :]))
+        first = () if units is None else (units,)
+        logits = (*first, *(window_logits(features, score, self.grid, u) for u in scales[len(first) :]))
+        maps, odds = (tuple(map(f, logits)) for f in (keep_probability, keep_log_odds))
         boxes = torch.cat(
             [window_boxes(height, width, self.grid, u, device=features.device, dtype=torch.float32) for u in scales]
         )  # (windows of all scales, 4)
-        scores = torch.cat([m.flatten(1) for m in maps], 1)  # (B, windows)
+        scores, log_odds = (torch.cat([m.flatten(1) for m in all_], 1) for all_ in (maps, odds))  # (B, windows)
         sizes = [m[0].numel() for m in maps]
-        chosen = self._choose(scores.detach(), sizes, index)  # (B, M)
+        # By log odds, in the same order: a sure scorer's probabilities are 1 for more than one window.
+        chosen = self._choose(log_odds.detach(), sizes, index)  # (B, M)
         scale_of = torch.cat(
             [torch.full((m[0].numel(),), u, device=m.device) for u, m in zip(scales, maps, strict=True)]
         )
-        return PartsOutput(boxes[chosen], scores.gather(1, chosen), scale_of[chosen], maps)
+        found = boxes[chosen], scores.gather(1, chosen), scale_of[chosen], maps
+        return PartsOutput(*found, log_odds.gather(1, chosen), odds)
 
     def _choose(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:
         if self.strategy == "top":
@@ -148,7 +161,7 @@ class PartSelection(nn.Module):
         if self.strategy == "fixed":
             return self._fixed(sizes, scores.device).expand(scores.shape[0], -1)
         drawn = self.strategy == "random" or (self.strategy == "sample" and self.training)
-        draw = self._draw(scores, index) if drawn else scores
+        draw = self._draw(scores, sizes, index) if drawn else scores
         chosen, start = [], 0
         for quota, size in zip(self.keep, sizes, strict=True):
             picked = start + top_indices(draw[:, start : start + size], quota)
@@ -166,10 +179,13 @@ class PartSelection(nn.Module):
             start += size
         return torch.tensor(chosen, device=device)  # (M,)
 
-    def _draw(self, scores: Tensor, index: Tensor | None) -> Tensor:
+    def _draw(self, scores: Tensor, sizes: list[int], index: Tensor | None) -> Tensor:
         if self.strategy == "sample":  # Gumbel noise on log odds draws without replacement, by their softmax
-            # Odds squared, so that more of the crops in training hold what the scorer has found.
-            return 2 * scores.logit(1e-6) - torch.empty_like(scores).exponential_().log()
+            scales = scores.tensor_split([*accumulate(sizes)][:-1], 1)
+            centred = torch.cat([odds - odds.mean(1, keepdim=True) for odds in scales], 1)
+            # Odds squared, so that more of the crops in training hold what the scorer has found; but at most SURE from
+            # the mean, so that a scorer that is sure before it has learned anything sees other windows, too.
+            return 2 * centred.clamp(-SURE, SURE) - torch.empty_like(scores).exponential_().log()
         if self.training:
             return torch.rand_like(scores)
         if index is None:  # the same draw for every image, so that a result does not depend on the batch
