@@ -86,7 +86,7 @@ def test_a_preset_is_made_smaller_in_proportion(model_folder: Path) -> None:
 
 
 def test_the_command_times_everything(model_folder: Path, tmp_path: Path, command: Command) -> None:
-    out = tmp_path / "speed.json"
+    out = tmp_path / "new" / "speed.json"  # its folder is made
     printed, said = command("bench", model_folder, "--rounds", 1, "--batch", 2, "--out", out)
     assert out.with_suffix(".md").read_text() == printed.removesuffix("\n")
     found = json.loads(out.read_text())

@@ -28,7 +28,7 @@ from scapnet.engine import best_device
 from scapnet.experiments.cost import location_parameters, macs_of
 from scapnet.experiments.environment import environment
 from scapnet.network import as_module
-from scapnet.outputs import check_file
+from scapnet.outputs import check_file, writing
 from scapnet.processor import describe
 
 LIBRARIES = ("torch", "torchvision", "timm", "onnxruntime", "openvino")
@@ -125,8 +125,9 @@ def bench(
     }
     text = page(about, [("inference", forward), *([("training", steps)] if steps else [])])
     if out is not None:
-        out.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        out.with_suffix(".md").write_text(text, encoding="utf-8")
+        for path, content in ((out, json.dumps(about, indent=2) + "\n"), (out.with_suffix(".md"), text)):
+            with writing(path) as draft:
+                draft.write_text(content, encoding="utf-8")
     return text
 
 
