@@ -82,8 +82,8 @@ FOLDED = "PyTorch with batch norm folded into the convolutions"
 WAYS = (
     Way("openvino", True, 0.9950, ("openvino", "onnxscript"), f"OpenVINO{BF16}"),
     Way("folded", True, 0.9917, (), f"{FOLDED}{BF16}"),
-    Way("openvino", False, 1.0, ("openvino", "onnxscript"), "OpenVINO"),
     Way("onnx", False, 1.0, ("onnxruntime", "onnxscript"), "onnxruntime"),
+    Way("openvino", False, 1.0, ("openvino", "onnxscript"), "OpenVINO"),
     Way("folded", False, 1.0, (), FOLDED),
 )
 
