@@ -13,8 +13,8 @@ TERMS = {
     "con": "ranking of scales (con)",
     "distill": "distillation (distill)",
     "success": "choice of parts (success)",
-    "cam": "choice of parts (cam)",
     "act": "gate (act)",
+    "cam": "choice of parts (cam)",
 }
 
 
