@@ -258,7 +258,10 @@ def test_answers_from_open_pixels(photos: Path, tmp_path: Path) -> None:
         ({"at_least": "auto"}, "leave them out"),
     ],
 )
-def test_what_does_not_go_with_masked_pixels(options: dict[str, Any], words: str, model_folder: Path) -> None:
+def test_what_does_not_go_with_masked_pixels(
+    options: dict[str, Any], words: str, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "onnx", lambda *_: pytest.fail("it is refused before a graph is made"))
     with pytest.raises(ValueError, match=words) as error:
         Predictor.from_pretrained(model_folder, mask_pixels=True, **options)
     assert "\n" not in str(error.value)

@@ -66,6 +66,8 @@ def test_a_word_that_the_command_line_does_not_know(refuse: Refuse, arguments: l
         (("--train.stage1-epochs", 14), "never be trained"),
         (("--train.lr", -1.0), "learning rate"),
         (("--loss.distill", "nan"), "distill is nan"),
+        (("--loss.success", "-1"), "success is -1"),
+        (("--loss.cam", "nan"), "cam is nan"),
         (("--model.parts.pool", 0.5, "nan"), "a weight of parts.pool is nan"),
         (("--model.parts.pool", 0, 0), "both weights of parts.pool are 0"),
     ],

@@ -81,8 +81,8 @@ class PartSelection(nn.Module):
         strategy: "score" takes the best windows of each scale (the paper's 3, 2, 1), "top" the best over all scales,
             "random" random windows with the same quotas (Table VIII), "fixed" the same windows in every image, evenly
             spaced over a scale (a control of ours that uses no scores), "sample" draws windows in training, in
-            proportion to the squared odds of P(keep), and takes the best in evaluation (ours, so that `success_loss`
-            sees other windows).
+            proportion to the squared odds of P(keep) within limits, and takes the best in evaluation (ours, so that
+            `success_loss` sees other windows).
         total: M of "top"; the sum of ``keep`` by default.
 
     Raises:
