@@ -1,6 +1,7 @@
 """Exported graphs as engines of a predictor."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from scapnet.checkpoint import save_pretrained
 from scapnet.config import ViewConfig
 from scapnet.data.images import to_tensor
 from scapnet.engine import SAME, WAYS, GraphEngine, auto_engine, chosen_way, exported_engine, file_engine
+from scapnet.engine.cached import MOST, cached_file
 from scapnet.engine.network import FoldedEngine
 from scapnet.export.formats import metadata_of
 from scapnet.export.graph import PixelNetwork
@@ -103,6 +105,31 @@ def test_a_model_is_exported_once(model_folder: Path, tmp_path: Path, monkeypatc
     (file,) = made
     assert (file.parent, file.suffix) == (tmp_path / "scapnet" / "engines", ".onnx")
     assert json.loads(file.read_text()) == ["onnx", "view"]
+
+
+def test_the_cache_keeps_the_graphs_that_were_used_last(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "scapnet" / "engines"
+    cache.mkdir(parents=True)
+    for age in range(MOST + 3):  # the older, the higher the number
+        for suffix in (".xml", ".bin") if age % 2 else (".onnx",):
+            file = cache / f"{age:02d}-0.1.0{suffix}"
+            file.touch()
+            os.utime(file, (1e9 - age, 1e9 - age))
+    (cache / "notes.txt").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("scapnet.export.export_model", lambda model, out, *_, **__: out.touch())
+    monkeypatch.setattr("scapnet.engine.cached.open_graph", lambda path, half: graph_of(make()))
+    exported_engine("onnx", model_folder, None)
+    new = cached_file(model_folder, ".onnx").stem
+    expected = {new, "notes", *(f"{age:02d}-0.1.0" for age in range(MOST - 1))}
+    assert {file.stem for file in cache.iterdir()} == expected
+    for age in range(MOST - 1):  # a graph that is used again stays
+        (cache / f"new-{age}.onnx").touch()
+    os.utime(cache / f"{new}.onnx", (1e8, 1e8))
+    exported_engine("onnx", model_folder, None)
+    assert {file.stem for file in cache.glob("*.onnx")} == {new, *(f"new-{age}" for age in range(MOST - 1))}
 
 
 @pytest.mark.parametrize(

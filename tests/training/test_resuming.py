@@ -187,6 +187,8 @@ def test_a_checkpoint_at_the_place_of_an_older_one_replaces_it(run: Path) -> Non
     assert saved is not None
     assert [path.name for path in (run / "checkpoints").iterdir()] == [saved.name] == ["00001-0000000+"]
     assert read_position(saved).epoch == 1
+    (run / "new").touch()
+    assert {path.stat().st_mode for path in saved.iterdir()} == {(run / "new").stat().st_mode}  # who may read it
 
 
 def test_a_run_that_was_killed_at_its_start_can_begin_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from scapnet.modelfile import read_model_config
 from scapnet.terminal.console import make_console, say
 
 EXPORTED = ("model", "view", "classes", "threshold")  # what of a config.json becomes part of a graph
+MOST = 16  # graphs in the cache
 
 
 def cached_file(folder: Path, suffix: str) -> Path:
@@ -50,6 +52,7 @@ def exported_engine(
         from scapnet.export import export_model  # here: a graph that is in the cache is answered sooner without
 
         export_model(from_pretrained(folder), file, format, pixels="view")
+    _used(file)
     return GraphEngine(open_graph(file, half=half), read_known(folder))
 
 
@@ -71,6 +74,7 @@ def int8_engine(format: Literal["onnx", "openvino"], folder: Path, device: torch
         from scapnet.export import export_model
 
         export_model(folder.parent, file, format, "int8", pixels="view")
+    _used(file)
     return GraphEngine(open_graph(file), read_known(folder))
 
 
@@ -82,6 +86,16 @@ def check_place(name: str, device: torch.device | str | None) -> None:
     """
     if device is not None and str(device) != "cpu":
         raise ValueError(f"the engine {name} runs on the processor; leave the device {device} out")
+
+
+def _used(file: Path) -> None:
+    """Mark a graph as the one used last, and delete those beyond `MOST` that were used longest ago, with their weights."""
+    with suppress(OSError):  # a cache that can only be read, or another process that deletes them, too
+        os.utime(file)
+        graphs = [path for path in file.parent.iterdir() if path.suffix in SUFFIXES.values()]
+        for old in sorted(graphs, key=lambda path: path.stat().st_mtime, reverse=True)[MOST:]:
+            for path in (old, old.with_suffix(".bin")):  # OpenVINO keeps the weights beside the graph
+                path.unlink(missing_ok=True)
 
 
 def _announce(folder: Path, what: str) -> None:

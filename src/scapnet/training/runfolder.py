@@ -20,6 +20,7 @@ from scapnet.config import Config
 from scapnet.errors import reason
 from scapnet.jsonfile import read_json, write_json
 from scapnet.serialization import from_dict, to_dict
+from scapnet.tensorfile import as_others
 from scapnet.training.manifest import damages, sync, write_manifest
 
 RESTORE = "restore it from a copy, or start a new run"
@@ -193,6 +194,8 @@ class RunFolder:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             write_json(draft / "position.json", dataclasses.asdict(position))
+            for tensors in draft.glob("*.safetensors"):
+                as_others(tensors)
             shutil.copyfile(self.path / "config.json", draft / "config.json")
             write_manifest(draft)
             older = list(place.glob("[0-9]*"))
