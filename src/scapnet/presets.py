@@ -1,11 +1,12 @@
 """The presets: functions that return the settings of a whole run. Command-line flags override single settings."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from scapnet.config import Config
 from scapnet.config.data import DataConfig, SyntheticConfig
 from scapnet.config.model import GateConfig, ModelConfig, PartsConfig, RelationConfig
 from scapnet.config.train import LossConfig, TrainConfig
+from scapnet.terminal.hints import option
 
 
 def paper() -> Config:
@@ -135,6 +136,34 @@ def caution(config: Config) -> str | None:
         f"the losses and the gate of the preset {config.preset} are the paper's as printed; on photographs of groceries"
         " they were 11 to 29 points behind the backbone alone; the preset photos is safer for your own photos"
     )
+
+
+MAIN = frozenset({"cls", "smoothing"})
+LOSSES = {"plain": MAIN, "nts": MAIN | {"sub"}, "rra": MAIN | {"sub", "act", "act_ramp"}}  # of other networks
+
+
+def without_effect(config: Config) -> str | None:
+    """Names the losses and modules that differ from the preset's and change nothing in a run; None if there are none.
+
+    The preset's own do not count: `scapnet train zoom --model.network plain` is how a baseline is trained.
+    """
+    model, preset = config.model, PRESETS.get(config.preset, paper)()
+    used = LOSSES.get(model.network, frozenset(field.name for field in fields(LossConfig)))
+    if not model.gate.enabled:
+        used -= {"act", "act_ramp"}
+    if model.network == "scapnet" and not model.parts.enabled:
+        used &= MAIN | {"act", "act_ramp"}
+    changed = [
+        option(f"loss.{field.name}")
+        for field in fields(LossConfig)
+        if field.name not in used and getattr(config.loss, field.name) != getattr(preset.loss, field.name)
+    ]
+    if model.network == "plain":
+        names = ("gate", "parts", "relation")
+        changed += [f"--model.{name}.*" for name in names if getattr(model, name) != getattr(preset.model, name)]
+    if not changed:
+        return None
+    return f"these settings have no effect on the network {model.network}: {', '.join(changed)}"
 
 
 def get_preset(name: str) -> Config:

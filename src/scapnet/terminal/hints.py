@@ -31,16 +31,18 @@ def option(setting: str) -> str:
 
     >>> option("data.root")
     '--data.root'
+    >>> option("loss.act_ramp")
+    '--loss.act-ramp'
     >>> with command(["eval", "runs/photos"]):
     ...     option("data.root"), option("data.level")
     ('--root', '--data.level of scapnet train')
     """
-    name = _command.get()
+    name, flag = _command.get(), f"--{setting.replace('_', '-')}"
     if name.startswith("data"):  # its commands have no other sections
-        return f"--{setting.removeprefix('data.')}"
+        return f"--{flag.removeprefix('--data.')}"
     if name in SPELLINGS:
-        return SPELLINGS[name].get(setting, f"--{setting} of scapnet train")
-    return f"--{setting}"
+        return SPELLINGS[name].get(setting, f"{flag} of scapnet train")
+    return flag
 
 
 def read_with(settings: Mapping[str, object]) -> str:

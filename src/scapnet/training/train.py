@@ -7,7 +7,7 @@ from accelerate.utils import broadcast_object_list
 
 from scapnet.config import Config
 from scapnet.outputs import check_folder
-from scapnet.presets import caution
+from scapnet.presets import caution, without_effect
 from scapnet.terminal.console import ProgressBar, say
 from scapnet.training.finish import finish, show
 from scapnet.training.lock import run_lock
@@ -41,8 +41,9 @@ def train(config: Config, out: Path | None = None) -> Path:
         raise ValueError(f"{folder} exists; choose another --out, or continue it with: scapnet resume {folder}")
     check_folder(folder, "choose another --out")
     run = Run(config, folder, accelerator=accelerator, note=say)
-    if accelerator.is_main_process and (warning := caution(config)):
-        say(warning)
+    if accelerator.is_main_process:
+        for warning in filter(None, (caution(config), without_effect(config))):
+            say(warning)
     with run_lock(folder, accelerator):
         return _run(run)
 
