@@ -89,7 +89,7 @@ def check_place(name: str, device: torch.device | str | None) -> None:
 
 
 def _used(file: Path) -> None:
-    """Mark a graph as the one used last, and delete those beyond `MOST` that were used longest ago, with their weights."""
+    """Mark a graph as the one used last, and delete those that were used longest ago, with their weights."""
     with suppress(OSError):  # a cache that can only be read, or another process that deletes them, too
         os.utime(file)
         graphs = [path for path in file.parent.iterdir() if path.suffix in SUFFIXES.values()]
