@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scapnet.experiments.recipes import FIRST_SEED, OURS, PAPER, SMALL, classes_of, for_machine, recipe_of, with_seed
+from scapnet.experiments.recipes import DRAWN, FIRST_SEED, OURS, PAPER, SMALL, classes_of, for_machine, recipe_of, with_seed
 from scapnet.experiments.rows import another_seed
 from scapnet.experiments.tables import TABLES
 from scapnet.experiments.tables.frontier import FRONTIER
@@ -21,7 +21,7 @@ def test_seeds_draw_new_data_and_pair_all_rows(data: str) -> None:
     assert len({config.train.seed for config in seeds}) == 12
     assert min(config.train.seed for config in seeds) >= FIRST_SEED == 1000
     if data in (*OURS, *SMALL):
-        assert len({config.data for config in seeds}) == (12 if data == "finches" else 4)
+        assert len({config.data for config in seeds}) == (12 if data in DRAWN else 4)
         assert all(config.data.seed >= FIRST_SEED for config in seeds)
     if data in ("grocery", "cub100", "large-birds"):
         assert [c.data.fold for c in seeds] == [*range(4)] * 3  # the fifth is for trials
@@ -54,6 +54,7 @@ def test_numbers_of_classes() -> None:
         "grocery": 81,
         "cub100": 100,
         "large-birds": 100,
+        "small-finches": 32,
         "cub": 200,
         "aircraft": 100,
         "veg200": 200,

@@ -30,7 +30,7 @@ from toy_runs import answers, record
         (("table4", "--seeds", 0), "seeds 0 must be at least 1"),
         (("table4", "--data", "grocery"), "--root"),
         (("fig8", "--data", "cub", "--root", "gone"), "gone"),
-        (("frontier", "--data", "cub", "--root", "."), "finches, grocery, cub100, large-birds"),
+        (("frontier", "--data", "cub", "--root", "."), "finches, grocery, cub100, large-birds, small-finches"),
         (("table4", "--data", "large-birds", "--root", "."), "large-birds has rows in the frontier alone"),
         (("table4", "--jobs", -1), "must not be negative"),
         (("table4", "--minutes", -1), "must not be negative"),

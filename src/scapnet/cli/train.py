@@ -163,8 +163,8 @@ def reproduce(
 
     Args:
         what: table3 to table12, fig2, fig4, fig8, fig9, fig10 or frontier; list shows them with the expected time.
-        data: finches, grocery, cub100, large-birds, cub, aircraft, veg200, fru92 or vegfru.
-        root: the data set's folder; the finches need none.
+        data: finches, grocery, cub100, large-birds, small-finches, cub, aircraft, veg200, fru92 or vegfru.
+        root: the data set's folder; drawn ones need none.
         weights: a file with the backbone's starting weights, instead of downloading them.
         seeds: runs per row.
         out: the folder of the results; a run with a record there is not repeated.

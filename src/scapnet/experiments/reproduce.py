@@ -23,7 +23,7 @@ from scapnet.experiments.figures.parts import cam_beside_gate, parts_with_and_wi
 from scapnet.experiments.figures.style import NO_MATPLOTLIB
 from scapnet.experiments.frontier import write_frontier
 from scapnet.experiments.page import write_table
-from scapnet.experiments.recipes import OURS, SMALL, classes_of, recipe_of, with_seed
+from scapnet.experiments.recipes import DRAWN, OURS, SMALL, classes_of, recipe_of, with_seed
 from scapnet.experiments.rows import Row, Table
 from scapnet.experiments.runner import RowRun, Runner
 from scapnet.experiments.tables import TABLES
@@ -78,13 +78,13 @@ class Request:
         """The command that repeats the request."""
         words = ["scapnet", "reproduce", self.what, "--data", self.data]
         # The folders of the finches' cache, of records and of runs do not change the result.
-        words += ["--root", str(self.root)] if self.root is not None and self.data != "finches" else []
+        words += ["--root", str(self.root)] if self.root is not None and self.data not in DRAWN else []
         words += ["--weights", self.weights] if self.weights else []
         return shlex.join([*words, "--seeds", str(self.seeds)])
 
     def runner(self) -> Runner:
         """A runner for the request; drawn images are cached beside the runs."""
-        root = self.runs / "drawn" if self.data == "finches" and self.root is None else self.root
+        root = self.runs / "drawn" if self.data in DRAWN and self.root is None else self.root
         base = recipe_of(self.data, root, self.weights)
         return Runner(base, self.out, self.runs, self.command, self.jobs)
 

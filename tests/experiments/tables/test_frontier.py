@@ -20,7 +20,7 @@ def test_all_rows_are_trained_on_as_many_pixels(data: str) -> None:
         assert wanted <= pixels < wanted + epoch
         assert config.data.resize / config.data.size == base.data.resize / base.data.size
     rows = [row for row in FRONTIER.rows if row.applies_to(data)]
-    light = {96} if data in SMALL else set[int]()
+    light = {96} if data == "large-birds" else set[int]()
     assert {row.config(base).data.size for row in rows} == {128, 160, 192, 224, 288} | light
 
 

@@ -47,7 +47,8 @@ LOOKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("160-then-224", "backbone, 160 px, then 224 px for unsure photos", ("plain-160", "plain-224")),
     ("160-then-full", "backbone, 160 px, then SCAPNet for unsure photos", ("plain-160", "full")),
 )
-WEIGHED = {"full-pool": EVERY, "light-pool": SMALL}  # the data sets that have these rows
+BIRDS = ("large-birds",)
+WEIGHED = {"full-pool": EVERY, "light-pool": BIRDS}  # the data sets that have these rows
 LIGHT: Changes = {  # at the cost of the backbone at 128 px; a view of 96 px has a map of 6 x 6 cells
     **{"data.size": 96, "data.resize": 108, "model.gate.grid": 6, "model.parts.keep": (0, 1), "model.parts.size": 80},
     **{"train.epochs": 16, "train.stage1_epochs": 2, "loss.act_ramp": (10.0, 16.0), "loss.cam": 1.0},
@@ -58,7 +59,7 @@ WINDOWS = (  # of recipes with one part
         "SCAPNet, 96 px view, the part at 80 px",
         LIGHT,
         note="the scorer also learns where the main branch's class activation map sees the right class",
-        only=SMALL,
+        only=BIRDS,
     ),
     Row(
         "light-success",
@@ -66,9 +67,9 @@ WINDOWS = (  # of recipes with one part
         {**LIGHT, "loss.cam": 0.0},
         note="runs from before windows were compared by log odds; in one of the two the scorer was sure of every "
         "window and learned nothing",
-        only=SMALL,
+        only=BIRDS,
     ),
-    Row("part-184", "SCAPNet, the part at 184 px", {"model.parts.size": 184}, only=SMALL),
+    Row("part-184", "SCAPNet, the part at 184 px", {"model.parts.size": 184}, only=BIRDS),
     Row("random", "SCAPNet, a random window", {"model.parts.strategy": "random", "loss.success": 0.0}, only=SMALL),
 )
 FRONTIER = Table(
