@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from scapnet.experiments.recipes import DRAWN, FIRST_SEED, OURS, PAPER, SMALL, classes_of, for_machine, recipe_of, with_seed
+from scapnet.experiments.recipes import (
+    DRAWN,
+    FIRST_SEED,
+    OURS,
+    PAPER,
+    SMALL,
+    classes_of,
+    for_machine,
+    recipe_of,
+    with_seed,
+)
 from scapnet.experiments.rows import another_seed
 from scapnet.experiments.tables import TABLES
 from scapnet.experiments.tables.frontier import FRONTIER
