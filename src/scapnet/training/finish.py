@@ -73,12 +73,13 @@ def early_stop(run: Run) -> dict[str, int]:
     return found | ({"stopped_epoch": position.epoch} if position.epoch < run.config.train.epochs else {})
 
 
-def weigh(run: Run, bar: ProgressBar) -> None:
-    """Weigh the branches of the model's answer by its validation images, with `train.pool`."""
+def weigh(run: Run, bar: ProgressBar, scored: str) -> None:
+    """Weigh the branches of the model's answer by its validation images, with `train.pool`; the split `scored` is next."""
     model = run.scored
     if not run.config.train.pool or run.data.val is None or not isinstance(model, SCAPNet) or model.selection is None:
         return
-    bar.note(f"weighing both branches by {len(run.data.val)} val images")
+    too = ", which are scored, too, so the accuracy may be a little too high" if scored == "val" else ""
+    bar.note(f"weighing both branches by {len(run.data.val)} val images{too}")
     found = run.score(run.eval_loader(run.data.val))
     assert found.main is not None
     assert found.parts is not None
@@ -90,7 +91,7 @@ def weigh(run: Run, bar: ProgressBar) -> None:
 def score(run: Run, held: Held, bar: ProgressBar) -> Evaluation:
     """Score photos, write the answers and their tables, and calibrate the model on its validation split."""
     model, folder = run.scored, run.folder.path
-    weigh(run, bar)
+    weigh(run, bar, held.split)
     model.prototypes = look_at_training(model, run.data.train, workers=run.workers)
     if held.split != "val" and run.data.val is not None:
         bar.note(f"calibrating on {len(run.data.val)} val images")

@@ -52,19 +52,22 @@ WEIGHED = {"full-pool": EVERY, "light-pool": BIRDS}  # the data sets that have t
 LIGHT: Changes = {  # at the cost of the backbone at 128 px; a view of 96 px has a map of 6 x 6 cells
     **{"data.size": 96, "data.resize": 108, "model.gate.grid": 6, "model.parts.keep": (0, 1), "model.parts.size": 80},
     **{"train.epochs": 16, "train.stage1_epochs": 2, "loss.act_ramp": (10.0, 16.0), "loss.cam": 1.0},
+    "model.gate.unmasked": 0.5,
 }
 WINDOWS = (  # of recipes with one part
     Row(
         "light",
         "SCAPNet, 96 px view, the part at 80 px",
         LIGHT,
-        note="the scorer also learns where the main branch's class activation map sees the right class",
+        note="the scorer also learns where the main branch's class activation map sees the right class, and half of the "
+        "images of a training batch are not masked",
         only=BIRDS,
     ),
+    Row("light-masked", "the same, every training image masked", {**LIGHT, "model.gate.unmasked": 0.0}, only=BIRDS),
     Row(
         "light-success",
-        "the same, the scorer taught by success alone",
-        {**LIGHT, "loss.cam": 0.0},
+        "the same, the scorer taught by success alone, every training image masked",
+        {**LIGHT, "loss.cam": 0.0, "model.gate.unmasked": 0.0},
         note="runs from before windows were compared by log odds; in one of the two the scorer was sure of every "
         "window and learned nothing",
         only=BIRDS,
