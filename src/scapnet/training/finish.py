@@ -74,7 +74,7 @@ def early_stop(run: Run) -> dict[str, int]:
 
 
 def weigh(run: Run, bar: ProgressBar, scored: str) -> None:
-    """Weigh the branches of the model's answer by its validation images, with `train.pool`; the split `scored` is next."""
+    """Weigh the branches of the answer by the validation images, with `train.pool`, before a split is scored."""
     model = run.scored
     if not run.config.train.pool or run.data.val is None or not isinstance(model, SCAPNet) or model.selection is None:
         return

@@ -59,8 +59,8 @@ WINDOWS = (  # of recipes with one part
         "light",
         "SCAPNet, 96 px view, the part at 80 px",
         LIGHT,
-        note="the scorer also learns where the main branch's class activation map sees the right class, and half of the "
-        "images of a training batch are not masked",
+        note="the scorer also learns where the main branch's class activation map sees the right class, and half of "
+        "the images of a training batch are not masked",
         only=BIRDS,
     ),
     Row("light-masked", "the same, every training image masked", {**LIGHT, "model.gate.unmasked": 0.0}, only=BIRDS),
