@@ -20,13 +20,14 @@ def test_all_rows_are_trained_on_as_many_pixels(data: str) -> None:
         assert wanted <= pixels < wanted + epoch
         assert config.data.resize / config.data.size == base.data.resize / base.data.size
     rows = [row for row in FRONTIER.rows if row.applies_to(data)]
-    light = {96} if data == "large-birds" else set[int]()
+    light = {96} if data in SMALL else set[int]()
     assert {row.config(base).data.size for row in rows} == {128, 160, 192, 224, 288} | light
 
 
-def test_the_light_row_is_trained_on_no_more_pixels_than_the_backbones() -> None:
-    base = with_seed(recipe_of("large-birds", None), 0)
-    (light,) = (row.config(base) for row in FRONTIER.rows if row.name == "light")
+@pytest.mark.parametrize("data", SMALL)
+def test_the_light_row_is_trained_on_no_more_pixels_than_the_backbones(data: str) -> None:
+    base = with_seed(recipe_of(data, None), 0)
+    (light,) = (row.config(base) for row in FRONTIER.rows if row.name == "light" and row.applies_to(data))
     pixels = (96 / 128) ** 2 * sum(work_of(light, n) for n in range(light.train.epochs))
     assert 14 < pixels <= sum(work_of(base, n) for n in range(base.train.epochs))
 

@@ -47,12 +47,16 @@ LOOKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("160-then-224", "backbone, 160 px, then 224 px for unsure photos", ("plain-160", "plain-224")),
     ("160-then-full", "backbone, 160 px, then SCAPNet for unsure photos", ("plain-160", "full")),
 )
-BIRDS = ("large-birds",)
-WEIGHED = {"full-pool": EVERY, "light-pool": BIRDS}  # the data sets that have these rows
+BIRDS, FINCHES = ("large-birds",), ("small-finches",)
+WEIGHED = {"full-pool": EVERY, "light-pool": SMALL}  # the data sets that have these rows
 LIGHT: Changes = {  # at the cost of the backbone at 128 px; a view of 96 px has a map of 6 x 6 cells
     **{"data.size": 96, "data.resize": 108, "model.gate.grid": 6, "model.parts.keep": (0, 1), "model.parts.size": 80},
     **{"train.epochs": 16, "train.stage1_epochs": 2, "loss.act_ramp": (10.0, 16.0), "loss.cam": 1.0},
     "model.gate.unmasked": 0.5,
+}
+LIGHT_FINCHES: Changes = {  # the same with a window of half of the picture's side
+    **{**LIGHT, "data.resize": 96, "model.parts.keep": (0, 0, 1)},
+    **{"train.epochs": 28, "train.stage1_epochs": 4, "loss.act_ramp": (16.0, 28.0)},
 }
 WINDOWS = (  # of recipes with one part
     Row(
@@ -63,6 +67,7 @@ WINDOWS = (  # of recipes with one part
         "the images of a training batch are not masked",
         only=BIRDS,
     ),
+    Row("light", "SCAPNet, 96 px view, the part at 80 px", LIGHT_FINCHES, only=FINCHES),
     Row("light-masked", "the same, every training image masked", {**LIGHT, "model.gate.unmasked": 0.0}, only=BIRDS),
     Row(
         "light-success",
