@@ -12,6 +12,7 @@ from torch import nn
 
 from samples import TINY
 from scapnet.build import build_model
+from scapnet.config import ModelConfig
 from scapnet.experiments import cost
 from scapnet.experiments.cost import cost_of, hours, location_parameters, seconds_per_image, training_images
 from scapnet.experiments.recipes import PAPER, recipe_of, with_seed
@@ -43,6 +44,14 @@ def test_parameters_of_the_navigator() -> None:
     expected = width * 128 * 9 + 128 + 2 * (128 * 128 * 9 + 128) + 128 * 21 + 21
     assert location_parameters(nts) == expected
     assert expected + (2048 - width) * 128 * 9 == 2_657_301  # of ResNet-50
+
+
+def test_the_attention_of_a_transformer_counts() -> None:
+    model = build_model(ModelConfig("test_vit", "none", "plain"), 5, 160)
+    tokens, dim = 1 + 100, 64
+    layers = 4 * dim * dim + 2 * dim * 3 * dim  # query, key, value and output; two of the MLP
+    blocks = 6 * (tokens * layers + 2 * tokens * tokens * dim)
+    assert cost.macs_of(model, 160) == 100 * 16 * 16 * 3 * dim + blocks + 5 * dim
 
 
 class Convolution(nn.Module):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.backbones.cnn import evaluation_mode
 from scapnet.build import build_model
@@ -16,6 +15,7 @@ from scapnet.experiments.environment import hardware
 from scapnet.experiments.recipes import for_machine, sizes_of
 from scapnet.experiments.rows import changed
 from scapnet.experiments.tables.changes import PLAIN
+from scapnet.metrics.skipping import multiply_adds
 from scapnet.network import Network, as_module, device_of
 from scapnet.training.schedule import work_of
 
@@ -62,8 +62,7 @@ def macs_of(model: Network, size: int) -> float:
     """Multiply-adds for an image of ``size`` pixels, of convolutions, matrix products and LSTMs."""
     device = device_of(model)
     image, index = torch.zeros(1, 3, size, size, device=device), torch.zeros(1, dtype=torch.long, device=device)
-    counting = FlopCounterMode(display=False)
-    with evaluation_mode(as_module(model)), counting as counter, _lstm_macs(as_module(model)) as lstms:
+    with evaluation_mode(as_module(model)), multiply_adds() as counter, _lstm_macs(as_module(model)) as lstms:
         model(image, None, index)
     return float(counter.get_total_flops()) / 2 + sum(lstms)  # a multiply-add is counted as two operations
 

@@ -3,11 +3,14 @@
 B batch, K classes, n photos.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from scapnet.backbones.cnn import evaluation_mode
@@ -86,6 +89,13 @@ def sure_of(model: Network, parts_for: PartsFor) -> float | None:
     return float(parts_for)
 
 
+@contextmanager
+def multiply_adds() -> Iterator[FlopCounterMode]:
+    """Count convolutions and matrix products, also those of attention, which PyTorch leaves out if a CPU fuses it."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        yield counter
+
+
 class PartsCost(NamedTuple):
     """Multiply-adds for one photo."""
 
@@ -118,7 +128,7 @@ def _count(model: Network) -> PartsCost:
     counts = []
     with evaluation_mode(as_module(model)):
         for options in ({"sure": 0.0}, {}):
-            with FlopCounterMode(display=False) as counter:
+            with multiply_adds() as counter:
                 as_module(model)(image, **options)
             counts.append(counter.get_total_flops() / 2)  # a multiply-add is counted as two operations
     return PartsCost(*counts)
