@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 import scapnet
 from scapnet.backbones.weights import load_weights
 
-TARGET = Path(__file__).parents[1] / "src" / "scapnet" / "weights" / "tiny.safetensors"
+TARGET = Path(__file__).parents[1] / "src" / "scapnet" / "weights" / "test_resnet.safetensors"
 
 
 def main(run: str) -> None:

@@ -14,22 +14,23 @@ from scapnet.config import GateConfig, LossConfig, ModelConfig, PartsConfig, Rel
 from scapnet.experiments.cost import macs_of
 from scapnet.model import SCAPNet
 
-KINDS = {  # of pools, prefix tokens and position embeddings, with a size
-    "test_vit": 160,  # class token
-    "test_vit2": 160,  # mean
-    "test_vit3": 160,  # attention pool
-    "vit_small_patch14_reg4_dinov2": 56,  # registers
-    "eva02_tiny_patch14_224": 56,  # rotary embedding
-}
+KINDS = [  # of pools, prefix tokens and position embeddings, with weights and a size
+    ("test_vit", "none", 160),  # class token
+    ("test_vit2", "none", 160),  # mean
+    ("test_vit3", "none", 160),  # attention pool
+    ("test_vit2", "tiny", 128),  # trained
+    ("vit_small_patch14_reg4_dinov2", "none", 56),  # registers
+    ("eva02_tiny_patch14_224", "none", 56),  # rotary embedding
+]
 
 
-def tokens_of(name: str, size: int, block: int = 0) -> TokenBackbone:
-    """A backbone in evaluation mode whose biases and norms are not those of a fresh network."""
+def tokens_of(name: str, weights: str, size: int) -> TokenBackbone:
+    """A backbone in evaluation mode; untrained, its biases and norms are not those of a fresh network."""
     torch.manual_seed(0)
-    backbone = create(name, "none", size, block=block)
+    backbone = create(name, weights, size)
     assert isinstance(backbone, TokenBackbone)
     for parameter in backbone.parameters():
-        if parameter.dim() == 1:
+        if parameter.dim() == 1 and weights == "none":
             nn.init.normal_(parameter, std=0.3)
     return backbone.eval()
 
@@ -42,11 +43,11 @@ def mask_of(rows: int, height: int, width: int) -> Tensor:
     return mask
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: " ".join(map(str, kind)))
 def backbone(request: pytest.FixtureRequest) -> tuple[TokenBackbone, Tensor]:
     """A backbone and a batch for it."""
-    size = KINDS[request.param]
-    return tokens_of(request.param, size), torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(2))
+    size = request.param[2]
+    return tokens_of(*request.param), torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(2))
 
 
 def by_hand(backbone: TokenBackbone, image: Tensor, kept: Tensor) -> Tensor:

@@ -12,14 +12,17 @@ from scapnet.config import ModelConfig
 from scapnet.errors import reason
 from scapnet.terminal.hints import option
 
+TINY = resources.files("scapnet") / "weights"  # a file for each network that has weights in this package
+SUFFIX = ".safetensors"
+
 
 def create(name: str, weights: str, size: int, cut: bool = True, block: int = 0) -> Backbone:
     """A timm network by name, without its classifier.
 
     Args:
         name: a name that `timm.create_model` accepts.
-        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (for test_resnet), or a
-            file, run folder, model folder or hub id that holds weights.
+        weights: "pretrained" for timm's own, "none", "tiny" for the weights in this package (for test_resnet and
+            test_vit2), or a file, run folder, model folder or hub id that holds weights.
         size: side of its input in pixels.
         cut: see `Backbone`.
         block: see `TokenBackbone`.
@@ -31,6 +34,8 @@ def create(name: str, weights: str, size: int, cut: bool = True, block: int = 0)
         near = timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:4]
         hint = f"; similar names are {', '.join(near)}" if near else ""
         raise ValueError(f"timm has no network named {name}{hint}; see timm.list_models()")
+    if weights == "tiny":
+        _check_tiny(name)
     try:
         config = timm.get_pretrained_cfg(name, allow_unregistered=True)
         sized: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
@@ -44,13 +49,27 @@ def create(name: str, weights: str, size: int, cut: bool = True, block: int = 0)
         ) from error
     loaded = None
     if weights == "tiny":
-        with resources.as_file(resources.files("scapnet") / "weights" / "tiny.safetensors") as path:
+        with resources.as_file(TINY / f"{name.split('.')[0]}{SUFFIX}") as path:
             load_weights(net, path)
     elif weights not in ("pretrained", "none"):
         loaded = load_weights(net, weight_file(weights))
     backbone = TokenBackbone(net, size, block) if cut and is_vit(net) else Backbone(net, size, cut)
     backbone.loaded = loaded
     return backbone
+
+
+def _check_tiny(name: str) -> None:
+    """Refuse a network that has no weights in this package.
+
+    Raises:
+        ValueError: it names those that have.
+    """
+    known = sorted(file.name.removesuffix(SUFFIX) for file in TINY.iterdir() if file.name.endswith(SUFFIX))
+    if name.split(".")[0] not in known:
+        raise ValueError(
+            f"this package has tiny weights for {' and '.join(known)}, not for {name}; give it pretrained, none or a "
+            f"file with {option('model.weights')}, or choose one of those with {option('model.backbone')}"
+        )
 
 
 def check_tokens(backbone: Backbone, config: ModelConfig, size: int) -> None:

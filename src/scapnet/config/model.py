@@ -130,8 +130,9 @@ class ModelConfig:
     backbone: str = "resnet50.tv_in1k"
     """A timm network; this one is ResNet-50 with torchvision's IMAGENET1K_V1 weights."""
     weights: str = "pretrained"
-    """"pretrained" (timm's own, downloaded), "none", "tiny" (in the package, for test_resnet), a weight file, or a run
-    folder, model folder or hub id whose model to start from; its classifier is left out if the classes differ."""
+    """"pretrained" (timm's own, downloaded), "none", "tiny" (in the package, for test_resnet and test_vit2), a weight
+    file, or a run folder, model folder or hub id whose model to start from; its classifier is left out if the classes
+    differ."""
     network: Literal["scapnet", "nts", "rra", "plain"] = "scapnet"
     """SCAPNet; another paper's network, NTS-Net (with PRM if the relation is enabled) or RRA (with gGAU if the gate
     is); or the plain backbone, for which the settings below have no meaning."""
