@@ -64,7 +64,9 @@ def zoom() -> Config:
     The gate has 8 x 8 units, and the part is a window of 3 x 3, so it shows 2.7 times the view's detail. In training
     the window is drawn by its score, and the scorer learns which windows are named right by themselves
     (`scapnet.losses.success_loss`): the class loss and L_act alone did not find the object (docs/lab-notebook.md,
-    "Birds in large pictures", where the backbone was EfficientNet-Lite0 at 128 px).
+    "Birds in large pictures", where the backbone was EfficientNet-Lite0 at 128 px). Half of the images of a batch are
+    not masked, because a gate that closes before the classes are learned keeps them from being learned ("A gate that
+    closed before the classes were learned" there).
     """
     base = photos()
     return replace(
@@ -73,7 +75,7 @@ def zoom() -> Config:
         data=replace(base.data, size=224, resize=252, source_size=896),
         model=replace(
             base.model,
-            gate=GateConfig(grid=8, open=1.5),
+            gate=GateConfig(grid=8, open=1.5, unmasked=0.5),
             parts=replace(base.model.parts, keep=(0, 0, 1, 0), strategy="sample"),
             relation=RelationConfig(enabled=False),
         ),

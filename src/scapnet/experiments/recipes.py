@@ -78,13 +78,13 @@ def large_birds() -> Config:
 
     EfficientNet-Lite0 from ImageNet at 128 px, the mask on stage 3's input, where the map has the gate's 8 x 8 units,
     and one part of 144 px from a 512 px view, which is 192 px of it made smaller. It costs as much as the backbone at
-    192 px.
+    192 px. Every training image is masked, as it was in `zoom` when the rows of the frontier were run.
     """
     base, close = zoom(), cub100()
     model = replace(
         base.model,
         backbone=close.model.backbone,
-        gate=replace(base.model.gate, mask="stage3"),
+        gate=replace(base.model.gate, mask="stage3", unmasked=0.0),
         parts=replace(base.model.parts, size=144),
     )
     train = replace(base.train, log_every=50, pool=False)
@@ -95,7 +95,7 @@ def small_finches() -> Config:
     """The finches at 0.6 of their size, a tenth of the picture each, by the settings of `zoom`.
 
     One part of 144 px, half of the side of a picture of 288 px, so SCAPNet costs a little more than the backbone at
-    192 px.
+    192 px. Every training image is masked, as for the large birds.
     """
     base, close = finches(), zoom()
     birds = replace(base.data.synthetic, train_length=3000, bird_scale=0.6, mark_scale=1.0)
@@ -103,7 +103,12 @@ def small_finches() -> Config:
     return replace(
         base,
         data=replace(base.data, source_size=288, synthetic=birds),
-        model=replace(base.model, gate=close.model.gate, parts=parts, relation=close.model.relation),
+        model=replace(
+            base.model,
+            gate=replace(close.model.gate, unmasked=0.0),
+            parts=parts,
+            relation=close.model.relation,
+        ),
         loss=replace(close.loss, act_ramp=(8.0, 14.0)),
         train=replace(base.train, stage1_epochs=2),
     )
