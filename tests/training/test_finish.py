@@ -52,6 +52,19 @@ def test_both_branches_are_weighed_by_the_validation_photos(tmp_path: Path, monk
     assert evaluate(run, "test")["accuracy"] == result["accuracy"]
 
 
+@pytest.mark.parametrize("test", [False, True])
+def test_weights_from_the_photos_that_are_scored_are_named(
+    test: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = short(tmp_path / "data")
+    if test:
+        photos(tmp_path / "data" / "test", "abca", set())
+    train(config, tmp_path / "run")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "weighing both branches by 6 val images" in said
+    assert ("which are scored, too" in said) is not test
+
+
 def test_without_validation_photos_or_parts_the_answer_is_the_mean(tmp_path: Path) -> None:
     config = short(tmp_path / "data", val=False)
     parts = replace(config.model.parts, enabled=False)
