@@ -63,7 +63,8 @@ def write_frontier(
         costs: of networks, by the name of a row.
         out: the folder of the page.
     """
-    pixels = {row.name: pixels_of(row.config(base), base) for row in table.rows}
+    rows = [row for row in table.rows if row.applies_to(data)]
+    pixels = {row.name: pixels_of(row.config(base), base) for row in rows}
     places = [place_of(results, costs, pixels) for results in read_rows(table, records, data) if results.records]
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{data}.md"

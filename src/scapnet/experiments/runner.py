@@ -87,8 +87,8 @@ class Runner:
         Raises:
             ValueError: a record has other settings.
         """
-        for row in rows:
-            files = files_of(row.name, self.out / self.base.preset / "rows") if row.name else {}
+        for row in (row for row in rows if row.name and row.applies_to(self.base.preset)):
+            files = files_of(row.name, self.out / self.base.preset / "rows")
             for seed, file in files.items():
                 if not same_settings(read_record(file).config, self.run_of(row, seed).config):
                     raise ValueError(f"{file} has other settings; move it away, or choose another --out folder")

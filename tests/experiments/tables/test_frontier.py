@@ -41,3 +41,9 @@ def test_the_backbone_at_the_recipes_size_is_a_run_of_table_4() -> None:
 
 def test_names_are_those_of_rows() -> None:
     assert {*FRONTIER.first, *CURVE, *AVERAGED} < {row.name for row in FRONTIER.rows}
+
+
+@pytest.mark.parametrize("data", [*OURS, *SMALL])
+def test_a_data_set_has_one_row_of_a_name(data: str) -> None:
+    names = [row.name for row in FRONTIER.rows if row.applies_to(data)]
+    assert len(names) == len(set(names))
