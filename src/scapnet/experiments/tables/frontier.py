@@ -68,13 +68,13 @@ WINDOWS = (  # of recipes with one part
         only=BIRDS,
     ),
     Row("light", "SCAPNet, 96 px view, the part at 80 px", LIGHT_FINCHES, only=FINCHES),
-    Row("light-masked", "the same, every training image masked", {**LIGHT, "model.gate.unmasked": 0.0}, only=BIRDS),
+    Row("light-masked", "the same, all masked", {**LIGHT, "model.gate.unmasked": 0.0}, only=BIRDS),
     Row(
         "light-success",
-        "the same, the scorer taught by success alone, every training image masked",
+        "all masked, success alone",
         {**LIGHT, "loss.cam": 0.0, "model.gate.unmasked": 0.0},
-        note="runs from before windows were compared by log odds; in one of the two the scorer was sure of every "
-        "window and learned nothing",
+        note="without the class activation map; runs from before windows were compared by log odds, in one of which "
+        "the scorer was sure of every window and learned nothing",
         only=BIRDS,
     ),
     Row("part-184", "SCAPNet, the part at 184 px", {"model.parts.size": 184}, only=BIRDS),
