@@ -61,6 +61,7 @@ def accuracy_against_cost(points: Sequence[CostPoint]) -> "Figure":
             label=point.label,
         )
     ax.set_xscale("log")
+    ax.margins(x=0.12)  # room for the size beside the last point
     # A curve rarely spans a power of ten.
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
