@@ -23,6 +23,12 @@ def test_branches_are_weighed_for_photos_but_never_on_photos_that_count() -> Non
     assert not any(recipe_of(data, None).train.pool for data in (*OURS, *SMALL))  # whose val photos are scored
 
 
+def test_small_objects_are_learned_from_whole_images_too() -> None:
+    """A gate that closes before the classes are learned must not keep all images from them."""
+    assert get_preset("zoom").model.gate.unmasked == 0.5
+    assert {recipe_of(data, None).model.gate.unmasked for data in SMALL} == {0.0}  # as their rows were run
+
+
 @pytest.mark.parametrize(
     ("preset", "changes", "names"),
     [

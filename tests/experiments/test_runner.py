@@ -164,7 +164,8 @@ def write_record_of(runner: Runner, run: RowRun) -> None:
 def test_a_record_with_other_settings_is_refused(tmp_path: Path) -> None:
     runner, _ = make(tmp_path)
     write_record_of(runner, runner.run_of(ROWS[0], 5))  # of a seed that was not asked for, too
-    runner.check(ROWS)
+    elsewhere = replace(ROWS[0], changes={"model.network": "scapnet"}, only=("grocery",))
+    runner.check((*ROWS, elsewhere))  # a row of the same name for another data set
     other, _ = make(tmp_path, replace(BASE, train=replace(BASE.train, lr=0.5)))
     with pytest.raises(ValueError, match=r"plain-0\.5-5\.json has other settings; move it away"):
         other.check(ROWS)

@@ -74,3 +74,10 @@ def test_without_validation_photos_or_parts_the_answer_is_the_mean(tmp_path: Pat
         run = train(one, tmp_path / name)
         assert "pool" not in json.loads((run / "results.json").read_text())
         assert from_pretrained(run).config.parts.pool is None
+
+
+def test_settings_without_effect_are_named_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = short(tmp_path / "data")
+    plain = replace(config, model=replace(config.model, network="plain"), loss=replace(config.loss, cam=0.25))
+    train(plain, tmp_path / "run")
+    assert "--loss.cam" in " ".join(capsys.readouterr().out.split()).partition("epoch 1")[0]
